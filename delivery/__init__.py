@@ -1,0 +1,1 @@
+"""Deploying, promoting and rolling back: each is one validated commit on the `environments` branch."""

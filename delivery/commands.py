@@ -1,0 +1,223 @@
+"""What a person asks for: init, release, promote, rollback. Each returns the sentence that says what happened."""
+
+from __future__ import annotations
+
+import re
+
+from delivery import registry
+from delivery.environments import (
+    BRANCH,
+    README,
+    ROLLBACK_TRAILER,
+    Change,
+    Environments,
+    Past,
+    Published,
+    fetch_existing,
+    path_of,
+    publish,
+)
+from delivery.errors import RegistryUnreachable, Refused
+from delivery.git import Repository
+from delivery.release import NAME, Image, Release, environment_name
+
+# How an environment's first release reaches its users; later ones keep what the release file says.
+_FIRST_STRATEGY = {"dev": "rolling-update"}
+_USUAL_STRATEGY = "canary"
+_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+
+
+def init(repository: Repository) -> str:
+    """Make the branch, with a README and no release."""
+
+    def decide(branch: Environments) -> Change | None:
+        return None if branch.tip else Change({"README.md": README}, f"start the branch {BRANCH}\n")
+
+    published = publish(repository, decide)
+    if published is None:
+        return f"The branch {BRANCH} exists already; nothing was changed."
+    return f"The branch {BRANCH} is made ({published.commit[:12]})."
+
+
+def release(
+    repository: Repository,
+    *,
+    image: str,
+    to: str,
+    revision: str | None = None,
+    version: str | None = None,
+    strategy: str | None = None,
+) -> str:
+    """Give an environment an image and the commit that it was built from.
+
+    Raises Refused.
+    """
+    environment_name(to)
+    fetch_existing(repository).current(to)
+    reference = registry.Reference.parse(image)
+    found = registry.look_up(reference)
+    repository.fetch_history()
+    released = Image(
+        found.repository,
+        found.digest,
+        version or _label(found, registry.VERSION_LABEL, reference, "--version"),
+    )
+    commit = _commit(repository, revision or _label(found, registry.REVISION_LABEL, reference, "--revision"))
+
+    def decide(branch: Environments) -> Change | None:
+        now = branch.current(to)
+        wanted = Release(commit, released, strategy or _strategy_of(now, to))
+        Release.parse(wanted.to_yaml(), "The release")  # a version from a label can be anything
+        _refuse_incomplete(repository, wanted, to)
+        return _replacing(now, wanted, to, f"release {released.version} to {to}", f"By: {repository.author}")
+
+    return _done(publish(repository, decide), to)
+
+
+def promote(repository: Repository, source: str, target: str) -> str:
+    """Copy revision and image of one environment to another, which keeps its own strategy.
+
+    Raises Refused.
+    """
+    environment_name(source)
+    environment_name(target)
+    if source == target:
+        raise Refused(f"{source} cannot be promoted to itself.")
+    fetch_existing(repository)
+    repository.fetch_history()
+    seen: set[str] = set()
+
+    def decide(branch: Environments) -> Change | None:
+        release = branch.current(source)
+        if release is None:
+            raise Refused(f"{source} has no release that could be promoted.")
+        now = branch.current(target)
+        wanted = release.with_strategy(_strategy_of(now, target))
+        _refuse_unknown_commit(repository, wanted)
+        _refuse_incomplete(repository, wanted, target)
+        if wanted.image.digest not in seen:
+            registry.look_up(registry.Reference(wanted.image.repository, None, wanted.image.digest))
+            seen.add(wanted.image.digest)
+        subject = f"promote {wanted.image.version} from {source} to {target}"
+        return _replacing(now, wanted, target, subject, f"By: {repository.author}")
+
+    return _done(publish(repository, decide), target)
+
+
+def rollback(
+    repository: Repository, environment: str, *, to: str | None = None, reason: str | None = None
+) -> str:
+    """Give an environment the release that it had before.
+
+    Raises Refused.
+    """
+    environment_name(environment)
+    fetch_existing(repository)
+    repository.fetch_history()
+    warnings: list[str] = []
+
+    def decide(branch: Environments) -> Change | None:
+        past = branch.at(environment, to) if to else _before(branch, environment)
+        wanted = past.release
+        _refuse_unknown_commit(repository, wanted)
+        _refuse_incomplete(repository, wanted, environment)
+        warnings[:] = _doubts_about_image(wanted)
+        try:
+            now = branch.release(environment)
+        except Refused:
+            now = None
+        subject = f"roll back {environment} to {wanted.image.version}"
+        trailers = f"By: {repository.author}\n{ROLLBACK_TRAILER}: {past.commit}"
+        return _replacing(now, wanted, environment, subject, trailers, reason=reason)
+
+    sentence = _done(publish(repository, decide), environment)
+    return "\n".join([*warnings, sentence])
+
+
+def _before(branch: Environments, environment: str) -> Past:
+    past = branch.before(environment)
+    if past is None:
+        raise Refused(f"{environment} has no earlier release to go back to.")
+    return past
+
+
+def _label(found: registry.FoundImage, label: str, reference: registry.Reference, option: str) -> str:
+    value = found.labels.get(label)
+    if not value:
+        raise Refused(f"The image {reference} has no label {label}; build it with one or give {option}.")
+    return value
+
+
+def _commit(repository: Repository, name: str) -> str:
+    if not _SHORT_COMMIT.fullmatch(name):
+        raise Refused(f"A revision is a commit's 7 to 40 hexadecimal digits, not {name!r}.")
+    commit = repository.commit_on_remote(name)
+    if commit is None:
+        raise Refused(f"{repository.remote} has no branch with the commit {name}; push it first.")
+    return commit
+
+
+def _refuse_unknown_commit(repository: Repository, wanted: Release) -> None:
+    if repository.commit_on_remote(wanted.revision) is None:
+        raise Refused(f"{repository.remote} has no branch with the commit {wanted.revision} any more.")
+
+
+def _refuse_incomplete(repository: Repository, wanted: Release, environment: str) -> None:
+    """Whatever Argo CD will read must exist at the revision."""
+    short = wanted.revision[:12]
+    if not NAME.fullmatch(wanted.strategy):
+        raise Refused(f"{wanted.strategy!r} cannot be the name of a strategy.")
+    chart, strategy = "charts/crm/Chart.yaml", f"rollouts/{wanted.strategy}.yaml"
+    settings = f"environments/{environment}/values.yaml"
+    found = repository.paths(wanted.revision, chart, strategy, settings)
+    if chart not in found:
+        raise Refused(f"The revision {short} has no {chart}, so it cannot be deployed.")
+    if strategy not in found:
+        files = repository.paths(wanted.revision, "rollouts/")
+        known = sorted(path.removeprefix("rollouts/").removesuffix(".yaml") for path in files)
+        raise Refused(
+            f"The revision {short} has no strategy {wanted.strategy}; it has: {', '.join(known) or 'none'}."
+        )
+    if settings not in found:
+        raise Refused(f"The revision {short} has no {settings}, so there is no environment {environment}.")
+
+
+def _doubts_about_image(wanted: Release) -> list[str]:
+    """An image that is gone refuses a rollback; a registry that is down must not hold one up."""
+    try:
+        registry.look_up(registry.Reference(wanted.image.repository, None, wanted.image.digest))
+    except RegistryUnreachable as error:
+        return [f"Not checked whether the image is still there: {error}"]
+    return []
+
+
+def _strategy_of(now: Release | None, environment: str) -> str:
+    return now.strategy if now else _FIRST_STRATEGY.get(environment, _USUAL_STRATEGY)
+
+
+def _replacing(
+    now: Release | None,
+    wanted: Release,
+    environment: str,
+    subject: str,
+    trailers: str,
+    *,
+    reason: str | None = None,
+) -> Change | None:
+    """The change from one release to another, or None when they are the same."""
+    if now == wanted:
+        return None
+    body = (
+        f"image: {wanted.image.repository}@{wanted.image.digest}\n"
+        f"version: {wanted.image.version}" + (f" (was {now.image.version})" if now else "") + "\n"
+        f"revision: {wanted.revision}\n"
+        f"strategy: {wanted.strategy}\n"
+    )
+    why = f"{' '.join(reason.split())}\n\n" if reason else ""
+    return Change({path_of(environment): wanted.to_yaml()}, f"{subject}\n\n{why}{body}\n{trailers}\n")
+
+
+def _done(published: Published | None, environment: str) -> str:
+    if published is None:
+        return f"{environment} has that release already; nothing was changed."
+    return f"{published.subject} ({published.commit[:12]})"

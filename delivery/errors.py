@@ -1,0 +1,14 @@
+class Refused(Exception):
+    """What was asked for cannot be done; the message is one sentence for a person."""
+
+
+class UnreadableRelease(Refused):
+    """A release file is not YAML, lacks a field or has a field of the wrong form."""
+
+
+class RegistryUnreachable(Refused):
+    """The registry gave no answer, so nothing is known about the image."""
+
+
+class ClusterUnreachable(Refused):
+    """The Kubernetes API gave no answer, so nothing is known about what runs."""

@@ -1,0 +1,82 @@
+"""What the cluster says about an environment, read through KUBECONFIG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubernetes import client, config
+
+from delivery.errors import ClusterUnreachable
+
+ARGOCD_NAMESPACE = "argocd"
+ROLLOUT = "crm"
+_TIMEOUT_SECONDS = 5
+_NOT_FOUND = 404
+
+Object = dict[str, Any]
+
+
+@dataclass
+class Observed:
+    """The Kubernetes objects that tell about one environment; None or empty where there is none."""
+
+    rollout: Object | None = None
+    replica_sets: list[Object] = field(default_factory=list)
+    analysis_runs: list[Object] = field(default_factory=list)
+    application: Object | None = None
+    application_set: Object | None = None
+
+
+class Cluster:
+    """A read-only view of one cluster."""
+
+    def __init__(self, api: client.CustomObjectsApi) -> None:
+        self._api = api
+
+    @classmethod
+    def from_kubeconfig(cls) -> Cluster:
+        """Raises ClusterUnreachable if there is no usable kubeconfig."""
+        try:
+            settings = client.Configuration()
+            config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        except (config.ConfigException, OSError) as error:
+            raise ClusterUnreachable(
+                f"No cluster: KUBECONFIG (or ~/.kube/config) cannot be used: {error}"
+            ) from error
+        settings.retries = 0
+        return cls(client.CustomObjectsApi(client.ApiClient(settings)))
+
+    def observe(self, environment: str) -> Observed:
+        """Raises ClusterUnreachable."""
+        namespace, application = f"crm-{environment}", f"crm-{environment}"
+        return Observed(
+            rollout=self._get("argoproj.io", "v1alpha1", namespace, "rollouts", ROLLOUT),
+            replica_sets=self._list("apps", "v1", namespace, "replicasets"),
+            analysis_runs=self._list("argoproj.io", "v1alpha1", namespace, "analysisruns"),
+            application=self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", application),
+            application_set=self._get(
+                "argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applicationsets", application
+            ),
+        )
+
+    def _get(self, group: str, version: str, namespace: str, plural: str, name: str) -> Object | None:
+        return self._ask(self._api.get_namespaced_custom_object, group, version, namespace, plural, name)
+
+    def _list(self, group: str, version: str, namespace: str, plural: str) -> list[Object]:
+        answer = self._ask(self._api.list_namespaced_custom_object, group, version, namespace, plural)
+        return list(answer["items"]) if answer else []
+
+    def _ask(self, call: Any, *path: str) -> Object | None:
+        try:
+            answer: Object = call(*path, _request_timeout=_TIMEOUT_SECONDS)
+        except client.ApiException as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise ClusterUnreachable(
+                f"The cluster refuses to show {path[3]}: {error.status} {error.reason}."
+            ) from error
+        except Exception as error:  # urllib3's and the sign-in plug-ins' errors have no common base
+            first_line = str(error).split("\n", 1)[0]
+            raise ClusterUnreachable(f"The cluster cannot be reached: {first_line}") from error
+        return answer

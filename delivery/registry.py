@@ -1,0 +1,226 @@
+"""What a container registry says about an image, by the OCI distribution API."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from delivery.errors import RegistryUnreachable, Refused
+from delivery.release import DIGEST, REPOSITORY
+
+REVISION_LABEL = "org.opencontainers.image.revision"
+VERSION_LABEL = "org.opencontainers.image.version"
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_ATTEMPTS = 2  # a dropped connection is tried once more
+_TIMEOUT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """REPOSITORY[:TAG][@DIGEST] with at least one of the two."""
+
+    repository: str
+    tag: str | None
+    digest: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Raises Refused."""
+        name, _, digest = text.partition("@")
+        repository, tag = name, ""
+        if ":" in name.rsplit("/", 1)[-1]:
+            repository, _, tag = name.rpartition(":")
+        if not REPOSITORY.fullmatch(repository):
+            raise Refused(
+                f"An image is named HOST/NAME:TAG or HOST/NAME@sha256:…, with the registry's host, not {text!r}."
+            )
+        if "@" in text and not DIGEST.fullmatch(digest):
+            raise Refused(f"A digest is sha256: and 64 hexadecimal digits, not {digest!r}.")
+        if tag and not _TAG.fullmatch(tag):
+            raise Refused(f"{tag!r} cannot be a tag.")
+        if not tag and not digest:
+            raise Refused(
+                f"The image {text!r} needs a digest or a tag: without one nobody knows what would run."
+            )
+        return cls(repository, tag or None, digest or None)
+
+    @property
+    def host(self) -> str:
+        return self.repository.split("/", 1)[0]
+
+    @property
+    def name(self) -> str:
+        return self.repository.split("/", 1)[1]
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """An image that the registry has: its digest and its labels."""
+
+    repository: str
+    digest: str
+    labels: dict[str, str]
+
+
+def look_up(reference: Reference) -> FoundImage:
+    """Ask the registry for an image.
+
+    Raises Refused if it has none, RegistryUnreachable if it does not answer.
+    """
+    with _Registry(reference) as registry:
+        body = registry.manifest(reference.digest or str(reference.tag))
+        digest = "sha256:" + hashlib.sha256(body).hexdigest()
+        if reference.digest and digest != reference.digest:
+            raise Refused(f"The registry answered for {reference} with another content, {digest}.")
+        manifest = _json(body)
+        if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
+            manifest = _json(registry.manifest(_runnable(manifest, reference)))
+        config = _json(registry.blob(str(manifest.get("config", {}).get("digest"))))
+        labels = (config.get("config") or {}).get("Labels") or {}
+        return FoundImage(
+            reference.repository, digest, {str(key): str(value) for key, value in labels.items()}
+        )
+
+
+def _runnable(index: dict[str, Any], reference: Reference) -> str:
+    """The first Linux image of an index (attestations have the platform "unknown")."""
+    for entry in index["manifests"]:
+        if entry.get("platform", {}).get("os", "linux") == "linux" and DIGEST.fullmatch(
+            str(entry.get("digest"))
+        ):
+            return str(entry["digest"])
+    raise Refused(f"{reference} is an index without an image for Linux.")
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(body)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise Refused("The registry answered with something that is not a JSON object.")
+    return data
+
+
+class _Registry:
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        # Docker Hub's API has another host than its images' names.
+        host = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
+        scheme = "http" if _is_this_machine(host) else "https"
+        self._base = f"{scheme}://{host}/v2/{reference.name}"
+        self._authorization: str | None = None
+        self._http = httpx.Client(
+            timeout=_TIMEOUT_SECONDS,
+            follow_redirects=True,
+            transport=httpx.HTTPTransport(retries=_ATTEMPTS - 1),
+        )
+
+    def __enter__(self) -> _Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def manifest(self, name: str) -> bytes:
+        return self._get(f"/manifests/{name}", accept=", ".join(_MANIFESTS + _INDEXES))
+
+    def blob(self, digest: str) -> bytes:
+        return self._get(f"/blobs/{digest}", accept="*/*")
+
+    def _get(self, path: str, accept: str) -> bytes:
+        answer = self._ask(path, accept)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and self._authorization is None:
+            self._sign_in(answer.headers.get("www-authenticate", ""))
+            answer = self._ask(path, accept)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise Refused(f"The registry has no image {self._reference}.")
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise Refused(
+                f"The registry {self._reference.host} wants a sign-in: docker login {self._reference.host}."
+            )
+        if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise RegistryUnreachable(f"The registry {self._reference.host} answered {answer.status_code}.")
+        if not answer.is_success:
+            raise Refused(
+                f"The registry {self._reference.host} answered {answer.status_code} for {self._reference}."
+            )
+        return answer.content
+
+    def _ask(self, path: str, accept: str) -> httpx.Response:
+        headers = {"Accept": accept}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        return self._send(self._base + path, headers)
+
+    def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        try:
+            return self._http.get(url, headers=headers)
+        except httpx.HTTPError as error:
+            raise RegistryUnreachable(
+                f"The registry {self._reference.host} cannot be reached: {str(error) or type(error).__name__}."
+            ) from error
+
+    def _sign_in(self, challenge: str) -> None:
+        """Answer a `Basic` or `Bearer` challenge with what `docker login` stored, or anonymously."""
+        basic = _stored_login(self._reference.host)
+        scheme, _, rest = challenge.partition(" ")
+        if scheme.lower() == "basic":
+            self._authorization = basic
+            return
+        asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        realm = asked.pop("realm", "")
+        if urlsplit(realm).scheme != "https" and not self._base.startswith("http:"):
+            return
+        query = httpx.QueryParams({key: asked[key] for key in ("service", "scope") if key in asked})
+        answer = self._send(f"{realm}?{query}", {"Authorization": basic} if basic else {})
+        if answer.is_success:
+            token = _json(answer.content)
+            self._authorization = f"Bearer {token.get('token') or token.get('access_token')}"
+
+
+def _is_this_machine(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _stored_login(host: str) -> str | None:
+    """The `Authorization` header for a host from Docker's config file."""
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        logins = json.loads((folder / "config.json").read_text()).get("auths", {})
+    except (OSError, ValueError):
+        return None
+    login = logins.get("https://index.docker.io/v1/" if host == "docker.io" else host) or {}
+    if login.get("auth"):
+        return f"Basic {login['auth']}"
+    if login.get("username"):
+        pair = f"{login['username']}:{login.get('password', '')}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+    return None

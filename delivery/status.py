@@ -1,0 +1,151 @@
+"""Where each environment stands: what Git says, what is stable, what is the canary, what Argo CD thinks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from rich.console import Console
+
+from delivery import kube
+from delivery.environments import Environments, fetch_existing
+from delivery.errors import ClusterUnreachable, UnreadableRelease
+from delivery.git import Repository
+from delivery.kube import Object, Observed
+from delivery.standing import Environment, InArgoCD, InCluster, InGit, Verdict, Version
+from delivery.status_table import table
+
+_HASH_LABEL = "rollouts-pod-template-hash"
+_VERSION_LABEL = "app.kubernetes.io/version"
+_FULL = 100
+
+
+def show(repository: Repository, *, as_json: bool) -> int:
+    """Print every environment. 0, or 1 when something could not be known (which is then said)."""
+    branch = fetch_existing(repository)
+    environments = [Environment(name, in_git(branch, name)) for name in branch.names()]
+    unknown = None
+    try:
+        cluster = kube.Cluster.from_kubeconfig()
+        environments = [judge(known.name, known.git, cluster.observe(known.name)) for known in environments]
+    except ClusterUnreachable as error:
+        unknown = str(error)
+    if as_json:
+        print(
+            json.dumps(
+                {"environments": [asdict(each) for each in environments], "unknown": unknown}, indent=2
+            )
+        )
+    else:
+        Console().print(table(environments))
+        if unknown:
+            print(f"Not known: what runs. {unknown}", file=sys.stderr)
+    return 1 if unknown or any(each.git.problem for each in environments) else 0
+
+
+def in_git(branch: Environments, environment: str) -> InGit:
+    commit = branch.last_commit(environment)
+    try:
+        return InGit(commit, branch.release(environment))
+    except UnreadableRelease as error:
+        return InGit(commit, problem=str(error))
+
+
+def judge(name: str, git: InGit, seen: Observed) -> Environment:
+    """Put together what one environment's objects say."""
+    return Environment(name, git, _in_cluster(seen), _in_argocd(git, seen))
+
+
+def _in_cluster(seen: Observed) -> InCluster | None:
+    if seen.rollout is None:
+        return None
+    status: Object = seen.rollout.get("status", {})
+    weights: Object = status.get("canary", {}).get("weights") or {}
+    stable_hash, newest_hash = status.get("stableRS", ""), status.get("currentPodHash", "")
+    moving = bool(newest_hash) and newest_hash != stable_hash
+    steps = seen.rollout.get("spec", {}).get("strategy", {}).get("canary", {}).get("steps") or []
+    index = status.get("currentStepIndex")
+    canary_weight = weights.get("canary", {}).get("weight")
+    stable_weight = weights.get("stable", {}).get("weight", _FULL if not moving else None)
+    return InCluster(
+        phase=status.get("phase"),
+        message=status.get("message"),
+        step=f"{index}/{len(steps)}" if moving and index is not None else None,
+        aborted=bool(status.get("abort")),
+        stable=_version(stable_hash, seen.replica_sets, stable_weight),
+        canary=_version(newest_hash, seen.replica_sets, canary_weight) if moving else None,
+        verdicts=_verdicts(newest_hash, seen.analysis_runs) if moving else [],
+    )
+
+
+def _version(pod_hash: str, replica_sets: Iterable[Object], weight: int | None) -> Version | None:
+    for replica_set in replica_sets:
+        if _labels(replica_set).get(_HASH_LABEL) != pod_hash or not pod_hash:
+            continue
+        template = replica_set.get("spec", {}).get("template", {})
+        containers = template.get("spec", {}).get("containers") or [{}]
+        digest = containers[0].get("image", "").partition("@")[2] or None
+        return Version(
+            version=_labels(template).get(_VERSION_LABEL) or (digest or pod_hash)[:19],
+            digest=digest,
+            pod_hash=pod_hash,
+            ready=replica_set.get("status", {}).get("readyReplicas", 0),
+            weight=weight,
+        )
+    return None
+
+
+def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[Verdict]:
+    """The newest measurement of each question about a canary; a question that failed stays failed."""
+    newest: dict[str, tuple[bool, str, Verdict]] = {}
+    for run in runs:
+        if _labels(run).get(_HASH_LABEL) != pod_hash:
+            continue
+        for result in run.get("status", {}).get("metricResults") or []:
+            measured: Object = (result.get("measurements") or [{}])[-1]
+            phase = result.get("phase", "Pending")
+            message = measured.get("message") or result.get("message")
+            verdict = Verdict(result["name"], phase, measured.get("value"), message)
+            decided = phase in ("Failed", "Error")
+            rank = (decided, str(run["metadata"].get("creationTimestamp", "")), verdict)
+            if verdict.question not in newest or rank[:2] >= newest[verdict.question][:2]:
+                newest[verdict.question] = rank
+    return [newest[question][2] for question in sorted(newest)]
+
+
+def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
+    problem = _condition(seen.application_set, "ErrorOccurred")
+    if seen.application is None:
+        return InArgoCD(message=problem) if problem else None
+    status: Object = seen.application.get("status", {})
+    source: Object = seen.application.get("spec", {}).get("source", {})
+    image = source.get("helm", {}).get("valuesObject", {}).get("image", {})
+    wanted = git.release
+    behind = wanted is not None and (
+        source.get("targetRevision") != wanted.revision or image.get("digest") != wanted.image.digest
+    )
+    operation: Object = status.get("operationState", {})
+    failed = operation.get("message") if operation.get("phase") in ("Failed", "Error") else None
+    conditions = [
+        each.get("message", "") for each in status.get("conditions") or [] if "Error" in each.get("type", "")
+    ]
+    return InArgoCD(
+        sync=status.get("sync", {}).get("status"),
+        health=status.get("health", {}).get("status"),
+        revision=status.get("sync", {}).get("revision"),
+        behind=behind,
+        message=problem or failed or next(iter(conditions), None),
+    )
+
+
+def _condition(thing: Object | None, kind: str) -> str | None:
+    for condition in ((thing or {}).get("status") or {}).get("conditions") or []:
+        if condition.get("type") == kind and condition.get("status") == "True":
+            return str(condition.get("message", kind))
+    return None
+
+
+def _labels(thing: Object) -> dict[str, str]:
+    return thing.get("metadata", {}).get("labels") or {}

@@ -1,0 +1,167 @@
+"""The two servers that `delivery` talks to, with what a test wants to do and see on each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+CODE = {
+    "charts/crm/Chart.yaml": "name: crm\n",
+    "rollouts/canary.yaml": "strategy: {name: canary}\n",
+    "rollouts/rolling-update.yaml": "strategy: {name: rolling-update}\n",
+    "environments/dev/values.yaml": "environment: dev\n",
+    "environments/staging/values.yaml": "environment: staging\n",
+    "environments/production/values.yaml": "environment: production\n",
+}
+
+
+class Remote:
+    """A bare repository on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self.git("init", "--quiet", "--bare", "--initial-branch=main")
+        self.git("config", "uploadpack.allowFilter", "true")
+
+    def git(self, *arguments: str, given: str | None = None) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=self.path, input=given, capture_output=True, text=True, check=True
+        ).stdout
+
+    def commit(self, branch: str, files: Mapping[str, str | None], message: str = "by hand") -> str:
+        """Add, change or (None) remove files on a branch, as a person with a checkout would."""
+        parent = self.tip(branch)
+        index = {**os.environ, "GIT_INDEX_FILE": str(self.path / "test-index")}
+
+        def git(*arguments: str, given: str | None = None) -> str:
+            done = subprocess.run(
+                ["git", *arguments],
+                cwd=self.path,
+                env=index,
+                input=given,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            return done.stdout.strip()
+
+        git("read-tree", *([parent] if parent else ["--empty"]))
+        for path, text in files.items():
+            if text is None:
+                git("rm", "--quiet", "--cached", "--", path)
+            else:
+                blob = git("hash-object", "-w", "--stdin", given=text)
+                git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        tree = git("write-tree")
+        commit = git("commit-tree", tree, *(["-p", parent] if parent else []), "-F", "-", given=message)
+        git("update-ref", f"refs/heads/{branch}", commit)
+        return commit
+
+    def commit_code(self, files: Mapping[str, str | None] | None = None) -> str:
+        return self.commit("main", files or CODE, "code")
+
+    def tip(self, branch: str) -> str | None:
+        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}").strip() or None
+
+    @property
+    def head(self) -> str:
+        tip = self.tip("main")
+        assert tip
+        return tip
+
+    def release(self, environment: str) -> dict[str, Any]:
+        """The release file of an environment, parsed."""
+        text = self.git("show", f"environments:{environment}/release.yaml")
+        release: dict[str, Any] = yaml.safe_load(text)
+        return release
+
+    def subjects(self) -> list[str]:
+        """First lines of the log of the environments branch, newest first."""
+        return self.git("log", "--format=%s", "environments").splitlines()
+
+    def message(self) -> str:
+        return self.git("log", "-1", "--format=%B", "environments")
+
+
+@dataclass(frozen=True)
+class Pushed:
+    repository: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digest}"
+
+
+class Registry:
+    """A running registry."""
+
+    def __init__(self, host: str, name: str = "crm") -> None:
+        self.repository = f"{host}/{name}"
+        self._base = f"http://{host}/v2/{name}"
+
+    def push(self, revision: str | None = None, version: str | None = None, tag: str | None = None) -> Pushed:
+        """Push an image without layers but with labels."""
+        labels = {
+            f"org.opencontainers.image.{key}": value
+            for key, value in {"revision": revision, "version": version}.items()
+            if value
+        }
+        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": labels}}).encode()
+        kind = "application/vnd.oci.image.manifest.v1+json"
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": kind,
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": self._blob(config),
+                "size": len(config),
+            },
+            "layers": [],
+        }
+        return self._manifest(manifest, kind, tag)
+
+    def push_index(self, *entries: tuple[Pushed, str]) -> Pushed:
+        """Push an index of images, each with its operating system."""
+        kind = "application/vnd.oci.image.index.v1+json"
+        manifests = [
+            {
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "digest": pushed.digest,
+                "size": self._size(pushed.digest),
+                "platform": {"os": system, "architecture": "amd64"},
+            }
+            for pushed, system in entries
+        ]
+        return self._manifest({"schemaVersion": 2, "mediaType": kind, "manifests": manifests}, kind, None)
+
+    def _blob(self, content: bytes) -> str:
+        digest = _digest(content)
+        place = httpx.post(f"{self._base}/blobs/uploads/").raise_for_status().headers["location"]
+        httpx.put(httpx.URL(place).copy_add_param("digest", digest), content=content).raise_for_status()
+        return digest
+
+    def _manifest(self, manifest: dict[str, Any], kind: str, tag: str | None) -> Pushed:
+        content = json.dumps(manifest).encode()
+        name = tag or _digest(content)
+        httpx.put(
+            f"{self._base}/manifests/{name}", content=content, headers={"Content-Type": kind}
+        ).raise_for_status()
+        return Pushed(self.repository, _digest(content))
+
+    def _size(self, digest: str) -> int:
+        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        return len(httpx.get(f"{self._base}/manifests/{digest}", headers=accept).raise_for_status().content)
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
