@@ -1,0 +1,31 @@
+"""Where the parts of the local cluster are found. Everything a person uses is bound to loopback only."""
+
+from __future__ import annotations
+
+NODE_NAME = "crm-node"
+NODE_BRIDGE = "crm0"
+NODE_ADDRESS = "10.245.0.1"
+POD_BRIDGE = "crm1"
+POD_SUBNET = "10.244.0.0/16"
+SERVICE_SUBNET = "10.96.0.0/16"
+
+API_PORT = 6443
+HTTP_PORT = 30080
+ARGOCD_PORT = 30081
+PROMETHEUS_PORT = 30090
+ALERTMANAGER_PORT = 30093
+GIT_PORT = 30300
+REGISTRY_PORT = 30500
+
+HTTP = f"http://127.0.0.1:{HTTP_PORT}"
+ARGOCD = f"127.0.0.1:{ARGOCD_PORT}"
+PROMETHEUS = f"http://127.0.0.1:{PROMETHEUS_PORT}"
+ALERTMANAGER = f"http://127.0.0.1:{ALERTMANAGER_PORT}"
+GIT = f"http://127.0.0.1:{GIT_PORT}/crm.git"
+GIT_IN_CLUSTER = "http://git.forge.svc/crm.git"
+GIT_USER = "crm"
+REGISTRY = f"localhost:{REGISTRY_PORT}"
+
+# Ports of the control plane and of the node's own agents; `up` refuses to start when somebody else has one.
+NODE_PORTS = (2379, 2380, API_PORT, 10248, 10249, 10250, 10256, 10257, 10259)
+HOST_PORTS = (HTTP_PORT, ARGOCD_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT, GIT_PORT, REGISTRY_PORT)

@@ -1,0 +1,157 @@
+"""Leaves the machine as it was: no process, mount, control group, interface, firewall rule or setting of ours."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from cluster import addresses, paths, processes, shell
+
+KUBERNETES_FILES = (Path("/etc/kubernetes"), Path("/var/lib/kubelet"))
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# The kernel settings that the kubelet, kube-proxy and the network plugins change.
+SETTINGS = (
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/route_localnet",
+    "net/bridge/bridge-nf-call-iptables",
+    "net/netfilter/nf_conntrack_max",
+    "net/netfilter/nf_conntrack_tcp_be_liberal",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+_REMEMBERED = paths.STATE / "settings.json"
+_CHAINS = re.compile(r"^:?(KUBE-|CNI-)")
+
+
+def everything() -> None:
+    """Remove what any run of ours, whole or killed, has left. Repeating it changes nothing."""
+    processes.stop("kubelet")
+    _end_leftovers()
+    processes.stop("containerd")
+    _unmount()
+    _control_groups()
+    _interfaces()
+    _firewall()
+    _settings()
+    for folder in (*(KUBERNETES_FILES if ours() else ()), paths.RUN, paths.STATE):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def ours() -> bool:
+    """Whether the Kubernetes files on this machine come from us: then our state lies beside them."""
+    return paths.STATE.exists()
+
+
+def remember_settings() -> None:
+    """Write down the kernel settings as they are before anything of ours starts."""
+    values = {name: _setting(name).read_text(encoding="utf-8").strip() for name in SETTINGS if _setting(name).exists()}
+    _REMEMBERED.write_text(json.dumps(values), encoding="utf-8")
+
+
+def _end_leftovers() -> None:
+    """Containers first, then their shims, then a kubelet or containerd that no record names any more."""
+    containers = {pid for group in _groups() for pid in _members(group)}
+    shims = processes.with_words("containerd-shim", str(paths.CONTAINERD_SOCKET))
+    strays = processes.with_words("kubelet", str(addresses.NODE_ADDRESS))
+    processes.end(sorted(strays), grace=3)
+    processes.end(sorted(containers), grace=1)
+    processes.end(sorted(shims), grace=1)
+    daemons = processes.with_words("containerd", f"--config={paths.STATE}")
+    processes.end(sorted(daemons), grace=3)
+
+
+def _unmount() -> None:
+    ours_ = (str(paths.RUN), str(paths.STATE), "/var/lib/kubelet", str(paths.CACHE / "containerd"))
+    lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    points = [line.split()[1].encode().decode("unicode_escape") for line in lines]
+    mine = [point for point in points if point.startswith(ours_) or _is_pod_network(point)]
+    for point in sorted(mine, key=len, reverse=True):
+        subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
+        if _is_pod_network(point):
+            Path(point).unlink(missing_ok=True)
+
+
+def _is_pod_network(point: str) -> bool:
+    return point.startswith(("/run/netns/cni-", "/var/run/netns/cni-"))
+
+
+def _groups() -> list[Path]:
+    return [group for controller in CONTROL_GROUPS.glob("*") for group in controller.glob("kubepods*")] + list(
+        CONTROL_GROUPS.glob("kubepods*")
+    )
+
+
+def _members(group: Path) -> list[int]:
+    return [int(pid) for file in group.rglob("cgroup.procs") for pid in file.read_text(encoding="utf-8").split()]
+
+
+def _control_groups() -> None:
+    for group in _groups():
+        for folder in sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda p: -len(p.parts)):
+            _remove_group(folder)
+        _remove_group(group)
+
+
+def _remove_group(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as error:
+        shell.log_file("cleanup").write_text(f"{folder}: {error}\n", encoding="utf-8")
+
+
+def _interfaces() -> None:
+    listed = json.loads(shell.output(["ip", "-json", "link"]))
+    bridges = {addresses.NODE_BRIDGE, addresses.POD_BRIDGE}
+    for link in listed:
+        if link["ifname"] in bridges or link.get("master") in bridges:
+            subprocess.run(["ip", "link", "delete", link["ifname"]], check=False, capture_output=True)
+
+
+def _firewall() -> None:
+    """Take our chains, and the rules that jump to them, out of every table; leave all other rules alone."""
+    for family in ("iptables", "ip6tables"):
+        if shutil.which(family) is None:
+            continue
+        for table in ("nat", "filter", "mangle"):
+            _clean_table(family, table)
+
+
+def _clean_table(family: str, table: str) -> None:
+    saved = subprocess.run([family, "-t", table, "-S"], check=False, capture_output=True, text=True).stdout.splitlines()
+    chains = [line.split()[1] for line in saved if line.startswith("-N ") and _CHAINS.match(line.split()[1])]
+    rules = [
+        line
+        for line in saved
+        if line.startswith("-A ")
+        and not _CHAINS.match(line.split()[1])
+        and re.search(r"-j (KUBE-|CNI-)|--comment \"?(kubernetes|cni)", line)
+    ]
+    for line in rules:
+        subprocess.run([family, "-t", table, *_words(line.replace("-A ", "-D ", 1))], check=False, capture_output=True)
+    for verb in ("-F", "-X"):
+        for chain in chains:
+            subprocess.run([family, "-t", table, verb, chain], check=False, capture_output=True)
+
+
+def _words(rule: str) -> list[str]:
+    return shlex.split(rule)
+
+
+def _settings() -> None:
+    if not _REMEMBERED.exists():
+        return
+    for name, value in json.loads(_REMEMBERED.read_text(encoding="utf-8")).items():
+        if _setting(name).exists() and _setting(name).read_text(encoding="utf-8").strip() != value:
+            _setting(name).write_text(value, encoding="utf-8")
+
+
+def _setting(name: str) -> Path:
+    return Path("/proc/sys") / name

@@ -1,0 +1,254 @@
+"""One Kubernetes node on this machine: containerd and the kubelet as processes, everything else as pods."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import yaml
+
+from cluster import addresses, cleanup, go_tools, images, paths, processes, shell
+from cluster.errors import ClusterError
+from cluster.progress import step
+from cluster.waiting import until
+
+KUBELET_CONFIG = Path("/var/lib/kubelet/config.yaml")
+KUBELET_KUBECONFIG = Path("/etc/kubernetes/kubelet.conf")
+ADMIN_KUBECONFIG = Path("/etc/kubernetes/admin.conf")
+INITIALISED = paths.STATE / "initialised"
+CONTAINERD_ROOT = paths.CACHE / "containerd"
+IMPORTED = CONTAINERD_ROOT / "imported"
+CNI_CONFIG = paths.STATE / "cni"
+
+
+def up(layout: Path) -> None:
+    """A Ready node that holds the images of `layout`; what a killed run left is used when whole and removed when not."""
+    key = f"{go_tools.key(go_tools.group_of('kubelet'))} {layout.name}"
+    if _initialised_as(key):
+        with step("Start what does not run of the node"):
+            _start_containerd()
+            _start_kubelet()
+            whole = _answers(within=90)
+        if whole:
+            return
+    with step("Clean what an earlier run left"):
+        cleanup.everything()
+    paths.STATE.mkdir(parents=True, mode=0o755)
+    with step("Start containerd with the images"):
+        cleanup.remember_settings()
+        _network()
+        _start_containerd()
+        _import(layout)
+    with step("Start Kubernetes"):
+        _initialise()
+        until(_api_ready, what="an answer of the API server", seconds=120)
+        shutil.copy2(ADMIN_KUBECONFIG, paths.KUBECONFIG)
+        INITIALISED.write_text(key, encoding="utf-8")
+    with step("Wait for the node and its network"):
+        kubectl("wait", "--for=condition=Ready", f"node/{addresses.NODE_NAME}", "--timeout=120s")
+        kubectl("rollout", "status", "--namespace=kube-system", "daemonset/kube-proxy", "--timeout=120s")
+        kubectl("rollout", "status", "--namespace=kube-system", "deployment/coredns", "--timeout=120s")
+
+
+def kubectl(*arguments: str | Path, stdin: str | None = None, log: str = "kubectl") -> None:
+    """Run kubectl against the cluster that `up` works on."""
+    shell.run([go_tools.built("kubectl"), f"--kubeconfig={kubeconfig()}", *arguments], log=log, stdin=stdin)
+
+
+def kubectl_output(*arguments: str) -> str:
+    """What a kubectl command prints."""
+    return shell.output([go_tools.built("kubectl"), f"--kubeconfig={kubeconfig()}", *arguments])
+
+
+def kubeconfig() -> Path:
+    """Where KUBECONFIG names an existing cluster, that one; else our own."""
+    return Path(os.environ["KUBECONFIG"]) if existing_cluster() else paths.KUBECONFIG
+
+
+def existing_cluster() -> bool:
+    """Whether the person works with a cluster that is not ours."""
+    named = os.environ.get("KUBECONFIG", "")
+    return bool(named) and Path(named).resolve() != paths.KUBECONFIG
+
+
+def _initialised_as(key: str) -> bool:
+    return INITIALISED.exists() and INITIALISED.read_text(encoding="utf-8") == key and ADMIN_KUBECONFIG.exists()
+
+
+def _network() -> None:
+    """A bridge that carries the node's own address and the route of the services.
+
+    Without that route a packet to a service address, sent before kube-proxy has its rules, would leave the machine, and
+    some gateway would answer it.
+    """
+    bridge = addresses.NODE_BRIDGE
+    shell.run(["ip", "link", "add", bridge, "type", "bridge"], log="network")
+    shell.run(["ip", "address", "add", f"{addresses.NODE_ADDRESS}/24", "dev", bridge], log="network")
+    shell.run(["ip", "link", "set", bridge, "up"], log="network")
+    shell.run(["ip", "route", "add", addresses.SERVICE_SUBNET, "dev", bridge], log="network")
+    CNI_CONFIG.mkdir(exist_ok=True)
+    network = {
+        "cniVersion": "1.0.0",
+        "name": "crm",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": addresses.POD_BRIDGE,
+                "isGateway": True,
+                "ipMasq": True,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": str(paths.STATE / "addresses"),
+                    "ranges": [[{"subnet": addresses.POD_SUBNET}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ],
+    }
+    (CNI_CONFIG / "10-crm.conflist").write_text(json.dumps(network, indent=2), encoding="utf-8")
+
+
+def _start_containerd() -> None:
+    config = paths.STATE / "containerd.toml"
+    pause = images.kubeadm_image_names()["pause"]
+    config.write_text(
+        f"""version = 2
+root = "{CONTAINERD_ROOT}"
+state = "{paths.RUN}/containerd"
+[grpc]
+  address = "{paths.CONTAINERD_SOCKET}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  # Root has no CAP_SYS_RESOURCE in many sandboxes; without this every pod dies there when its score is set.
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{CNI_CONFIG}"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+""",
+        encoding="utf-8",
+    )
+    processes.start("containerd", ["containerd", f"--config={config}"])
+    until(lambda: shell.succeeds([*ctr(), "version"]), what="an answer of containerd", seconds=30)
+
+
+def ctr() -> list[str]:
+    """containerd's own client on our containerd."""
+    return ["ctr", f"--address={paths.CONTAINERD_SOCKET}", "--namespace=k8s.io"]
+
+
+def _import(layout: Path) -> None:
+    if IMPORTED.exists() and IMPORTED.read_text(encoding="utf-8") == layout.name:
+        return
+    archive = paths.CACHE / "import.tar"
+    shell.run(["tar", "--create", f"--file={archive}", f"--directory={layout}", "."], log="import")
+    shell.run([*ctr(), "images", "import", archive], log="import")
+    archive.unlink()
+    IMPORTED.write_text(layout.name, encoding="utf-8")
+
+
+def _initialise() -> None:
+    config = paths.STATE / "kubeadm.yaml"
+    config.write_text(yaml.safe_dump_all(_kubeadm_config()), encoding="utf-8")
+    kubeadm = go_tools.built("kubeadm")
+    # The phases that `kubeadm init` runs, with the kubelet started by us where it would ask an init system.
+    _phases(kubeadm, config, "certs all", "kubeconfig all", "etcd local", "control-plane all", "kubelet-start")
+    _start_kubelet()
+    until(_api_ready, what="an answer of the API server", seconds=120)
+    _phases(
+        kubeadm,
+        config,
+        "upload-config all",
+        "mark-control-plane",
+        "bootstrap-token",
+        "kubelet-finalize all",
+        "addon all",
+    )
+
+
+def _phases(kubeadm: Path, config: Path, *phases: str) -> None:
+    for phase in phases:
+        shell.run([kubeadm, "init", "phase", *phase.split(), f"--config={config}"], log="kubeadm")
+
+
+def _kubeadm_config() -> list[dict[str, object]]:
+    version = go_tools.module_version("kubernetes", "k8s.io/kubernetes")
+    return [
+        {
+            "apiVersion": "kubeadm.k8s.io/v1beta4",
+            "kind": "InitConfiguration",
+            "localAPIEndpoint": {"advertiseAddress": addresses.NODE_ADDRESS, "bindPort": addresses.API_PORT},
+            "nodeRegistration": {
+                "name": addresses.NODE_NAME,
+                "criSocket": f"unix://{paths.CONTAINERD_SOCKET}",
+                "imagePullPolicy": "IfNotPresent",
+                "taints": [],
+                "ignorePreflightErrors": ["all"],
+            },
+        },
+        {
+            "apiVersion": "kubeadm.k8s.io/v1beta4",
+            "kind": "ClusterConfiguration",
+            "kubernetesVersion": version,
+            "networking": {"podSubnet": addresses.POD_SUBNET, "serviceSubnet": addresses.SERVICE_SUBNET},
+            "apiServer": {"extraArgs": [{"name": "bind-address", "value": addresses.NODE_ADDRESS}]},
+            "etcd": {"local": {"dataDir": str(paths.STATE / "etcd")}},
+        },
+        {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "failCgroupV1": False,
+            "cgroupDriver": "cgroupfs",
+            "failSwapOn": False,
+            "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "200Mi"},
+            "imageMinimumGCAge": "720h",
+            "maxPods": 250,
+            # Pods start in parallel: a release waits for its first pod, not for the queue before it.
+            "serializeImagePulls": False,
+            # 127.0.0.53 of systemd-resolved would loop; /etc/resolv.conf is what the machine itself uses.
+            "resolvConf": "/etc/resolv.conf",
+        },
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "iptables",
+            "clusterCIDR": addresses.POD_SUBNET,
+            # What a person opens is for this machine only.
+            "nodePortAddresses": ["127.0.0.0/8"],
+            # The kernel's limits stay as the machine has them.
+            "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+            "iptables": {"minSyncPeriod": "100ms"},
+        },
+    ]
+
+
+def _start_kubelet() -> None:
+    processes.start(
+        "kubelet",
+        [
+            go_tools.built("kubelet"),
+            f"--config={KUBELET_CONFIG}",
+            f"--kubeconfig={KUBELET_KUBECONFIG}",
+            f"--hostname-override={addresses.NODE_NAME}",
+            f"--node-ip={addresses.NODE_ADDRESS}",
+        ],
+    )
+
+
+def _api_ready() -> bool:
+    command = [go_tools.built("kubectl"), f"--kubeconfig={ADMIN_KUBECONFIG}", "get", "--raw=/readyz"]
+    return shell.succeeds(command, timeout=5)
+
+
+def _answers(*, within: float) -> bool:
+    try:
+        until(_api_ready, what="an answer of the API server", seconds=within)
+        kubectl("wait", "--for=condition=Ready", f"node/{addresses.NODE_NAME}", f"--timeout={within:.0f}s")
+    except ClusterError:
+        return False
+    return True

@@ -1,0 +1,34 @@
+"""Says what is being done and how long it took, one line a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+console = Console(highlight=False)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Show `title` as running (a spinner on a terminal) and, when it ends, its duration in seconds."""
+    started = time.monotonic()
+    try:
+        with console.status(f"{title} …"):
+            yield
+    except BaseException:
+        console.print(f"[red]✗[/] {title}  [dim]{_seconds(started)}[/]")
+        raise
+    console.print(f"[green]✓[/] {title}  [dim]{_seconds(started)}[/]")
+
+
+def note(text: str) -> None:
+    """One line of information between two steps."""
+    console.print(f"[dim]·[/] {text}")
+
+
+def _seconds(started: float) -> str:
+    passed = time.monotonic() - started
+    return f"{passed:.1f} s" if passed < 60 else f"{int(passed // 60)} min {int(passed % 60):02d} s"
