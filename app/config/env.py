@@ -1,0 +1,78 @@
+"""Typed settings from the environment, refused with the variable's name when they are wrong."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class Environment:
+    """Reads NAME, or the file that NAME_FILE names (mounted secrets). An empty value counts as not set.
+
+    Every error is an ImproperlyConfigured whose sentence names the variable; values of unknown
+    content are never repeated in it, since they may be secrets.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str | None = None, *, shortest: int = 0) -> str:
+        value = self._read(name)
+        if not value:
+            if default is None:
+                raise ImproperlyConfigured(
+                    f"{name} is not set; set it, or {name}_FILE to a file with its value."
+                )
+            return default
+        if len(value) < shortest:
+            raise ImproperlyConfigured(
+                f"{name} must have at least {shortest} characters, found {len(value)}; use a longer one."
+            )
+        return value
+
+    def integer(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self._read(name)
+        if not value:
+            return default
+        number = int(value) if value.isascii() and value.isdecimal() else None
+        if number is None or not least <= number <= most:
+            raise ImproperlyConfigured(
+                f"{name} must be a whole number from {least} to {most}, found '{value}'."
+            )
+        return number
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self._read(name).lower()
+        if not value:
+            return default
+        if value not in ("true", "false"):
+            raise ImproperlyConfigured(f"{name} must be true or false, found '{value}'.")
+        return value == "true"
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self._read(name) or default
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, found '{value}'.")
+        return value
+
+    def words(self, name: str, default: str | None = None) -> list[str]:
+        """A list separated by commas."""
+        return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
+
+    def _read(self, name: str) -> str:
+        value = self._values.get(name, "")
+        file = self._values.get(f"{name}_FILE", "")
+        if not file:
+            return value
+        if value:
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; keep one of them.")
+        try:
+            return Path(file).read_text(encoding="utf-8").removesuffix("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(
+                f"{name}_FILE names '{file}', which cannot be read ({type(error).__name__})."
+            ) from error
+
+
+env = Environment(os.environ)

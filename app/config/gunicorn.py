@@ -1,0 +1,30 @@
+"""The web server: one process with threads, so that a pod's metrics are those of one process. Scale by pods."""
+
+from config.env import env
+
+bind = f"0.0.0.0:{env.integer('PORT', 8000, least=1, most=65535)}"
+workers = 1
+worker_class = "gthread"
+threads = env.integer("WEB_THREADS", 4, least=1, most=64)
+# Longer than the router keeps an idle connection (Traefik: 90 s), so that it is never we who close it first
+# just while the router sends the next request on it.
+keepalive = 100
+graceful_timeout = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
+# A worker that has not answered its master for this long is replaced.
+timeout = 60
+worker_tmp_dir = "/tmp"  # noqa: S108  (the one place that may be written)
+control_socket_disable = True
+# The line of a request is written by crm.http.request_log.
+accesslog = None
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "crm.http.log_lines.JsonLines", "version": env.text("VERSION", "0.0.0")},
+    },
+    "handlers": {
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
+    },
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+}

@@ -1,0 +1,188 @@
+"""The settings of every running CRM, whatever its environment: what differs comes from environment variables.
+
+`web` adds what only the web process has (the connection pool), `test` what the tests need.
+"""
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from config.env import env
+
+APP_DIR = Path(__file__).resolve().parents[2]
+
+# What runs
+ENVIRONMENT = env.text("ENVIRONMENT", "local")
+VERSION = env.text("VERSION", "0.0.0")
+REVISION = env.text("REVISION", "unknown")
+
+DEBUG = False
+SECRET_KEY = env.text("SECRET_KEY", shortest=32)
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "corsheaders",
+    "rest_framework",
+    "crm.authentication",
+    "crm.companies",
+    "crm.contacts",
+    "crm.deals",
+    "crm.notifications",
+    "crm.schema",
+]
+
+MIDDLEWARE = [
+    "crm.metrics.middleware.RequestMetrics",  # outermost, so that it sees every answer and its whole time
+    "crm.http.request_log.RequestLog",
+    "crm.http.response_headers.ResponseHeaders",
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "crm.http.hosts.HostCheck",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+# Database. Connections end with the request; the web process keeps a pool (settings.web), the others do not:
+# Celery's Django support closes a pool before and after every task.
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": env.text("DB_HOST"),
+        "PORT": env.integer("DB_PORT", 5432, least=1, most=65535),
+        "NAME": env.text("DB_NAME"),
+        "USER": env.text("DB_USER"),
+        "PASSWORD": env.text("DB_PASSWORD"),
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 3, "application_name": f"crm {VERSION}"},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis: database 0 for Celery, 1 for the cache. Two seconds and one retry, so that an outage is an answer, not a wait.
+REDIS_HOST = env.text("REDIS_HOST")
+REDIS_PORT = env.integer("REDIS_PORT", 6379, least=1, most=65535)
+REDIS_PASSWORD = env.text("REDIS_PASSWORD", "")
+REDIS_URL = f"redis://:{quote(REDIS_PASSWORD, safe='')}@{REDIS_HOST}:{REDIS_PORT}"
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": f"{REDIS_URL}/1",
+        "KEY_PREFIX": "crm",
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2, "retry": Retry(NoBackoff(), 1)},
+    }
+}
+
+# Celery
+GRACEFUL_TIMEOUT = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
+CELERY_BROKER_URL = f"{REDIS_URL}/0"
+CELERY_TASK_DEFAULT_QUEUE = "crm"
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+# A task is acknowledged when it is done, and comes back when its worker dies: tasks can be repeated.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 60
+CELERY_TASK_TIME_LIMIT = 90
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,  # longer than any task may take
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+}
+# What a request that queues a task waits at most for a broker that is away; the outbox sends it later.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# On SIGTERM (entrypoint maps it) running tasks get this long, then they go back to the queue.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(GRACEFUL_TIMEOUT)
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_BEAT_SCHEDULE = {
+    "send-overdue-emails": {"task": "crm.notifications.tasks.send_overdue_emails", "schedule": 60.0},
+}
+CELERY_TIMEZONE = "UTC"
+BEAT_METRICS_PORT = env.integer("BEAT_METRICS_PORT", 8001, least=1, most=65535)
+
+# E-mail; without EMAIL_HOST it is written to the log
+EMAIL_HOST = env.text("EMAIL_HOST", "")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1, most=65535)
+EMAIL_HOST_USER = env.text("EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", EMAIL_PORT == 587)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "crm@localhost")
+
+# Who may ask
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") + env.words("POD_IP", "")
+CORS_ALLOWED_ORIGINS = env.words("CORS_ORIGINS", "")
+CORS_EXPOSE_HEADERS = ["X-CRM-Version", "X-Request-ID"]
+
+# Transport: TLS ends at the router, which tells so by this header. Redirecting is the router's work;
+# SECURE_SSL_REDIRECT=true is for routers that cannot. Probes and scrapes are plain HTTP inside the cluster.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT", False)
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_SECURE = True
+
+# Users
+AUTH_USER_MODEL = "authentication.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
+    # A key of its own, so that a token can never pass for anything else that SECRET_KEY signs.
+    "SIGNING_KEY": hashlib.sha256(b"json web token:" + SECRET_KEY.encode()).hexdigest(),
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "crm.api.pagination.Pages",
+    "EXCEPTION_HANDLER": "crm.api.errors.handle",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+# Logs: one JSON object a line on standard output
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "crm.http.log_lines.JsonLines", "version": VERSION}},
+    "handlers": {
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
+    },
+    "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # 4xx and 5xx are in the request's own line; what is left here are unhandled exceptions
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+}

@@ -1,0 +1,1 @@
+"""The CRM, one package a domain: models, services (write), selectors (read), api, tasks, tests."""

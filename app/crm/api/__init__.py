@@ -1,0 +1,1 @@
+"""What the endpoints of all domains share: errors, pages, the root."""

@@ -1,0 +1,60 @@
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+
+from crm.authentication.models import Team, User
+
+
+class TeamSerializer(serializers.ModelSerializer[Team]):
+    class Meta:
+        model = Team
+        fields = ("id", "name")
+
+
+class UserSerializer(serializers.ModelSerializer[User]):
+    team = TeamSerializer(read_only=True)
+
+    class Meta:
+        model = User
+        fields = ("id", "username", "email", "first_name", "last_name", "team", "date_joined")
+        read_only_fields = ("id", "username", "email", "date_joined")
+
+
+class RegistrationSerializer(serializers.ModelSerializer[User]):
+    password = serializers.CharField(write_only=True, max_length=128, trim_whitespace=False)
+    invitation = serializers.CharField(write_only=True, required=False, default="", allow_blank=True)
+
+    class Meta:
+        model = User
+        fields = ("username", "email", "password", "invitation")
+
+    def validate_email(self, email: str) -> str:
+        if User.objects.filter(email__iexact=email).exists():
+            raise serializers.ValidationError(
+                "A user with this e-mail address exists already.", code="unique"
+            )
+        return email
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        candidate = User(username=attrs["username"], email=attrs["email"])
+        try:
+            validate_password(attrs["password"], candidate)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError({"password": error.messages}) from error
+        return attrs
+
+
+class RefreshSerializer(TokenRefreshSerializer):
+    """simplejwt's own lets the refresh of a deleted user end in a 500."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        try:
+            return super().validate(attrs)
+        except User.DoesNotExist as error:
+            raise AuthenticationFailed(
+                "The user of this token does not exist.", "no_active_account"
+            ) from error

@@ -1,0 +1,42 @@
+"""Teams and the people in them."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class Team(models.Model):
+    """People who see each other's records. Everyone is in exactly one team."""
+
+    name = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TeamUserManager(UserManager["User"]):
+    """Who joins no team gets a new one."""
+
+    def _create_user(self, username: str, email: str | None, password: str | None, **extra: Any) -> "User":
+        if "team" not in extra:
+            extra["team"] = Team.objects.create(name=username)
+        return super()._create_user(username, email, password, **extra)  # type: ignore[misc,no-any-return]
+
+
+class User(AbstractUser):
+    email = models.EmailField()
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="members")
+
+    objects: ClassVar[TeamUserManager] = TeamUserManager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                Lower("email"),
+                name="user_email_unique",
+                violation_error_message="A user with this e-mail address exists already.",
+            ),
+        )

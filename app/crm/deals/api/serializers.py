@@ -1,0 +1,68 @@
+from rest_framework import serializers
+
+from crm.companies.models import Company
+from crm.contacts.models import Contact
+from crm.deals.models import Deal, Pipeline, Stage, StageChange
+from crm.records.api import TeamRelatedField
+
+
+class StageSerializer(serializers.ModelSerializer[Stage]):
+    class Meta:
+        model = Stage
+        fields = ("id", "name", "position", "is_won", "is_lost")
+
+
+class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
+    stages = StageSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Pipeline
+        fields = ("id", "name", "stages")
+
+
+class DealSerializer(serializers.ModelSerializer[Deal]):
+    status = serializers.CharField(source="stage.status", read_only=True)
+    stage_name = serializers.CharField(source="stage.name", read_only=True)
+    contact = TeamRelatedField(queryset=Contact.objects.all(), required=False, allow_null=True)
+    company = TeamRelatedField(queryset=Company.objects.all(), required=False, allow_null=True)
+
+    class Meta:
+        model = Deal
+        fields = (
+            "id",
+            "title",
+            "pipeline",
+            "stage",
+            "stage_name",
+            "status",
+            "amount",
+            "currency",
+            "contact",
+            "company",
+            "owner",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = ("owner",)
+        extra_kwargs = {"stage": {"required": False}}
+
+
+class DealChangeSerializer(DealSerializer):
+    """A deal stays in its pipeline, and its stage changes by a move, which is recorded."""
+
+    class Meta(DealSerializer.Meta):
+        read_only_fields = ("owner", "pipeline", "stage")
+
+
+class MoveSerializer(serializers.Serializer[None]):
+    stage = serializers.PrimaryKeyRelatedField(queryset=Stage.objects.all())
+
+
+class StageChangeSerializer(serializers.ModelSerializer[StageChange]):
+    from_stage = StageSerializer(read_only=True)
+    to_stage = StageSerializer(read_only=True)
+    by = serializers.CharField(source="by.username", read_only=True)
+
+    class Meta:
+        model = StageChange
+        fields = ("id", "from_stage", "to_stage", "by", "at")

@@ -1,0 +1,18 @@
+"""The check that django-health-check does not have as we need it."""
+
+from dataclasses import dataclass
+
+from django.core.cache import cache
+from health_check.base import HealthCheck
+from health_check.exceptions import ServiceUnavailable
+
+from crm.health.heartbeat import WORKER_KEY
+
+
+@dataclass
+class CeleryWorkers(HealthCheck):
+    """A worker has been heard of lately. Asking them all (`ping`) takes a second and makes a queue per question."""
+
+    def run(self) -> None:
+        if cache.get(WORKER_KEY) is None:
+            raise ServiceUnavailable("no worker has been heard of lately")

@@ -1,0 +1,51 @@
+"""Health as JSON: {"status": "ok" | "unhealthy", "version": "…", "checks": {"database": "ok" | "unavailable"}}.
+
+200 or 503; the reason of a failure is in the log, not in the answer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import ClassVar
+
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from health_check.base import HealthCheck
+from health_check.checks import Cache, Database
+from health_check.views import HealthCheckView
+
+from crm.health.checks import CeleryWorkers
+
+
+class Health(HealthCheckView):
+    named: ClassVar[dict[str, Callable[[], HealthCheck]]] = {}
+
+    async def get(self, request: HttpRequest, *args: object, **kwargs: object) -> JsonResponse:
+        results = await asyncio.gather(*(make().get_result() for make in self.named.values()))
+        healthy = not any(result.error for result in results)
+        return JsonResponse(
+            {
+                "status": "ok" if healthy else "unhealthy",
+                "version": settings.VERSION,
+                "checks": {
+                    name: "unavailable" if result.error else "ok"
+                    for name, result in zip(self.named, results, strict=True)
+                },
+            },
+            status=200 if healthy else 503,
+        )
+
+
+class Live(Health):
+    """The process answers. It depends on nothing, since a restart would mend nothing else."""
+
+
+class Ready(Health):
+    """Requests can be answered: a pod whose database or cache is away gets none."""
+
+    named: ClassVar = {"database": Database, "cache": Cache}
+
+
+class Deep(Health):
+    """Everything works, e-mails included."""
+
+    named: ClassVar = {"database": Database, "redis": Cache, "celery": CeleryWorkers}

@@ -1,0 +1,43 @@
+"""Beat: the one process that looks after the clock and, since there is one of it, after Redis' metrics."""
+
+from pathlib import Path
+from typing import Any
+
+from celery.beat import Scheduler
+from celery.signals import beat_init
+from celery.utils.log import get_logger
+from django.conf import settings
+from prometheus_client import CollectorRegistry, start_http_server
+from redis import Redis
+
+from crm.metrics.redis_state import RedisState
+
+BEAT_ALIVE = Path("/tmp/beat-alive")  # noqa: S108  (read by the pod's liveness probe)
+
+logger = get_logger(__name__)
+
+
+class LivingScheduler(Scheduler):
+    """Touches BEAT_ALIVE at each tick, every five seconds at least, also while it waits for Redis to come back.
+
+    The schedule is kept in memory: every task can be repeated and none is rarer than an hour.
+    """
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        BEAT_ALIVE.touch()
+        return super().tick(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def _ensure_connected(self) -> Any:
+        def waiting(error: Exception, seconds: float) -> None:
+            BEAT_ALIVE.touch()
+            logger.error("Redis does not answer (%s); trying again in %s s.", type(error).__name__, seconds)
+
+        return self.connection.ensure_connection(waiting, max_retries=None, interval_max=5)
+
+
+@beat_init.connect
+def serve_metrics(**_: Any) -> None:
+    registry = CollectorRegistry()
+    client = Redis.from_url(settings.CELERY_BROKER_URL, socket_connect_timeout=2, socket_timeout=2)
+    registry.register(RedisState(client, queues=(settings.CELERY_TASK_DEFAULT_QUEUE,)))
+    start_http_server(settings.BEAT_METRICS_PORT, registry=registry)

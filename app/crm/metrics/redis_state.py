@@ -1,0 +1,34 @@
+"""Redis, as seen from one place: the queue and the hit rate."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError
+
+
+class RedisState(Collector):
+    """celery_queue_length{queue} and redis_hit_rate; neither while Redis does not answer, so that it shows."""
+
+    def __init__(self, client: Redis, queues: tuple[str, ...]) -> None:
+        self._client = client
+        self._queues = queues
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            lengths = {queue: self._client.llen(queue) for queue in self._queues}
+            stats = self._client.info("stats")
+        except RedisError:
+            return
+        length = GaugeMetricFamily("celery_queue_length", "Tasks that wait for a worker.", labels=["queue"])
+        for queue, tasks in lengths.items():
+            length.add_metric([queue], tasks)
+        yield length
+        hits, misses = stats["keyspace_hits"], stats["keyspace_misses"]
+        if hits + misses:
+            yield GaugeMetricFamily(
+                "redis_hit_rate",
+                "Share of key look-ups that found one, since Redis started.",
+                value=hits / (hits + misses),
+            )

@@ -1,0 +1,17 @@
+"""Tasks carry ids, can be repeated, and leave the work to services."""
+
+from celery import shared_task
+
+from crm.notifications import selectors, services
+
+
+@shared_task
+def send_email(email_id: int) -> None:
+    services.deliver(email_id)
+
+
+@shared_task
+def send_overdue_emails() -> None:
+    """Queued every minute by beat."""
+    for email_id in selectors.overdue_email_ids():
+        send_email.delay(email_id)

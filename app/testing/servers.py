@@ -1,0 +1,109 @@
+"""Throwaway PostgreSQL and Redis servers: the real programs, on free ports, in a temporary directory."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+START_SECONDS = 20.0
+
+
+class Server(ABC):
+    """A server process that can be stopped and started again on the same port with the same data."""
+
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory = directory
+        self.port = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def command(self) -> list[str]: ...
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def start(self) -> None:
+        log = self.directory / f"{type(self).__name__}.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(self.command(), stdout=output, stderr=output)  # noqa: S603
+        until = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{type(self).__name__} did not start: {log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(self.stop_signal)
+            self._process.wait(timeout=START_SECONDS)
+            self._process = None
+
+
+class Redis(Server):
+    def __init__(self, directory: Path, port: int, password: str) -> None:
+        super().__init__(directory, port)
+        self._password = password
+
+    def command(self) -> list[str]:
+        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", self._password)
+        return [_program("redis-server"), *options, "--save", "", "--dir", str(self.directory)]
+
+
+class Postgres(Server):
+    stop_signal = signal.SIGINT  # "fast": it does not wait for clients
+
+    def __init__(self, directory: Path, port: int, user: str, database: str) -> None:
+        super().__init__(directory, port)
+        self._data = directory / "data"
+        # It refuses to run as root, and then needs another owner for its files.
+        self._as = [_program("setpriv"), "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        self._as = self._as if os.geteuid() == 0 else []
+        if self._as:
+            shutil.chown(directory, "postgres", "postgres")
+        initdb = [
+            *self._as,
+            _program("initdb"),
+            "-D",
+            str(self._data),
+            "-U",
+            user,
+            "--auth=trust",
+            "--no-sync",
+        ]
+        subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True)  # noqa: S603
+        self.start()
+        create = [_program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", user, database]
+        subprocess.run(create, check=True, capture_output=True)  # noqa: S603
+
+    def command(self) -> list[str]:
+        settings = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", f"port={self.port}")
+        options = [f"-c{setting}" for setting in settings]
+        listen = ["-clisten_addresses=127.0.0.1", "-cunix_socket_directories="]
+        return [*self._as, _program("postgres"), "-D", str(self._data), *listen, *options]
+
+    def answers(self) -> bool:
+        probe = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(probe, check=False).returncode == 0  # noqa: S603
+
+
+def _program(name: str) -> str:
+    """PATH first, then where Debian puts PostgreSQL's server programs, the newest version first."""
+    found = shutil.which(name)
+    if found and name not in ("initdb", "postgres"):
+        return found
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: -int(p.parts[-3]))
+    if versions or found:
+        return str(versions[0] if versions else found)
+    raise RuntimeError(
+        f"{name} is not installed; install PostgreSQL's and Redis' servers (apt: postgresql redis-server)."
+    )
