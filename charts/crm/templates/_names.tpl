@@ -1,0 +1,46 @@
+{{/* Names and labels. Each takes the root context; those for one component take (list root "component"). */}}
+
+{{- define "crm.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: crm
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "crm.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "crm.selector" . }}
+app.kubernetes.io/version: {{ $root.Values.image.version | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+app.kubernetes.io/part-of: crm
+{{- end }}
+
+{{- define "crm.domain" -}}
+{{ tpl .Values.domain . }}
+{{- end }}
+
+{{- define "crm.image" -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- end }}
+
+{{- define "crm.secretName" -}}
+{{ .Values.secrets.generated | ternary "crm-secrets" .Values.secrets.existingSecret }}
+{{- end }}
+
+{{/* What a sync applies first: everything that the Rollout refers to or is judged by. */}}
+{{- define "crm.firstWave" -}}
+argocd.argoproj.io/sync-wave: "-2"
+{{- end }}
+
+{{/*
+The version that a Service selects at the moment. Argo Rollouts writes it into the selector, and Helm, which compares with
+what lies in the cluster, would take it out again. Without a cluster (Argo CD, helm template) there is nothing to look up;
+Argo CD leaves fields alone that are not in Git.
+*/}}
+{{- define "crm.selectedVersion" -}}
+{{- $root := index . 0 -}}
+{{- $service := lookup "v1" "Service" $root.Release.Namespace (index . 1) -}}
+{{- with dig "spec" "selector" "rollouts-pod-template-hash" "" $service }}
+rollouts-pod-template-hash: {{ . }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,28 @@
+{{- define "crm.secretsJob" -}}
+backoffLimit: 3
+activeDeadlineSeconds: 120
+template:
+  metadata:
+    labels:
+      {{- include "crm.selector" (list . "secrets") | nindent 6 }}
+  spec:
+    restartPolicy: OnFailure
+    {{- $pod := include "crm.podDefaults" . | fromYaml }}
+    {{- $_ := set $pod "serviceAccountName" "crm-secrets" }}
+    {{- $_ := set $pod "automountServiceAccountToken" true }}
+    {{- toYaml $pod | nindent 4 }}
+    containers:
+      - name: create
+        {{- include "crm.containerDefaults" . | nindent 8 }}
+        command: [python3, -c]
+        args:
+          - |
+            {{- .Files.Get "files/secrets/create.py" | nindent 12 }}
+        env:
+          - name: NAMESPACE
+            valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+          - {name: SECRET, value: crm-secrets}
+        resources:
+          requests: {cpu: 10m, memory: 64Mi}
+          limits: {memory: 128Mi}
+{{- end }}

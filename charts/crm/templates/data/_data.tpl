@@ -1,0 +1,22 @@
+{{/* A small StatefulSet's storage: a claim, or the life of the pod. Takes (list root settings). */}}
+{{- define "crm.claim" -}}
+{{- $storage := (index . 1).storage -}}
+{{- if $storage.enabled -}}
+volumeClaimTemplates:
+  - metadata:
+      name: data
+    spec:
+      accessModes: [ReadWriteOnce]
+      {{- with $storage.className }}
+      storageClassName: {{ . }}
+      {{- end }}
+      resources: {requests: {storage: {{ $storage.size }}}}
+{{- end }}
+{{- end }}
+
+{{- define "crm.dataPod" -}}
+serviceAccountName: crm
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{ include "crm.podSecurity" 999 }}
+{{- end }}

@@ -1,0 +1,148 @@
+"""Every environment with every strategy, as released and as on the local cluster."""
+
+import subprocess
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.chart.rendering import ENVIRONMENTS, STRATEGIES, Manifest, Manifests, lint, render
+
+EVERYWHERE = list(product(ENVIRONMENTS, STRATEGIES, (False, True)))
+
+
+@pytest.fixture(params=EVERYWHERE, ids=lambda p: f"{p[0]}-{p[1]}{'-local' if p[2] else ''}")
+def manifests(request: pytest.FixtureRequest) -> Manifests:
+    environment, strategy, local = request.param
+    return render(environment, strategy, local=local)
+
+
+def test_there_are_three_environments_and_a_strategy_for_each_need() -> None:
+    assert ENVIRONMENTS == ("dev", "production", "staging")
+    assert {"canary", "rolling-update"} <= set(STRATEGIES)
+
+
+def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> None:
+    for environment, strategy, local in EVERYWHERE:
+        text = render(environment, strategy, local=local).text
+        (tmp_path / f"{environment}-{strategy}-{local}.yaml").write_text(text)
+    (tmp_path / "no-router.yaml").write_text(render("dev", values={"routing": {"provider": "none"}}).text)
+    done = _kubeconform(schema_location, tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_api_refuses_a_field_that_it_does_not_know(tmp_path: Path, schema_location: str) -> None:
+    text = render("production", "canary").text
+    (tmp_path / "wrong.yaml").write_text(text.replace("progressDeadlineAbort:", "progressDeadlineAborts:"))
+    done = _kubeconform(schema_location, tmp_path)
+    assert done.returncode == 1
+    assert "progressDeadlineAborts" in done.stdout
+
+
+def _kubeconform(location: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["kubeconform", "-strict", "-summary", "-schema-location", location, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("environment", "strategy"), list(product(ENVIRONMENTS, STRATEGIES)))
+def test_helm_has_nothing_to_say(environment: str, strategy: str) -> None:
+    assert "0 chart(s) failed" in lint(environment, strategy)
+
+
+def test_every_pod_keeps_to_pod_security_restricted(manifests: Manifests) -> None:
+    for name, pod in manifests.pod_specs().items():
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] is True, name
+        assert context["runAsUser"] > 0, name
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
+        kinds = {next(key for key in volume if key != "name") for volume in pod["volumes"]}
+        assert kinds <= {"emptyDir", "configMap", "secret", "projected", "persistentVolumeClaim"}, name
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+
+
+def test_no_pod_gets_a_token_it_does_not_need(manifests: Manifests) -> None:
+    for name, pod in manifests.pod_specs().items():
+        makes_secrets = name.startswith("Job crm-secrets-")
+        assert pod["automountServiceAccountToken"] is makes_secrets, name
+        assert pod["serviceAccountName"] == ("crm-secrets" if makes_secrets else "crm"), name
+        assert pod["enableServiceLinks"] is False, name
+    assert all(account["automountServiceAccountToken"] is False for account in manifests.of("ServiceAccount"))
+
+
+def test_every_container_says_what_it_needs(manifests: Manifests) -> None:
+    for name, pod in manifests.pod_specs().items():
+        for container in pod["containers"]:
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
+            assert "memory" in container["resources"]["limits"], name
+
+
+def test_the_crms_own_pods_run_the_released_digest(manifests: Manifests) -> None:
+    data = ("postgres:15-bookworm", "redis:7-bookworm")
+    images = {c["image"] for pod in manifests.pod_specs().values() for c in pod["containers"]}
+    released = {image for image in images if not image.endswith(data)}
+    assert released == {"registry.example.com/crm@sha256:" + "a1" * 32}
+
+
+def test_every_object_carries_the_common_labels(manifests: Manifests) -> None:
+    for manifest in manifests:
+        labels = manifest["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] == "crm"
+        assert labels["app.kubernetes.io/instance"] == "crm"
+        assert labels["app.kubernetes.io/version"] == "1.1"
+        assert labels["app.kubernetes.io/part-of"] == "crm"
+        assert labels["app.kubernetes.io/managed-by"] == "Helm"
+        assert labels["app.kubernetes.io/component"]
+
+
+def test_selectors_find_the_pods_of_their_own_workload(manifests: Manifests) -> None:
+    workloads = [m for m in manifests if m["kind"] in {"Rollout", "Deployment", "StatefulSet"}]
+    selectors = [w["spec"]["selector"]["matchLabels"] for w in workloads]
+    for workload, selector in zip(workloads, selectors, strict=True):
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        assert selector.items() <= labels.items()
+        assert selectors.count(selector) == 1, "two workloads would fight for the same pods"
+
+
+def test_no_pod_template_of_a_data_service_names_the_release(manifests: Manifests) -> None:
+    for data in manifests.of("StatefulSet"):
+        labels = data["spec"]["template"]["metadata"]["labels"]
+        assert "app.kubernetes.io/version" not in labels, "a release would restart the database"
+
+
+def test_a_sync_ends_with_the_rollout(manifests: Manifests) -> None:
+    """Whatever came later would wait for a paused Rollout, and meanwhile no revert is synced."""
+    assert _wave(manifests.one("Rollout")) == 0
+    for manifest in manifests:
+        annotations = manifest["metadata"].get("annotations", {})
+        assert _wave(manifest) <= 0
+        assert "PruneLast" not in annotations.get("argocd.argoproj.io/sync-options", "")
+        if "helm.sh/hook" in annotations:  # Argo CD would make PostSync of post-install
+            assert annotations["argocd.argoproj.io/hook"] == "Sync"
+        assert annotations.get("argocd.argoproj.io/hook", "Sync") == "Sync"
+
+
+def test_waves_are_data_then_migration_then_the_rest(manifests: Manifests) -> None:
+    waves: dict[int, set[str]] = {-2: set(), -1: set(), 0: set()}
+    for manifest in manifests:
+        waves[_wave(manifest)].add(manifest["kind"])
+    assert waves[-1] == {"Job"}
+    scaling = {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
+    assert waves[0] == {"Rollout", "Deployment", "IngressRoute"} | scaling
+    assert {"ConfigMap", "ServiceAccount", "Service", "AnalysisTemplate", "PrometheusRule"} <= waves[-2]
+
+
+def test_rendering_again_gives_the_same() -> None:
+    """Argo CD renders without a cluster, at every sync: what is random would be a change each time."""
+    first, second = render("dev"), render("dev", values={"logLevel": "INFO"})  # cached by values
+    assert first.text == second.text
+    assert not first.of("Secret")
+
+
+def _wave(manifest: Manifest) -> int:
+    return int(manifest["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", 0))
