@@ -3,7 +3,9 @@
 {{- $storage := (index . 1).storage -}}
 {{- if $storage.enabled -}}
 volumeClaimTemplates:
-  - metadata:
+  - apiVersion: v1
+    kind: PersistentVolumeClaim
+    metadata:
       name: data
     spec:
       accessModes: [ReadWriteOnce]

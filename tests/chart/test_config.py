@@ -1,0 +1,80 @@
+"""Settings travel with the release: another setting is another ConfigMap, hence another pod template."""
+
+from typing import Any
+
+from tests.chart.rendering import Values, render
+
+EMAIL: Values = {"email": {"host": "smtp.other.example.com"}}
+
+
+def template(values: Values | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = render("production", "canary", values=values).rollout["template"]
+    return found
+
+
+def test_the_name_follows_from_the_content() -> None:
+    before, after = (render("production", "canary", values=values).config for values in (None, EMAIL))
+    assert before["data"] != after["data"]
+    assert before["metadata"]["name"] != after["metadata"]["name"]
+    assert before["metadata"]["name"].startswith("crm-config-")
+
+
+def test_a_changed_setting_is_canaried() -> None:
+    assert template() != template(EMAIL)
+
+
+def test_what_pods_do_not_read_restarts_none() -> None:
+    assert template() == template({"autoscaling": {"maxReplicas": 30}, "strategy": {"hold": "1m"}})
+    assert template() == template({"image": {"version": "1.1-again"}}), "the digest decides, not its name"
+
+
+def test_another_version_keeps_the_same_settings() -> None:
+    other = render("production", "canary", values={"image": {"digest": "sha256:" + "b2" * 32}})
+    assert other.config["metadata"]["name"] == render("production", "canary").config["metadata"]["name"]
+
+
+def test_no_one_who_deploys_deletes_the_settings_of_the_stable_pods() -> None:
+    config = render("production", "canary").config
+    assert config["immutable"] is True
+    annotations = config["metadata"]["annotations"]
+    assert annotations["argocd.argoproj.io/sync-options"] == "Prune=false"
+    assert annotations["argocd.argoproj.io/compare-options"] == "IgnoreExtraneous"
+    assert annotations["helm.sh/resource-policy"] == "keep"
+
+
+def test_the_settings_of_production() -> None:
+    data = render("production", "canary").config["data"]
+    hosts = ["crm.example.com", "api.example.com", "app.example.com"]
+    assert data == {
+        "db-host": "postgresql.example.com",
+        "db-port": "5432",
+        "redis-host": "redis.example.com",
+        "redis-port": "6379",
+        "allowed-hosts": data["allowed-hosts"],
+        "cors-origins": ",".join(f"https://{host}" for host in hosts),
+        "email-host": "smtp.example.com",
+        "email-port": "587",
+    }
+    assert data["allowed-hosts"].split(",")[:3] == hosts
+
+
+def test_the_health_question_is_an_allowed_host() -> None:
+    manifests = render("staging", "canary", local=True)
+    (metric,) = manifests.one("AnalysisTemplate", "health")["spec"]["metrics"]
+    host = metric["provider"]["web"]["url"].split("/")[2]
+    assert host in manifests.config["data"]["allowed-hosts"].split(",")
+
+
+def test_the_local_cluster_has_hosts_of_its_own() -> None:
+    data = render("staging", "canary", local=True).config["data"]
+    assert data["allowed-hosts"].startswith(
+        "crm.staging.localhost,api.staging.localhost,app.staging.localhost,"
+    )
+    assert data["db-host"] == "postgresql"
+    assert data["redis-host"] == "redis"
+    assert "http://crm.staging.localhost" in data["cors-origins"]
+
+
+def test_named_origins_replace_the_hosts() -> None:
+    data = render(values={"corsOrigins": ["https://a.example.org", "https://b.example.org"]}).config["data"]
+    assert data["cors-origins"] == "https://a.example.org,https://b.example.org"

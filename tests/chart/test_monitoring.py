@@ -1,0 +1,74 @@
+"""What Prometheus is told: whom to scrape, what to reckon, what the releases are asked."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.chart.rendering import CHART, ROOT, render
+
+QUESTIONS = sorted(path.stem for path in ROOT.glob("analysis-templates/*.yaml"))
+
+
+def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
+    spec = render("production", "canary", local=True).one("PodMonitor")["spec"]
+    assert spec["podTargetLabels"] == ["rollouts-pod-template-hash"]
+    assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == ["http", "metrics"]
+    for endpoint in spec["podMetricsEndpoints"]:
+        assert endpoint["honorLabels"] is True
+        assert endpoint["interval"] == "2s"
+        assert endpoint["relabelings"] == [
+            {"sourceLabels": ["__meta_kubernetes_pod_container_id"], "targetLabel": "container_id"}
+        ]
+
+
+def test_the_monitor_finds_web_and_beat_and_their_ports() -> None:
+    manifests = render("production", "canary")
+    selector = manifests.one("PodMonitor")["spec"]["selector"]
+    (expression,) = selector["matchExpressions"]
+    ports = {}
+    for workload in (manifests.one("Rollout"), manifests.one("Deployment", "crm-beat")):
+        template = workload["spec"]["template"]
+        assert selector["matchLabels"].items() <= template["metadata"]["labels"].items()
+        assert template["metadata"]["labels"][expression["key"]] in expression["values"]
+        ports |= {port["name"]: port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
+    assert ports == {"http": 8000, "metrics": 8001}
+
+
+def test_rules_are_the_files_with_their_two_words_filled_in() -> None:
+    manifests = render("staging", "canary", local=True)
+    files = {path.stem: path.read_text() for path in CHART.glob("files/rules/*.yaml")}
+    assert manifests.names("PrometheusRule") == {f"crm-{name}" for name in files}
+    for name, text in files.items():
+        filled = re.sub(r"\bNAMESPACE\b", "crm-staging", re.sub(r"\bINTERVAL\b", "2s", text))
+        assert filled != text
+        assert manifests.one("PrometheusRule", f"crm-{name}")["spec"] == yaml.safe_load(filled)
+
+
+def test_rules_are_evaluated_as_often_as_pods_are_scraped() -> None:
+    manifests = render("production", "canary")
+    (endpoint, *_) = manifests.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+    for rule in manifests.of("PrometheusRule"):
+        assert {group["interval"] for group in rule["spec"]["groups"]} == {endpoint["interval"]}
+
+
+def test_every_question_is_rendered_whether_a_strategy_asks_it_or_not() -> None:
+    expected = {"health"} | {name + end for name in QUESTIONS if name != "health" for end in ("", "-watch")}
+    assert render("dev", "rolling-update").names("AnalysisTemplate") == expected
+
+
+def test_questions_are_reached_through_a_relative_link() -> None:
+    link = CHART / "analysis-templates"
+    assert link.is_symlink()
+    assert str(link.readlink()) == "../../analysis-templates"
+
+
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if name != "health"])
+def test_helm_fills_in_the_times_and_leaves_argos_arguments_alone(name: str) -> None:
+    template = render("production", "canary", local=True).one("AnalysisTemplate", name)
+    (metric,) = template["spec"]["metrics"]
+    assert (metric["interval"], metric["initialDelay"], metric["count"]) == ("3s", "3s", 100)
+    query = metric["provider"]["prometheus"]["query"]
+    assert set(re.findall(r"\{\{.*?\}\}", query)) == {"{{args.canary-hash}}", "{{args.stable-hash}}"}
+    assert 'namespace="crm-production"' in query
+    assert {argument["name"] for argument in template["spec"]["args"]} == {"canary-hash", "stable-hash"}

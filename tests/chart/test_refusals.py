@@ -1,0 +1,188 @@
+"""Values that make no sense are refused, each with the sentence that says what to change."""
+
+import json
+
+import pytest
+
+from tests.chart.rendering import CHART, Values, refusal, render
+
+NO_SENSE = [
+    pytest.param(
+        "canary",
+        {"routing": {"provider": "none"}, "strategy": {"questions": []}},
+        "strategy.weights asks for 5 %, but without a router shares are whole pods and 4 replicas reach"
+        " 20.0 % at the least: set routing.provider to traefik, or have 19 replicas, or start at a higher weight.",
+        id="5 % of four pods",
+    ),
+    pytest.param(
+        "canary",
+        {"routing": {"provider": "none"}, "strategy": {"weights": [50, 100]}},
+        "strategy.questions asks health, which is asked at the canary's own Service, and without a router"
+        " there is none: set routing.provider to traefik or remove health.",
+        id="health without a canary Service",
+    ),
+    pytest.param(
+        None,
+        {"replicas": 3},
+        "replicas and autoscaling are both set and would fight: remove replicas or set autoscaling.enabled to"
+        " false.",
+        id="two hands on the replicas",
+    ),
+    pytest.param(
+        None,
+        {"autoscaling": {"enabled": False}},
+        "autoscaling is off and replicas is not set: say how many pods serve the CRM in replicas.",
+        id="no hand on the replicas",
+    ),
+    pytest.param(
+        None,
+        {"autoscaling": {"minReplicas": 30}},
+        "autoscaling.minReplicas is 30 and maxReplicas 20: raise maxReplicas or lower minReplicas.",
+        id="least above most",
+    ),
+    *(
+        pytest.param(
+            None,
+            {"image": {"digest": digest}},
+            f'image.digest is "{digest}": a release names its image by digest, sha256: and 64 hexadecimal'
+            " digits, and not by a tag.",
+            id=f"digest {digest[:12]}",
+        )
+        for digest in ("", "1.1", "sha256:" + "a" * 63, "sha256:" + "A" * 64, "sha256:" + "a" * 64 + "b")
+    ),
+    pytest.param(
+        None,
+        {"image": {"repository": ""}},
+        "image.repository is empty: name the image that the release runs, without tag or digest.",
+        id="no image",
+    ),
+    pytest.param(
+        "canary",
+        {"strategy": {"weights": [5, 50, 20, 100]}},
+        "strategy.weights must ascend, but 20 follows 50: sort them and name each share once.",
+        id="weights that descend",
+    ),
+    pytest.param(
+        "canary",
+        {"strategy": {"weights": [5, 5, 100]}},
+        "strategy.weights must ascend, but 5 follows 5: sort them and name each share once.",
+        id="a weight twice",
+    ),
+    pytest.param(
+        "canary",
+        {"strategy": {"weights": [5, 20, 50]}},
+        "strategy.weights ends at 50: a release that is promoted gets all traffic, so end the"
+        " weights with 100.",
+        id="weights without an end",
+    ),
+    pytest.param(
+        "canary",
+        {"strategy": {"weights": []}},
+        "strategy.weights ends at 0: a release that is promoted gets all traffic, so end the"
+        " weights with 100.",
+        id="no weights",
+    ),
+    pytest.param(
+        "canary",
+        {"strategy": {"weights": [5, 50], "approval": True}},
+        "strategy.approval asks a person before 100 %, but strategy.weights has no step to 100: end"
+        " the weights with 100 or set approval to false.",
+        id="approval of a step that is not there",
+    ),
+    pytest.param(
+        None,
+        {"strategy": {"name": "big-bang"}},
+        'strategy.name is "big-bang", which is no strategy: use canary or rolling-update, each a file in'
+        " rollouts/.",
+        id="unknown strategy",
+    ),
+    pytest.param(
+        "rolling-update",
+        {"strategy": {"weights": [50, 100]}},
+        "strategy.name is rolling-update, which has the one weight 100: use the canary strategy for more"
+        " steps.",
+        id="a rolling update in steps",
+    ),
+    pytest.param(
+        "canary",
+        {"strategy": {"questions": ["happiness"]}},
+        'strategy.questions asks "happiness", but there is no analysis-templates/happiness.yaml: correct the'
+        " name or write the question.",
+        id="unknown question",
+    ),
+    pytest.param(
+        None,
+        {"secrets": {"generated": False}},
+        "there are no secrets: name a Secret in secrets.existingSecret, or set secrets.generated to true for"
+        " development.",
+        id="no secrets",
+    ),
+    pytest.param(
+        None,
+        {"secrets": {"existingSecret": "crm-secrets"}},
+        "secrets.generated and secrets.existingSecret are both set: empty existingSecret, or set generated to"
+        " false to use it.",
+        id="two sources of secrets",
+    ),
+    pytest.param(
+        None,
+        {"database": {"mode": "external"}},
+        "database.mode is external, but database.host is empty: name the server, or set the mode to"
+        " embedded.",
+        id="an external database without a host",
+    ),
+    pytest.param(
+        None,
+        {"redis": {"mode": "external"}},
+        "redis.mode is external, but redis.host is empty: name the server, or set the mode to embedded.",
+        id="an external cache without a host",
+    ),
+]
+
+
+@pytest.mark.parametrize(("strategy", "values", "sentence"), NO_SENSE)
+def test_what_makes_no_sense(strategy: str | None, values: Values, sentence: str) -> None:
+    assert sentence in refusal(values, strategy=strategy)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"strategies": {}}, "additional properties 'strategies' not allowed"),
+        ({"strategy": {"pause": "5m"}}, "'/strategy': additional properties 'pause' not allowed"),
+        ({"image": {"tag": "1.1"}}, "'/image': additional properties 'tag' not allowed"),
+        ({"strategy": {"weights": [0, 100]}}, "'/strategy/weights/0'"),
+        ({"strategy": {"weights": [5, 120]}}, "'/strategy/weights/1'"),
+        ({"strategy": {"weights": [2.5, 100]}}, "'/strategy/weights/0'"),
+        ({"strategy": {"hold": "soon"}}, "'/strategy/hold'"),
+        ({"analysis": {"count": 0}}, "'/analysis/count'"),
+        ({"analysis": {"interval": 5}}, "'/analysis/interval'"),
+        ({"routing": {"provider": "nginx"}}, "'/routing/provider'"),
+        ({"database": {"mode": "sqlite"}}, "'/database/mode'"),
+        ({"web": {"resources": {"requests": {"cpu": "1"}}}, "replicas": 0}, "'/replicas'"),
+    ],
+)
+def test_what_is_not_well_formed(values: Values, words: str) -> None:
+    assert words in refusal(values)
+
+
+def test_no_part_of_the_values_takes_an_unknown_key() -> None:
+    def objects(node: object, path: str = "") -> list[str]:
+        if isinstance(node, list):
+            return [found for i, item in enumerate(node) for found in objects(item, f"{path}/{i}")]
+        if not isinstance(node, dict):
+            return []
+        loose = node.get("type") == "object" and node.get("additionalProperties") is not False
+        return [path] * loose + [f for key, value in node.items() for f in objects(value, f"{path}/{key}")]
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert objects(schema) == []
+
+
+def test_a_share_that_whole_pods_reach_needs_no_router() -> None:
+    values = {
+        "routing": {"provider": "none"},
+        "strategy": {"name": "canary", "weights": [20, 100], "questions": ["error-rate"]},
+    }
+    steps = render(values=values).rollout["strategy"]["canary"]["steps"]
+    assert [step["setWeight"] for step in steps if "setWeight" in step] == [20, 100]

@@ -1,0 +1,251 @@
+"""How a strategy becomes a Rollout, and how its pods come and go."""
+
+import itertools
+
+import pytest
+
+from tests.chart.rendering import Manifest, Manifests, Values, render
+
+ARGS = [
+    {"name": "canary-hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
+    {"name": "stable-hash", "valueFrom": {"podTemplateHashValue": "Stable"}},
+]
+GATE = {
+    "analysis": {"templates": [{"templateName": "error-rate"}, {"templateName": "latency"}], "args": ARGS}
+}
+
+
+def canary(**strategy: object) -> Manifest:
+    manifest: Manifest = render("production", "canary", values={"strategy": strategy}).rollout["strategy"][
+        "canary"
+    ]
+    return manifest
+
+
+def test_the_canary_takes_four_steps_and_each_ends_with_its_questions() -> None:
+    weights = [{"setWeight": weight} for weight in (5, 20, 50, 100)]
+    assert canary()["steps"] == list(itertools.chain(*((weight, GATE) for weight in weights)))
+
+
+def test_a_rolling_update_is_one_step_that_asks_nothing() -> None:
+    strategy = render("dev", "rolling-update").rollout["strategy"]["canary"]
+    assert strategy["steps"] == [{"setWeight": 100}]
+    assert "analysis" not in strategy
+
+
+def test_a_held_step_waits_before_it_asks() -> None:
+    assert canary(hold="40s")["steps"][:3] == [{"setWeight": 5}, {"pause": {"duration": "40s"}}, GATE]
+
+
+def test_approval_waits_for_a_person_before_the_last_step() -> None:
+    steps = canary(approval=True)["steps"]
+    assert steps[-4:] == [GATE, {"pause": {}}, {"setWeight": 100}, GATE]
+    assert [step for step in steps if "pause" in step] == [{"pause": {}}]
+
+
+def test_approval_and_hold_together() -> None:
+    held = {"pause": {"duration": "2m"}}
+    steps = canary(weights=[50, 100], approval=True, hold="2m")["steps"]
+    assert steps == [{"setWeight": 50}, held, GATE, {"pause": {}}, {"setWeight": 100}, held, GATE]
+
+
+def test_no_environment_asks_for_approval_by_itself() -> None:
+    for environment in ("dev", "staging", "production"):
+        steps = render(environment, "canary").rollout["strategy"]["canary"]["steps"]
+        assert not [step for step in steps if "pause" in step]
+
+
+def test_everything_is_watched_for_the_whole_rollout() -> None:
+    watched = [{"templateName": name} for name in ("error-rate-watch", "latency-watch", "health")]
+    assert canary()["analysis"] == {"templates": watched, "args": ARGS, "startingStep": 1}
+
+
+def test_health_alone_is_watched_and_gates_nothing() -> None:
+    strategy = canary(questions=["health"])
+    assert [next(iter(step)) for step in strategy["steps"]] == ["setWeight"] * 4
+    assert strategy["analysis"]["templates"] == [{"templateName": "health"}]
+
+
+def test_every_template_that_the_rollout_names_is_rendered() -> None:
+    manifests = render("production", "canary")
+    strategy = manifests.rollout["strategy"]["canary"]
+    analyses = [strategy["analysis"], *(step["analysis"] for step in strategy["steps"] if "analysis" in step)]
+    named = {template["templateName"] for analysis in analyses for template in analysis["templates"]}
+    assert named <= manifests.names("AnalysisTemplate")
+
+
+def test_metrics_that_are_watched_together_have_names_of_their_own() -> None:
+    """Argo Rollouts refuses a run with two metrics of one name, in the middle of a release."""
+    templates = {
+        t["metadata"]["name"]: t["spec"] for t in render("production", "canary").of("AnalysisTemplate")
+    }
+    strategy = canary()
+    for analysis in (strategy["analysis"], GATE["analysis"]):
+        names = [m["name"] for t in analysis["templates"] for m in templates[t["templateName"]]["metrics"]]
+        assert len(names) == len(set(names))
+
+
+def test_the_router_moves_the_traffic_between_two_services() -> None:
+    strategy = canary()
+    assert (strategy["stableService"], strategy["canaryService"]) == ("crm-stable", "crm-canary")
+    assert strategy["trafficRouting"] == {"traefik": {"weightedTraefikServiceName": "crm"}}
+
+
+def test_without_a_router_there_are_no_services_to_route_between() -> None:
+    """Argo Rollouts would shrink the stable Service under everybody who uses it."""
+    strategy = render("dev", values={"routing": {"provider": "none"}}).rollout["strategy"]["canary"]
+    assert not strategy.keys() & {"stableService", "canaryService", "trafficRouting", "scaleDownDelaySeconds"}
+
+
+def test_one_pod_of_a_canary_may_die_and_an_abort_needs_no_new_pod() -> None:
+    strategy = canary()
+    assert strategy["minPodsPerReplicaSet"] == 2
+    assert strategy["dynamicStableScale"] is False
+    assert strategy["maxUnavailable"] == 0
+    assert strategy["abortScaleDownDelaySeconds"] == 30
+    assert strategy["scaleDownDelaySeconds"] == 30
+
+
+def test_pods_that_never_become_ready_abort_the_release() -> None:
+    spec = render("production", "canary").rollout
+    assert spec["progressDeadlineAbort"] is True
+    assert spec["progressDeadlineSeconds"] == 300
+
+
+def test_no_way_back_skips_the_analysis() -> None:
+    assert "rollbackWindow" not in render("production", "canary").rollout
+
+
+def test_finished_runs_are_kept_to_be_read_and_not_for_ever() -> None:
+    limits = {"successfulRunHistoryLimit": 5, "unsuccessfulRunHistoryLimit": 10}
+    assert render("production", "canary").rollout["analysis"] == limits
+
+
+@pytest.mark.parametrize(
+    ("values", "replicas", "autoscalers"),
+    [
+        pytest.param(None, None, {"crm"}, id="autoscaling owns the number"),
+        pytest.param({"autoscaling": {"enabled": False}, "replicas": 3}, 3, set(), id="a fixed number"),
+    ],
+)
+def test_one_hand_sets_the_replicas(
+    values: Values | None, replicas: int | None, autoscalers: set[str]
+) -> None:
+    manifests = render("production", "canary", values=values)
+    assert manifests.rollout.get("replicas") == replicas
+    assert manifests.names("HorizontalPodAutoscaler") == autoscalers
+
+
+def test_the_autoscaler_scales_the_rollout_as_the_guide_asks() -> None:
+    spec = render("production", "canary").one("HorizontalPodAutoscaler")["spec"]
+    assert spec["scaleTargetRef"] == {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "crm"}
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (4, 20)
+    targets = {m["resource"]["name"]: m["resource"]["target"]["averageUtilization"] for m in spec["metrics"]}
+    assert targets == {"cpu": 70, "memory": 80}
+    down, up = (spec["behavior"][f"scale{way}"]["stabilizationWindowSeconds"] for way in ("Down", "Up"))
+    assert down > up
+
+
+@pytest.mark.parametrize(
+    ("environment", "local", "expected"),
+    [
+        ("dev", False, (1, 2)),
+        ("staging", False, (2, 4)),
+        ("production", False, (4, 20)),
+        ("production", True, (2, 4)),
+    ],
+)
+def test_the_size_of_an_environment(environment: str, local: bool, expected: tuple[int, int]) -> None:
+    spec = render(environment, "canary", local=local).one("HorizontalPodAutoscaler")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == expected
+
+
+def test_the_local_cluster_does_not_scale_at_the_drills_load() -> None:
+    """100 requests/s on two pods: the target lies far above what two shared cores can give each of them."""
+    manifests = render("production", "canary", local=True)
+    request = web(manifests)["resources"]["requests"]["cpu"]
+    target = manifests.one("HorizontalPodAutoscaler")["spec"]["metrics"][0]["resource"]["target"]
+    assert int(request.removesuffix("m")) * target["averageUtilization"] / 100 == 800
+
+
+def test_what_the_local_cluster_asks_for_fits_beside_kubernetes() -> None:
+    """Kubernetes' own pods ask for 850m of 2000m, the platform's for about 300m."""
+    asked = 0
+    for environment in ("dev", "staging", "production"):
+        for name, pod in render(environment, "canary", local=True).pod_specs().items():
+            pods = 4 if name.startswith("Rollout") else 1  # stable and canary
+            asked += pods * sum(
+                int(c["resources"]["requests"]["cpu"].removesuffix("m")) for c in pod["containers"]
+            )
+    assert asked <= 2000 - 850 - 300
+
+
+def test_a_drain_takes_one_pod_at_a_time() -> None:
+    budget = render("production", "canary").one("PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == render("production", "canary").rollout["selector"]
+
+
+def test_probes_ask_what_they_are_for() -> None:
+    probes = {
+        name: web(render("production", "canary"))[f"{name}Probe"]
+        for name in ("startup", "readiness", "liveness")
+    }
+    paths = {name: probe["httpGet"]["path"] for name, probe in probes.items()}
+    assert paths == {"startup": "/health/live/", "readiness": "/health/ready/", "liveness": "/health/live/"}
+
+
+def test_a_pod_outlives_its_requests() -> None:
+    manifests = render("production", "canary")
+    pod = manifests.rollout["template"]["spec"]
+    assert web(manifests)["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert env(manifests)["GRACEFUL_TIMEOUT"] == "30"
+    assert pod["terminationGracePeriodSeconds"] == 45
+
+
+def test_pods_of_one_version_are_spread() -> None:
+    (spread,) = render("production", "canary").rollout["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["matchLabelKeys"] == ["rollouts-pod-template-hash"]
+
+
+def test_private_images_are_pulled_with_the_named_secret() -> None:
+    manifests = render(values={"image": {"pullSecrets": ["registry"]}})
+    assert manifests.rollout["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_the_application_gets_every_setting_under_its_own_name() -> None:
+    manifests = render("production", "canary")
+    config, secret = manifests.config["metadata"]["name"], "crm-secrets"
+    sources = {
+        entry["name"]: (reference["name"], reference["key"])
+        for entry in web(manifests)["env"]
+        for kind, reference in entry.get("valueFrom", {}).items()
+        if kind != "fieldRef"
+    }
+    from_config = ["DB_HOST", "DB_PORT", "REDIS_HOST", "REDIS_PORT", "ALLOWED_HOSTS", "CORS_ORIGINS"]
+    from_config += ["EMAIL_HOST", "EMAIL_PORT"]
+    from_secret = ["SECRET_KEY", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_PASSWORD"]
+    from_secret += ["EMAIL_USER", "EMAIL_PASSWORD"]
+    assert sources == {name: (config, name.lower().replace("_", "-")) for name in from_config} | {
+        name: (secret, name.lower().replace("_", "-")) for name in from_secret
+    }
+    assert env(manifests)["ENVIRONMENT"] == "production"
+
+
+def test_no_secret_stands_in_an_argument() -> None:
+    for environment in ("dev", "production"):
+        for pod in render(environment, "canary", local=True).pod_specs().values():
+            for container in pod["containers"]:
+                words = " ".join([*container.get("command", []), *container.get("args", [])])
+                assert "$(" not in words.replace("$(find", ""), "Kubernetes would put a variable's value here"
+
+
+def web(manifests: Manifests) -> Manifest:
+    (container,) = manifests.rollout["template"]["spec"]["containers"]
+    found: Manifest = container
+    return found
+
+
+def env(manifests: Manifests) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in web(manifests)["env"] if "value" in entry}
