@@ -1,0 +1,75 @@
+"""The account of one drill: what was done, what was seen and what users felt. Reports are made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from delivery.drills import timeline
+from delivery.drills.record import Record
+from delivery.drills.sightings import Sighting
+from delivery.drills.timeline import Moment
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    title: str
+    environment: str
+    stable: str
+    """The version that was stable when the drill began."""
+    released: str | None
+    """The version that was released; None when the drill ended before."""
+    pushed_at: float | None
+    record: Record
+    sightings: list[Sighting] = field(default_factory=list)
+    deeds: list[Moment] = field(default_factory=list)
+    """What the drill itself did: push, sync by hand, promote, delete a pod."""
+    problem: str | None = None
+    """What failed; None for a drill that went as it should."""
+
+    @property
+    def moments(self) -> list[Moment]:
+        """Everything that happened, in order."""
+        return sorted([*self.deeds, *timeline.moments(self.sightings)], key=lambda moment: moment.at)
+
+    @property
+    def ending(self) -> Moment | None:
+        """What became of the release: the moment when it was aborted or promoted."""
+        since = self.pushed_at or 0.0
+        endings = (
+            moment for moment in self.moments if moment.kind in ("abort", "promoted") and moment.at >= since
+        )
+        return next(endings, None)
+
+    @property
+    def verdict(self) -> str:
+        if self.ending is None:
+            return "undecided"
+        return {"abort": "rolled back", "promoted": "promoted"}[self.ending.kind]
+
+    @property
+    def seconds_to_verdict(self) -> float | None:
+        """From the push to the verdict."""
+        return None if self.ending is None or self.pushed_at is None else self.ending.at - self.pushed_at
+
+    @property
+    def weights(self) -> list[int]:
+        return timeline.weights_seen(self.sightings, self.pushed_at or 0.0)
+
+    @property
+    def seconds_from_first_failure_to_zero(self) -> float | None:
+        """From the first failed answer to the moment when no new request went to the canary any more."""
+        failed_at = self.record.first_failed_answer()
+        if failed_at is None:
+            return None
+        zero = (held.start for held in timeline.windows(self.sightings, failed_at) if held.weight == 0)
+        back_at = next(zero, None)
+        return None if back_at is None else back_at - failed_at
+
+    def line(self) -> str:
+        """The drill in one line."""
+        seconds = self.seconds_to_verdict
+        took = "" if seconds is None else f" after {seconds:.0f} s"
+        weights = " → ".join(map(str, self.weights)) or "none"
+        failed = f"{len(self.record.failed)} of {len(self.record)} requests failed ({self.record.failed_share:.2%})"
+        return f"{self.title}: {self.verdict}{took}, {failed}, canary's weights {weights} %"

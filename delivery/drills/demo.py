@@ -1,0 +1,180 @@
+"""`python -m delivery.drills.demo`: a good release is promoted, two bad ones are rolled back, under load, on the local cluster.
+
+Ends with status 0 only if all of that was so. The report is in build/report/.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from cluster.errors import ClusterError
+from delivery.drills import images, local, platform, report, settings
+from delivery.drills.account import Account
+from delivery.drills.errors import DrillFailed, NotReady
+from delivery.drills.images import Recipe
+from delivery.drills.observe import Kubernetes
+from delivery.drills.story import Environment, Given, When, minutes, seconds
+from delivery.drills.traffic import traffic
+
+RATE = 100
+WEIGHTS = (5, 20, 50, 100)
+# The share of failed requests depends on how long a drill is; these are 75 s.
+REQUESTS = 7500
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Scene:
+    name: str
+    title: str
+    play: Callable[[Given], None]
+
+
+def good_release(given: Given) -> None:
+    when = given.released(images.good("1.1"))
+    when.first_canary_pod_is_ready(within=seconds(60))
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    when.load_goes_on(until_requests=REQUESTS)
+    when.no_request_failed(of_at_least=REQUESTS)
+
+
+def errors(given: Given) -> None:
+    when = _rolled_back(given, images.errors())
+    when.failed_requests_are(below=0.01)
+
+
+def slow(given: Given) -> None:
+    _rolled_back(given, images.slow())
+
+
+SCENES = (
+    Scene("good-release", "1.1, a good release, is promoted", good_release),
+    Scene("errors", "1.2, which answers 500, is rolled back", errors),
+    Scene("slow", "1.3, which takes 3 s to answer, is rolled back", slow),
+)
+
+
+def _rolled_back(given: Given, recipe: Recipe) -> When:
+    when = given.released(recipe)
+    when.rollout_is("Degraded", within=minutes(3))
+    when.weight_is(0, within=seconds(10))
+    when.weight_was_never_above(20)
+    when.rolled_back_by_hand()
+    when.rollout_is("Healthy", within=minutes(1))
+    when.no_new_steps_were_taken()
+    when.load_goes_on(until_requests=REQUESTS)
+    return when
+
+
+def main() -> int:
+    started = time.monotonic()
+    with _ends_at(signal.SIGTERM):
+        try:
+            accounts = _play()
+        except (NotReady, DrillFailed, ClusterError) as error:
+            console.print(f"[red]demo:[/] {error}", soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            console.print("[red]demo:[/] stopped; the load has ended, and production is left as it is now.")
+            return 130
+    _show(accounts, time.monotonic() - started)
+    return 1 if any(account.problem for account in accounts) else 0
+
+
+def _play() -> list[Account]:
+    local.prepare()
+    note = settings.worktree_note()
+    if note:
+        console.print(f"[yellow]·[/] {note}")
+    with _step("Tell Argo CD and the Git server about the CRM"):
+        commit = platform.install()
+    console.print(f"  [dim]main is {commit[:12]}, the commit of your checkout[/]")
+    for recipe, what in (
+        (images.good("1.0"), "1.0"),
+        (images.good("1.1"), "1.1, good as well"),
+        (images.errors(), "1.2, which answers 500"),
+        (images.slow(), "1.3, which sleeps 3 s"),
+    ):
+        with _step(f"Build and push the image {what}"):
+            images.image(recipe)
+    kubernetes = Kubernetes()
+    with (
+        _step("Release 1.0 to production"),
+        _environment(kubernetes, "first-release", "1.0 to production") as first,
+    ):
+        first.serving("1.0")
+    accounts = []
+    stable = "1.0"
+    for scene in SCENES:
+        account = _perform(scene, kubernetes, stable)
+        accounts.append(account)
+        stable = "1.1" if account.verdict == "promoted" else stable
+    report.write_summary(accounts, local.REPORT)
+    return accounts
+
+
+def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> Account:
+    console.print(f"[bold]{scene.title}[/]")
+    environment = _environment(kubernetes, scene.name, scene.title)
+    with contextlib.suppress(DrillFailed, NotReady), environment:
+        scene.play(environment.serving(stable).under(traffic(rate=RATE)))
+    account = environment.account()
+    report.write_drill(account, environment.folder)
+    if account.problem:
+        console.print(f"  [red]✗[/] {account.problem}", soft_wrap=True)
+    return account
+
+
+def _environment(kubernetes: Kubernetes, drill: str, title: str) -> Environment:
+    return Environment("production", kubernetes, drill=drill, title=title, tell=_tell)
+
+
+def _tell(fact: str) -> None:
+    console.print(f"  [dim]·[/] {fact}")
+
+
+def _show(accounts: list[Account], took: float) -> None:
+    console.print()
+    for account in accounts:
+        mark = "[red]✗[/]" if account.problem else "[green]✓[/]"
+        console.print(f"{mark} {account.line()}", soft_wrap=True)
+    console.print(f"[dim]{took:.0f} s. The report: {local.REPORT / 'index.html'}[/]", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _step(title: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        with console.status(f"{title} …"):
+            yield
+    except BaseException:
+        console.print(f"[red]✗[/] {title}")
+        raise
+    console.print(f"[green]✓[/] {title}  [dim]{time.monotonic() - started:.1f} s[/]")
+
+
+@contextlib.contextmanager
+def _ends_at(number: signal.Signals) -> Iterator[None]:
+    """Let a signal end the program as Ctrl-C does, so that the load generator ends as well."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""The images that drills release: good ones, and good ones with a layer that breaks them.
+
+The product knows no fault switch. A faulty image has one changed file, the module that gunicorn loads, with code at its
+end that makes views fail or sleep inside Django, where middlewares and metrics see it; health endpoints stay fine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cluster import images as builder
+from delivery.drills import local
+
+# The content of an image: everything that its Containerfile may copy.
+CONTENT = ("app", "requirements/app.txt")
+CONTAINERFILE = "app/Containerfile"
+FAULTY_MODULE = "app/config/wsgi.py"
+_FAULTS = Path(__file__).parent / "faults"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an image is made of besides the checkout's HEAD: its version, and the code that breaks it."""
+
+    version: str
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the local registry."""
+
+    version: str
+    digest: str
+    revision: str
+
+    @property
+    def reference(self) -> str:
+        return f"{local.REPOSITORY}@{self.digest}"
+
+
+def good(version: str) -> Recipe:
+    """The CRM as it is at HEAD, under that version."""
+    return Recipe(version)
+
+
+def errors(*, share: float = 1.0, version: str = "1.2") -> Recipe:
+    """A CRM whose API answers a share of its requests with 500."""
+    return Recipe(version, _fault("errors", share=share))
+
+
+def slow(*, seconds: float = 3.0, share: float = 1.0, version: str = "1.3") -> Recipe:
+    """A CRM whose API sleeps for so many seconds in a share of its requests."""
+    return Recipe(version, _fault("slow", share=share, seconds=seconds))
+
+
+def _fault(kind: str, **settings: float) -> str:
+    code = (_FAULTS / f"{kind}.py").read_text(encoding="utf-8")
+    arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+    return f"\n\n{code}\n\nbreak_the_api({arguments})\n"
+
+
+def head() -> str:
+    """The commit of the checkout's HEAD."""
+    return local.output(["git", "rev-parse", "HEAD"]).strip()
+
+
+@cache
+def image(recipe: Recipe) -> Image:
+    """The image of a recipe, built and pushed unless that was done before.
+
+    Its revision label is the checkout's HEAD, and its content is what HEAD holds: changes that are not committed are not in it.
+    """
+    revision = head()
+    content = _content(revision)
+    name = f"{content}-{_hash(recipe.version, recipe.fault, revision)}"
+    if not builder.has_image(name):
+        _finish(content, name, recipe, revision)
+    return Image(recipe.version, builder.push(name, "crm"), revision)
+
+
+def content_key(listing: str, base: str) -> str:
+    """What the content of an image depends on: `git ls-tree` of it, and the base image's name."""
+    return _hash(listing, base)
+
+
+def _content(revision: str) -> str:
+    """The CRM's image built from the Containerfile, still without a version; by its content, so it is rarely built anew."""
+    base = builder.base_image()
+    name = (
+        f"localhost/crm:{content_key(local.output(['git', 'ls-tree', '-r', revision, '--', *CONTENT]), base)}"
+    )
+    if not builder.has_image(name):
+        with tempfile.TemporaryDirectory(prefix="crm-image-") as scratch:
+            _unpack(revision, Path(scratch))
+            builder.buildah(
+                "bud",
+                *builder.build_options(),
+                builder.host_certificates(),
+                f"--build-arg=BASE={base}",
+                f"--file={Path(scratch) / CONTAINERFILE}",
+                f"--tag={name}",
+                scratch,
+                log="crm-image",
+            )
+    return name
+
+
+def _unpack(revision: str, folder: Path) -> None:
+    archive = folder / "content.tar"
+    local.output(["git", "archive", f"--output={archive}", revision, "--", *CONTENT])
+    with tarfile.open(fileobj=io.BytesIO(archive.read_bytes())) as files:
+        files.extractall(folder, filter="data")
+    archive.unlink()
+
+
+def _finish(content: str, name: str, recipe: Recipe, revision: str) -> None:
+    """Give an image its version and revision as the Containerfile's build arguments would, and the fault if it has one."""
+    container = builder.buildah_output("from", "--pull-never", content).strip()
+    try:
+        if recipe.fault:
+            module = local.output(["git", "show", f"{revision}:{FAULTY_MODULE}"])
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".py") as changed:
+                changed.write(module + recipe.fault)
+                changed.flush()
+                builder.buildah(
+                    "copy", "--quiet", "--chmod=0644", container, changed.name, f"/{FAULTY_MODULE}"
+                )
+            # The image's bytecode is used without a look at its source, so it is compiled anew.
+            compile_it = ("python", "-m", "compileall", "-qf", "--invalidation-mode=unchecked-hash")
+            as_root = ("--isolation=chroot", "--network=host", "--user=0")
+            builder.buildah(
+                "run", *as_root, container, "--", *compile_it, f"/{FAULTY_MODULE}", log="crm-image"
+            )
+        builder.buildah(
+            "config",
+            f"--env=VERSION={recipe.version}",
+            f"--env=REVISION={revision}",
+            f"--label=org.opencontainers.image.version={recipe.version}",
+            f"--label=org.opencontainers.image.revision={revision}",
+            container,
+        )
+        builder.buildah("commit", "--quiet", container, name)
+    finally:
+        builder.buildah("rm", container)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,99 @@
+"""Where the drills find the local cluster, and how their commands reach it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cluster import addresses, paths
+from delivery.drills.errors import NotReady
+
+CHECKOUT = paths.CHECKOUT
+REPORT = CHECKOUT / "build" / "report"
+REPOSITORY = f"{addresses.REGISTRY}/crm"
+HTTP = addresses.HTTP
+ARGOCD = addresses.ARGOCD
+GIT = addresses.GIT
+GIT_IN_CLUSTER = addresses.GIT_IN_CLUSTER
+
+_IDENTITY = {"name": "Delivery drills", "email": "drills@crm.localhost"}
+
+
+def api_host(environment: str) -> str:
+    """The host name under which an environment's API is served."""
+    return f"api.{environment}.localhost"
+
+
+def kubeconfig() -> Path:
+    return Path(os.environ.get("KUBECONFIG") or paths.KUBECONFIG)
+
+
+def prepare() -> None:
+    """Let this process and its commands find the cluster, its Git server and the tools.
+
+    Raises NotReady if there is no cluster.
+    """
+    if not kubeconfig().exists():
+        raise NotReady(
+            f"No cluster is there ({kubeconfig()} is missing): start one with `python -m cluster up`."
+        )
+    os.environ.update(variables())
+
+
+def variables() -> dict[str, str]:
+    """The environment variables of a drill's commands."""
+    return {
+        "KUBECONFIG": str(kubeconfig()),
+        "PATH": f"{paths.BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+        "DELIVERY_REMOTE": GIT,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "credential.helper",
+        "GIT_CONFIG_VALUE_0": f"store --file={paths.GIT_CREDENTIALS}",
+        **{
+            f"GIT_{role}_{key.upper()}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for key, value in _IDENTITY.items()
+        },
+    }
+
+
+def argocd_password() -> str:
+    return paths.ARGOCD_PASSWORD.read_text(encoding="utf-8").strip()
+
+
+def output(
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    seconds: float = 60,
+) -> str:
+    """What a command prints.
+
+    Raises NotReady when it is missing, fails or takes longer than that.
+    """
+    words = [str(word) for word in command]
+    shown = " ".join(words[:4])
+    try:
+        done = subprocess.run(
+            words,
+            cwd=CHECKOUT,
+            env={**os.environ, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise NotReady(
+            f"{words[0]} is not on PATH; `python -m cluster up` puts it into {paths.BIN}."
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise NotReady(f"{shown} gave no answer within {seconds:.0f} s.") from error
+    if done.returncode:
+        raise NotReady(f"{shown} ended with status {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout

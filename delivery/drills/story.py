@@ -1,0 +1,466 @@
+"""Drills as stories: given what serves and under which load, when something is released, then this is so.
+
+    given = production.serving("1.0").under(traffic(rate=100))
+    when = given.released(images.errors(share=1.0))
+    when.rollout_is("Degraded", within=minutes(2))
+    when.failed_requests_are(below=0.01)
+
+Every sentence waits for what it says, never for a time, and fails with what was expected, what was found and where to look.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from delivery import environments, git
+from delivery.drills import argocd, diagnosis, images, local, timeline
+from delivery.drills.account import Account
+from delivery.drills.errors import DrillFailed, NotReady
+from delivery.drills.images import Image, Recipe
+from delivery.drills.observe import Kubernetes, Watcher
+from delivery.drills.record import Record
+from delivery.drills.sightings import Pod, Sighting
+from delivery.drills.timeline import Moment
+from delivery.drills.traffic import RunningTraffic, Traffic
+from delivery.errors import Refused
+from delivery.kube import ROLLOUT
+
+# An environment's first release starts its database and runs all migrations.
+_FIRST_RELEASE = timedelta(minutes=5)
+_MOST_KINDS_SHOWN = 5
+
+
+def seconds(count: float) -> timedelta:
+    return timedelta(seconds=count)
+
+
+def minutes(count: float) -> timedelta:
+    return timedelta(minutes=count)
+
+
+class Environment:
+    """An environment in one drill. Use it in a `with`: its end stops load and watch, and a failure leaves a diagnosis."""
+
+    def __init__(
+        self,
+        name: str,
+        kubernetes: Kubernetes,
+        *,
+        drill: str,
+        title: str,
+        tell: Callable[[str], None] = lambda fact: None,
+    ) -> None:
+        self.name = name
+        self.namespace = f"crm-{name}"
+        self.kubernetes = kubernetes
+        self.drill = drill
+        self.title = title
+        self.tell = tell
+        self.folder = local.REPORT / drill
+        self.deeds: list[Moment] = []
+        self.load: RunningTraffic | None = None
+        self.stable: Image | None = None
+        self.released: Image | None = None
+        self.pushed_at: float | None = None
+        self.problem: str | None = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.watcher = Watcher(kubernetes, name)
+
+    def __enter__(self) -> Environment:
+        self.watcher.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.failed(str(error) or repr(error))
+        self.close()
+
+    def failed(self, problem: str) -> None:
+        """Note that the drill failed, and write down what the cluster looks like now."""
+        if self.problem is None:
+            self.problem = problem
+            diagnosis.write(self.name, self.folder / "diagnosis")
+
+    def close(self) -> None:
+        """Stop load and watch."""
+        try:
+            if self.load:
+                self.load.stop()
+        finally:
+            self.watcher.stop()
+
+    def account(self) -> Account:
+        """What the drill did, saw and felt; stops its load."""
+        return Account(
+            name=self.drill,
+            title=self.title,
+            environment=self.name,
+            stable=self.stable.version if self.stable else "?",
+            released=self.released.version if self.released else None,
+            pushed_at=self.pushed_at,
+            record=self.load.stop() if self.load else Record([]),
+            sightings=self.watcher.sightings,
+            deeds=self.deeds,
+            problem=self.problem,
+        )
+
+    def serving(self, version: str | Recipe) -> Given:
+        """Bring a version to all users of the environment, by a release that is promoted at once; nothing to do if it is there."""
+        image = images.image(images.good(version) if isinstance(version, str) else version)
+        self.deliver("release", "--image", image.reference, "--to", self.name)
+        promoted: set[str] = set()
+
+        def is_stable(seen: Sighting) -> bool:
+            rollout, wanted = seen.rollout, seen.application
+            if not rollout or not wanted or wanted.wanted_revision != image.revision:
+                return False
+            if not rollout.observed or not rollout.image.endswith(image.digest):
+                return False
+            if rollout.newest_hash and not rollout.settled and rollout.newest_hash not in promoted:
+                self.promote("--full")
+                promoted.add(rollout.newest_hash)
+            return rollout.settled and rollout.phase == "Healthy" and not seen.canary_weight
+
+        self.until(is_stable, _FIRST_RELEASE, f"{version_of(image)} stable in {self.name}")
+        self.until(
+            lambda _: self.answering_version() == image.version,
+            minutes(1),
+            f"{version_of(image)} to answer users",
+        )
+        self.stable = image
+        self.tell(f"{self.name} serves {image.version}")
+        return Given(self)
+
+    def answering_version(self) -> str | None:
+        """The version that answers a user now."""
+        try:
+            answer = httpx.get(
+                f"{local.HTTP}/health/live/", headers={"Host": local.api_host(self.name)}, timeout=5
+            )
+        except httpx.HTTPError:
+            return None
+        return answer.headers.get("X-CRM-Version") if answer.is_success else None
+
+    def deliver(self, *arguments: str) -> str:
+        """Run the `delivery` command line; what it prints."""
+        return local.output([sys.executable, "-m", "delivery", *arguments], seconds=120).strip()
+
+    def promote(self, *options: str) -> None:
+        """`kubectl argo rollouts promote`."""
+        local.output(
+            ["kubectl", "argo", "rollouts", "promote", ROLLOUT, "--namespace", self.namespace, *options]
+        )
+
+    def done(self, kind: str, text: str) -> Moment:
+        """Write down what the drill does now."""
+        deed = Moment(time.time(), kind, text)
+        self.deeds.append(deed)
+        self.tell(text)
+        return deed
+
+    def until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
+        """Wait until a sighting fulfils the condition, and return it.
+
+        Raises DrillFailed after `within`, or when the load ends before.
+        """
+        deadline = time.monotonic() + within.total_seconds()
+        while True:
+            seen = self.watcher.wait(2.0)
+            if seen and condition(seen):
+                return seen
+            if self.load:
+                self.load.check()
+            if time.monotonic() > deadline:
+                self.fail(f"{expected} within {within.total_seconds():.0f} s", self._found(seen))
+
+    def fail(self, expected: str, found: str) -> None:
+        raise DrillFailed(
+            f"Expected {expected}; found {found}. Look at {self.folder} or at:"
+            f" kubectl argo rollouts get rollout {ROLLOUT} -n {self.namespace}"
+        )
+
+    def _found(self, seen: Sighting | None) -> str:
+        trouble = (
+            f" (the last look at the cluster failed: {self.watcher.trouble})" if self.watcher.trouble else ""
+        )
+        return described(seen) + trouble
+
+
+class Given:
+    """What is so before the drill."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+
+    def under(self, load: Traffic) -> Given:
+        """Let users send that load from now on."""
+        self.environment.load = load.start(self.environment.name, self.environment.folder)
+        self.environment.tell(f"users send {load.rate} requests a second")
+        return self
+
+    def released(self, recipe: Recipe, *, revision: str | None = None) -> When:
+        """Release an image by `delivery release`; `revision` when not the commit that it was built from."""
+        environment = self.environment
+        image = images.image(recipe)
+        # The clock starts before the command does, so that nothing of it is left out.
+        push = environment.done("push", f"push {image.version}")
+        options = ["--revision", revision] if revision else []
+        environment.deliver("release", "--image", image.reference, "--to", environment.name, *options)
+        environment.pushed_at, environment.released = push.at, image
+        return When(environment, image)
+
+
+class When:
+    """What is so after a release."""
+
+    def __init__(self, environment: Environment, image: Image) -> None:
+        self.environment = environment
+        self.image = image
+        self._wanted = image
+        self._waiting_since = environment.pushed_at or time.time()
+
+    # --- waiting
+
+    def first_canary_pod_is_ready(self, *, within: timedelta) -> None:
+        """The first pod of the new version is Ready; `within` counts from the push."""
+        left = within - seconds(time.time() - self._waiting_since)
+        seen = self._until(lambda seen: bool(self._canary_pods(seen)), left, "a canary pod Ready")
+        self.environment.tell(f"first canary pod Ready {seen.at - self._waiting_since:.1f} s after the push")
+
+    def rollout_is(self, phase: str, *, within: timedelta) -> None:
+        """The Rollout has that phase, with what Git wants now: Healthy is fully promoted (or back), Degraded aborted."""
+
+        def is_so(seen: Sighting) -> bool:
+            rollout = seen.rollout
+            if not rollout or not self._arrived(seen) or rollout.phase != phase:
+                return False
+            return rollout.settled if phase == "Healthy" else True
+
+        seen = self._until(is_so, within, f"the Rollout to be {phase} with {version_of(self._wanted)}")
+        self.environment.tell(f"the Rollout is {phase} {seen.at - self._waiting_since:.0f} s after the push")
+
+    def weight_is(self, weight: int, *, within: timedelta) -> None:
+        """The router gives the canary that share in percent."""
+        self._until(
+            lambda seen: self._arrived(seen) and seen.canary_weight == weight,
+            within,
+            f"the canary's weight {weight} %",
+        )
+        self.environment.tell(f"the canary's weight is {weight} %")
+
+    def waits_for_approval(self, *, within: timedelta) -> None:
+        """The Rollout stands at a step that only a person ends."""
+        self._until(
+            lambda seen: bool(self._arrived(seen) and seen.rollout and seen.rollout.waits_for_person),
+            within,
+            "the Rollout to wait for approval",
+        )
+        self.environment.tell("the Rollout waits for approval")
+
+    def git_is_back_at(self, version: str, *, within: timedelta) -> None:
+        """The release file names that version again."""
+        self.environment.until(
+            lambda _: self.version_in_git() == version,
+            within,
+            f"{version} in {self.environment.name}/release.yaml",
+        )
+
+    def load_goes_on(self, *, until_requests: int) -> None:
+        """Wait until the drill's load has sent that many requests since it began."""
+        load = self._load()
+        longest = seconds(max(until_requests - load.sent(), 0) / load.rate + 10)
+        self.environment.until(
+            lambda _: load.sent() >= until_requests, longest, f"{until_requests} requests sent"
+        )
+
+    def requests_go_on(self, count: int) -> None:
+        """Wait until so many more requests were sent."""
+        self.load_goes_on(until_requests=self._load().sent() + count)
+
+    # --- deeds
+
+    def rolled_back_by_hand(self) -> None:
+        """`delivery rollback`: the release commit is taken back in Git."""
+        before = self.environment.stable
+        if before is None:
+            raise NotReady("A drill that rolls back begins with serving(…).")
+        moment = self.environment.done("push", "push rollback")
+        self.environment.deliver("rollback", self.environment.name, "--reason", "a drill ended this release")
+        self._wanted, self._waiting_since = before, moment.at
+
+    def approved(self) -> None:
+        """`kubectl argo rollouts promote`, by a person."""
+        self.environment.done("deed", "promote by hand")
+        self.environment.promote()
+
+    def synced_by_hand(self) -> None:
+        """`argocd app sync`, with the real command line."""
+        self.environment.done("deed", "argocd app sync")
+        argocd.sync(self.environment.namespace)
+
+    def canary_pod_deleted(self) -> None:
+        self._delete("a canary pod", lambda seen: self._canary_pods(seen))
+
+    def stable_pod_deleted(self) -> None:
+        self._delete(
+            "a stable pod", lambda seen: seen.ready_pods(seen.rollout.stable_hash) if seen.rollout else []
+        )
+
+    def prometheus_deleted(self) -> None:
+        pods = self.environment.kubernetes.pods("monitoring", "app.kubernetes.io/name=prometheus")
+        self.environment.done("deed", "delete Prometheus")
+        for pod in pods:
+            self.environment.kubernetes.delete_pod("monitoring", pod["metadata"]["name"])
+
+    # --- what was so
+
+    def weights_seen_are(self, *weights: int) -> None:
+        """The router had exactly these weights for the canary, in this order (0 left out)."""
+        found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        if found != list(weights):
+            self.environment.fail(f"the canary's weights {list(weights)}", str(found))
+
+    def weight_was_never_above(self, limit: int) -> None:
+        found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        if not found or max(found) > limit:
+            self.environment.fail(f"a canary that never gets more than {limit} %", f"the weights {found}")
+
+    def no_new_steps_were_taken(self) -> None:
+        """Since the last push the canary got no traffic, nothing was analysed, and the stable version is the one from before."""
+        since = self._waiting_since
+        seen = [each for each in self.environment.watcher.sightings if each.at >= since]
+        weights = timeline.weights_seen(seen, since)
+        if weights:
+            self.environment.fail("no weight for a canary after the rollback", str(weights))
+        runs = {run.name for each in seen for run in each.analyses} - {run.name for run in seen[0].analyses}
+        if runs:
+            self.environment.fail("no analysis after the rollback", ", ".join(sorted(runs)))
+        stable = {each.rollout.stable_hash for each in seen if each.rollout}
+        if len(stable) != 1:
+            self.environment.fail(
+                "the stable version to stay the same", f"pod template hashes {sorted(stable)}"
+            )
+
+    def no_request_failed(self, *, of_at_least: int) -> None:
+        """Ends the load. Every request was answered, and well."""
+        self._requests_were(of_at_least)
+        if self.record.failed:
+            self.environment.fail("no failed request", self._failures())
+
+    def failed_requests_are(self, *, below: float, of_at_least: int = 0) -> None:
+        """Ends the load. At most that share of all requests of the drill failed."""
+        self._requests_were(of_at_least)
+        if self.record.failed_share > below:
+            self.environment.fail(f"at most {below:.1%} of the requests to fail", self._failures())
+
+    def weight_was_back_at_zero(self, *, within: timedelta) -> None:
+        """Ends the load. Counts from the first failed answer that a user got."""
+        took = self.environment.account().seconds_from_first_failure_to_zero
+        if took is None:
+            self.environment.fail(
+                "a failed answer and then the weight 0", "no failed answer, or no weight 0 after it"
+            )
+        elif took > within.total_seconds():
+            self.environment.fail(
+                f"the weight 0 within {within.total_seconds():.0f} s of the first failed answer",
+                f"{took:.1f} s",
+            )
+        else:
+            self.environment.tell(f"the weight was 0 again {took:.1f} s after the first failed answer")
+
+    def canary_shares_are(self, weights: Sequence[int], *, within_points: float, of_at_least: int) -> None:
+        """Ends the load. In each step the new version answered its weight's share of the requests, by their own record."""
+        windows = timeline.windows(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        steps = [window for window in windows if window.weight]
+        if [window.weight for window in steps] != list(weights):
+            self.environment.fail(f"the steps {list(weights)}", str([window.weight for window in steps]))
+        for window, requests, share in timeline.shares(self.record, steps, self.image.version):
+            self.environment.tell(f"at {window.weight} %: {share:.2f} % of {requests} requests")
+            if requests < of_at_least:
+                self.environment.fail(f"{of_at_least} requests at {window.weight} %", str(requests))
+            if abs(share - window.weight) > within_points:
+                self.environment.fail(
+                    f"{window.weight} ± {within_points} % of the requests at the canary",
+                    f"{share:.2f} % of {requests}",
+                )
+
+    @property
+    def record(self) -> Record:
+        """Every request of the drill; asking for it ends the load."""
+        return self._load().stop()
+
+    def version_in_git(self) -> str | None:
+        """The version that the release file names, None if it cannot be read."""
+        try:
+            with git.opened(local.GIT, local.CHECKOUT) as repository:
+                release = environments.fetch(repository).release(self.environment.name)
+        except Refused:
+            return None
+        return release.image.version if release else None
+
+    # --- how
+
+    def _until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
+        return self.environment.until(condition, within, expected)
+
+    def _arrived(self, seen: Sighting) -> bool:
+        """Whether the Rollout's controller works on what Git wants now."""
+        rollout = seen.rollout
+        return bool(rollout and rollout.observed and rollout.image.endswith(self._wanted.digest))
+
+    def _canary_pods(self, seen: Sighting) -> list[Pod]:
+        rollout = seen.rollout
+        if not rollout or not self._arrived(seen) or rollout.newest_hash == rollout.stable_hash:
+            return []
+        return seen.ready_pods(rollout.newest_hash)
+
+    def _delete(self, what: str, choose: Callable[[Sighting], list[Pod]]) -> None:
+        seen = self._until(lambda seen: bool(choose(seen)), minutes(1), f"{what} to delete")
+        self.environment.done("deed", f"delete {what}")
+        self.environment.kubernetes.delete_pod(self.environment.namespace, choose(seen)[0].name)
+
+    def _load(self) -> RunningTraffic:
+        if self.environment.load is None:
+            raise NotReady("A drill that counts requests begins with under(traffic(…)).")
+        return self.environment.load
+
+    def _requests_were(self, at_least: int) -> None:
+        if len(self.record) < at_least:
+            self.environment.fail(f"at least {at_least} requests", str(len(self.record)))
+
+    def _failures(self) -> str:
+        kinds = self.record.failures_by_kind().most_common(_MOST_KINDS_SHOWN)
+        listed = "; ".join(f"{count} × {kind}" for kind, count in kinds)
+        return f"{len(self.record.failed)} of {len(self.record)} failed: {listed}"
+
+
+def version_of(image: Image) -> str:
+    return f"version {image.version}"
+
+
+def described(seen: Sighting | None) -> str:
+    """A sighting in half a sentence."""
+    if seen is None:
+        return "nothing: the cluster did not answer"
+    rollout, application = seen.rollout, seen.application
+    if rollout is None:
+        state = "no Rollout"
+    else:
+        step = "" if rollout.step is None else f" at step {rollout.step} of {rollout.steps}"
+        message = f" ({rollout.message})" if rollout.message else ""
+        state = f"the Rollout {rollout.phase}{step}{message}"
+    argo = f"Argo CD {application.sync}/{application.health}" if application else "no Application"
+    ready = sum(pod.ready for pod in seen.pods)
+    return (
+        f"{state}, the canary's weight {seen.canary_weight}, {ready} of {len(seen.pods)} pods ready, {argo}"
+    )

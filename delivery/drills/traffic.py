@@ -1,0 +1,133 @@
+"""Open-loop load: requests are sent at a fixed rate, however slowly they are answered, and each one is recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from delivery.drills import local, record
+from delivery.drills.errors import DrillFailed, NotReady
+from delivery.drills.record import Record
+from delivery.drills.users import Api, targets
+
+_USERS = 4
+_DEALS_EACH = 40
+_TARGETS = 4000  # what is repeated; at 100/s every 40 s
+_REQUEST_TIMEOUT = timedelta(seconds=30)
+# 100/s with every answer 20 s late still find a free worker; the limit only saves the machine.
+_MOST_WORKERS = 2500
+_LONGEST = timedelta(minutes=12)
+_TOKEN_RESERVE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How much load: requests a second, and when it stops by itself."""
+
+    rate: int = 100
+    longest: timedelta = _LONGEST
+
+    def start(self, environment: str, folder: Path) -> RunningTraffic:
+        """Register users and send their requests to an environment until stopped; files go to `folder`.
+
+        Raises NotReady when the environment does not take users.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with Api(local.HTTP, local.api_host(environment)) as api:
+            users = [api.new_user(_DEALS_EACH) for _ in range(_USERS)]
+            lines = (json.dumps(target) for target in targets(api, users, _TARGETS))
+            targets_file = folder / "targets.json"
+            targets_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        signed_in = min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
+        longest = min(self.longest.total_seconds(), signed_in)
+        if longest <= 0:
+            raise NotReady("The users' access tokens end within a minute: too early for a drill.")
+        return RunningTraffic(self.rate, longest, targets_file, folder / "requests.bin")
+
+
+def traffic(rate: int = 100) -> Traffic:
+    """Load of that many requests a second."""
+    return Traffic(rate)
+
+
+class RunningTraffic:
+    """A load generator at work."""
+
+    def __init__(self, rate: int, longest: float, targets_file: Path, results: Path) -> None:
+        self.rate = rate
+        self.longest = longest
+        self._results = results
+        self._record: Record | None = None
+        self._complaints = results.with_suffix(".log")
+        command = [
+            "vegeta",
+            "attack",
+            "-format=json",
+            f"-targets={targets_file}",
+            f"-rate={rate}/s",
+            f"-duration={longest:.0f}s",
+            f"-timeout={_REQUEST_TIMEOUT.total_seconds():.0f}s",
+            f"-max-workers={_MOST_WORKERS}",
+            "-workers=50",
+            "-max-body=0",
+            "-redirects=-1",
+            f"-output={results}",
+        ]
+        with self._complaints.open("wb") as complaints:
+            # A session of its own: Ctrl-C at the terminal is ours to pass on, so that the results are kept.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=complaints,
+                stderr=complaints,
+                start_new_session=True,
+            )
+        self.started_at = time.time()
+
+    def sent(self) -> int:
+        """About how many requests were sent by now."""
+        return int(min(time.time() - self.started_at, self.longest) * self.rate)
+
+    def check(self) -> None:
+        """Raise DrillFailed if the load ended by itself."""
+        if self._record is None and self._process.poll() is not None:
+            said = self._complaints.read_text(encoding="utf-8", errors="replace").strip()
+            raise DrillFailed(
+                f"The load should run until the drill ends, and ended after {time.time() - self.started_at:.0f} s "
+                f"(status {self._process.returncode}; its limit was {self.longest:.0f} s). {said}"
+            )
+
+    def stop(self) -> Record:
+        """Send nothing more, wait for answers that are under way, and read the record of every request."""
+        if self._record is None:
+            self._end()
+            self._record = read_results(self._results)
+        return self._record
+
+    def _end(self) -> None:
+        # The first signal stops the sending; the second gives up on answers.
+        for patience in (_REQUEST_TIMEOUT.total_seconds() + 5, 5.0):
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(patience)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def read_results(results: Path) -> Record:
+    """The record of every request in a result file of vegeta."""
+    with subprocess.Popen(
+        ["vegeta", "encode", "-to=csv", str(results)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as encoder:
+        return record.read(encoder.stdout or ())

@@ -1,0 +1,143 @@
+"""Users of the CRM who sign in, read deals and write some, as requests for the load generator."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any
+
+import httpx
+
+from delivery.drills.errors import NotReady
+
+_TIMEOUT_SECONDS = 20.0
+# Stages that a deal may go back and forth between; a won deal sends mail and a closed one may refuse to move.
+_OPEN_STAGES = 3
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who is signed in, with deals that they own."""
+
+    token: str
+    pipeline: Any
+    stages: tuple[Any, ...]
+    deals: tuple[Any, ...]
+
+    @property
+    def signed_in_until(self) -> float:
+        """When the access token ends, in seconds since 1970."""
+        payload = self.token.split(".")[1]
+        padded = payload + "=" * (-len(payload) % 4)
+        return float(json.loads(base64.urlsafe_b64decode(padded))["exp"])
+
+
+class Api:
+    """The CRM's API as a new user's browser would use it."""
+
+    def __init__(self, base_url: str, host: str) -> None:
+        self.base_url = f"{base_url}/api/v1"
+        self.host = host
+        self._http = httpx.Client(headers={"Host": host}, timeout=_TIMEOUT_SECONDS)
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def new_user(self, deals: int) -> User:
+        """Register somebody, sign them in and give them some deals.
+
+        Raises NotReady.
+        """
+        name = f"drill-{secrets.token_hex(6)}"
+        account = {"username": name, "password": secrets.token_urlsafe(24)}
+        self._post("auth/register/", {**account, "email": f"{name}@example.com"})
+        token = str(self._post("auth/token/", account)["access"])
+        pipeline = _results(self._ask("GET", "pipelines/", token=token))[0]
+        stages = tuple(stage["id"] for stage in pipeline["stages"])[:_OPEN_STAGES]
+        made = [
+            self._post("deals/", new_deal(pipeline["id"], number), token=token)["id"]
+            for number in range(deals)
+        ]
+        return User(token, pipeline["id"], stages, tuple(made))
+
+    def _post(self, path: str, data: dict[str, Any], token: str = "") -> Any:
+        return self._ask("POST", path, data=data, token=token)
+
+    def _ask(self, method: str, path: str, *, data: dict[str, Any] | None = None, token: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = self._http.request(method, f"{self.base_url}/{path}", json=data, headers=headers)
+        except httpx.HTTPError as error:
+            raise NotReady(f"{self.host} does not answer {method} {path}: {error!r}") from error
+        if not answer.is_success:
+            raise NotReady(
+                f"{self.host} answered {answer.status_code} to {method} {path}: {answer.text[:300]}"
+            )
+        return answer.json()
+
+
+def new_deal(pipeline: Any, number: int) -> dict[str, Any]:
+    return {"title": f"Deal {number}", "pipeline": pipeline, "amount": f"{1000 + number}.00"}
+
+
+def targets(api: Api, users: list[User], count: int, *, seed: int = 1) -> list[dict[str, Any]]:
+    """Requests in vegeta's JSON format, to be sent over and over: 35 % lists, 35 % single deals, 22 % moves, 8 % new deals.
+
+    A deal moves to another stage each time, also when the list starts anew, and all deals take turns, so that two moves of one
+    deal lie seconds apart.
+    """
+    dice = random.Random(seed)  # noqa: S311  # the mix of requests is no secret
+    turns = cycle(users)
+    moves = {user.token: _moves(user) for user in users}
+    made = 0
+    wanted: list[dict[str, Any]] = []
+    for user in islice(turns, count):
+        kind = dice.choices(("list", "retrieve", "move", "create"), (35, 35, 22, 8))[0]
+        match kind:
+            case "list":
+                wanted.append(_target(api, user, "GET", "deals/"))
+            case "retrieve":
+                wanted.append(_target(api, user, "GET", f"deals/{dice.choice(user.deals)}/"))
+            case "move":
+                deal, stage = next(moves[user.token])
+                wanted.append(_target(api, user, "POST", f"deals/{deal}/move/", {"stage": stage}))
+            case "create":
+                made += 1
+                wanted.append(_target(api, user, "POST", "deals/", new_deal(user.pipeline, made)))
+    return wanted
+
+
+def _moves(user: User) -> Iterator[tuple[Any, Any]]:
+    for stage in cycle(user.stages):
+        for deal in user.deals:
+            yield deal, stage
+
+
+def _target(
+    api: Api, user: User, method: str, path: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    target: dict[str, Any] = {
+        "method": method,
+        "url": f"{api.base_url}/{path}",
+        "header": {
+            "Host": [api.host],
+            "Authorization": [f"Bearer {user.token}"],
+            "Accept": ["application/json"],
+        },
+    }
+    if body is not None:
+        target["header"]["Content-Type"] = ["application/json"]
+        target["body"] = base64.b64encode(json.dumps(body).encode()).decode()
+    return target
+
+
+def _results(answer: Any) -> list[Any]:
+    return list(answer["results"] if isinstance(answer, dict) else answer)
