@@ -1,4 +1,7 @@
-"""The web server: one process with threads, so that a pod's metrics are those of one process. Scale by pods."""
+"""The web server: one process with threads, so that a pod's metrics are those of one process.
+
+More load takes more pods.
+"""
 
 from config.env import env
 

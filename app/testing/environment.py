@@ -1,7 +1,7 @@
 """The environment of a test run, set when Django's test settings are imported.
 
-Servers that DB_HOST and REDIS_HOST name are used; else free ports are chosen here and conftest.py starts servers
-there. A child process of a test run (pytest-xdist) gets servers of its own.
+Servers that DB_HOST and REDIS_HOST name are used; else free ports are chosen here, and conftest.py
+starts servers there. A child process of a test run (pytest-xdist) gets servers of its own.
 """
 
 import os

@@ -13,7 +13,7 @@ APP = Path(__file__).resolve().parents[1]
 
 
 class Role:
-    """`with Role("http", {…}, log) as web:` starts a role and stops it by SIGTERM; `.output()` is what it wrote."""
+    """`with Role("http", {…}, log) as web:` starts a role and stops it by SIGTERM."""
 
     def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
         self._log = log
@@ -25,7 +25,7 @@ class Role:
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as output:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 self._arguments, env=self._environment, stdout=output, stderr=output
             )
         return self

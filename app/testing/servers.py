@@ -35,7 +35,7 @@ class Server(ABC):
     def start(self) -> None:
         log = self.directory / f"{type(self).__name__}.log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(self.command(), stdout=output, stderr=output)  # noqa: S603
+            self._process = subprocess.Popen(self.command(), stdout=output, stderr=output)
         until = time.monotonic() + START_SECONDS
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -80,10 +80,10 @@ class Postgres(Server):
             "--auth=trust",
             "--no-sync",
         ]
-        subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True)  # noqa: S603
+        subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True)
         self.start()
         create = [_program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", user, database]
-        subprocess.run(create, check=True, capture_output=True)  # noqa: S603
+        subprocess.run(create, check=True, capture_output=True)
 
     def command(self) -> list[str]:
         settings = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", f"port={self.port}")
@@ -93,7 +93,7 @@ class Postgres(Server):
 
     def answers(self) -> bool:
         probe = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(probe, check=False).returncode == 0  # noqa: S603
+        return subprocess.run(probe, check=False).returncode == 0
 
 
 def _program(name: str) -> str:

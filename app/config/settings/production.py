@@ -65,9 +65,11 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"connect_timeout": 3, "application_name": f"crm {VERSION}"},
     }
 }
+# Seconds that the migrate role has; its Job should have a little more.
+MIGRATE_DEADLINE = env.integer("MIGRATE_DEADLINE", 240, least=1, most=3600)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Redis: database 0 for Celery, 1 for the cache. Two seconds and one retry, so that an outage is an answer, not a wait.
+# Redis: database 0 for Celery, 1 for the cache. An outage is an answer after two seconds, not a wait.
 REDIS_HOST = env.text("REDIS_HOST")
 REDIS_PORT = env.integer("REDIS_PORT", 6379, least=1, most=65535)
 REDIS_PASSWORD = env.text("REDIS_PASSWORD", "")
@@ -105,7 +107,6 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # On SIGTERM (entrypoint maps it) running tasks get this long, then they go back to the queue.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(GRACEFUL_TIMEOUT)
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
@@ -117,10 +118,11 @@ BEAT_METRICS_PORT = env.integer("BEAT_METRICS_PORT", 8001, least=1, most=65535)
 # E-mail; without EMAIL_HOST it is written to the log
 EMAIL_HOST = env.text("EMAIL_HOST", "")
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+SUBMISSION_PORT = 587  # the one on which mail servers expect STARTTLS
 EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1, most=65535)
 EMAIL_HOST_USER = env.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
-EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", EMAIL_PORT == 587)
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", EMAIL_PORT == SUBMISSION_PORT)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "crm@localhost")
 
@@ -175,14 +177,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "crm.http.log_lines.JsonLines", "version": VERSION}},
+    "filters": {"exceptions": {"()": "crm.http.log_lines.OnlyExceptions"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
     },
     "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        # 4xx and 5xx are in the request's own line; what is left here are unhandled exceptions
-        "django.request": {"level": "ERROR"},
+        # Each request has a line of its own; what is left here are unhandled exceptions.
+        "django.request": {"filters": ["exceptions"]},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -1,4 +1,4 @@
-"""One shape for every error:
+"""One shape for every error.
 
     {"error": {"code": "not_found", "message": "…", "fields": {"amount": ["…"]}, "request_id": "…"}}
 
@@ -21,7 +21,7 @@ class Refused(Exception):
     """A service refuses to do what was asked; subclasses say why."""
 
     code = "refused"
-    status = status.HTTP_409_CONFLICT
+    status: int = status.HTTP_409_CONFLICT
 
     def __init__(self, message: str, fields: dict[str, list[str]] | None = None) -> None:
         super().__init__(message)

@@ -20,6 +20,11 @@ class StageNotInPipeline(Refused):
         super().__init__(sentence, fields={"stage": [sentence]})
 
 
+class DealGone(Refused):
+    code = "not_found"
+    status = 404
+
+
 class PipelineHasNoStages(Refused):
     code = "pipeline_has_no_stages"
 
@@ -43,14 +48,16 @@ def create_deal(*, by: User, pipeline: Pipeline, stage: Stage | None = None, **d
 def move_deal(*, deal: Deal, to: Stage, by: User) -> Deal:
     """Move a deal to another stage of its own pipeline and record who did it.
 
-    A deal that is there already stays as it is. Raises StageNotInPipeline.
+    A deal that is there already stays as it is. Raises StageNotInPipeline or DealGone.
     """
     if to.pipeline_id != deal.pipeline_id:
         raise StageNotInPipeline(to, deal.pipeline)
     with transaction.atomic():
-        deal = (
-            Deal.objects.select_for_update(no_key=True, of=("self",)).select_related("stage").get(pk=deal.pk)
-        )
+        # Without a join to the stage: PostgreSQL would find no row when the stage changed while it waited.
+        locked = Deal.objects.select_for_update(no_key=True).filter(pk=deal.pk).first()
+        if locked is None:
+            raise DealGone("The deal was deleted just now.")
+        deal = locked
         if deal.stage_id != to.pk:
             left = deal.stage
             deal.enter(to)

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 from django.core.cache import cache
-from health_check.base import HealthCheck
-from health_check.exceptions import ServiceUnavailable
+from health_check.base import HealthCheck  # type: ignore[import-untyped]
+from health_check.exceptions import ServiceUnavailable  # type: ignore[import-untyped]
 
 from crm.health.heartbeat import WORKER_KEY
 
 
 @dataclass
-class CeleryWorkers(HealthCheck):
-    """A worker has been heard of lately. Asking them all (`ping`) takes a second and makes a queue per question."""
+class CeleryWorkers(HealthCheck):  # type: ignore[misc]
+    """A worker has been heard of lately.
+
+    Asking all of them (`ping`) takes a second and makes a queue for each question.
+    """
 
     def run(self) -> None:
         if cache.get(WORKER_KEY) is None:

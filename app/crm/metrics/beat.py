@@ -1,6 +1,7 @@
 """Beat: the one process that looks after the clock and, since there is one of it, after Redis' metrics."""
 
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from celery.beat import Scheduler
@@ -12,27 +13,27 @@ from redis import Redis
 
 from crm.metrics.redis_state import RedisState
 
-BEAT_ALIVE = Path("/tmp/beat-alive")  # noqa: S108  (read by the pod's liveness probe)
+BEAT_ALIVE = Path(gettempdir(), "beat-alive")  # read by the pod's liveness probe
 
 logger = get_logger(__name__)
 
 
 class LivingScheduler(Scheduler):
-    """Touches BEAT_ALIVE at each tick, every five seconds at least, also while it waits for Redis to come back.
+    """Touches BEAT_ALIVE at each tick, every five seconds at least, also while it waits for Redis.
 
     The schedule is kept in memory: every task can be repeated and none is rarer than an hour.
     """
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         BEAT_ALIVE.touch()
-        return super().tick(*args, **kwargs)  # type: ignore[no-any-return]
+        return super().tick(*args, **kwargs)
 
     def _ensure_connected(self) -> Any:
         def waiting(error: Exception, seconds: float) -> None:
             BEAT_ALIVE.touch()
             logger.error("Redis does not answer (%s); trying again in %s s.", type(error).__name__, seconds)
 
-        return self.connection.ensure_connection(waiting, max_retries=None, interval_max=5)
+        return self.connection.ensure_connection(waiting, interval_max=5)
 
 
 @beat_init.connect

@@ -23,7 +23,7 @@ COUNTERS = {
 
 
 class DatabasePool(Collector):
-    """db_pool_*, read from psycopg's own statistics. Without a pool (tests, tasks) there is nothing to tell."""
+    """db_pool_*, from psycopg's own statistics; nothing in a process without a pool."""
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         pool = getattr(connections["default"], "pool", None)

@@ -3,8 +3,11 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django_prometheus.middleware import Metrics, PrometheusBeforeMiddleware
-from django_prometheus.utils import Time, TimeSince
+from django_prometheus.middleware import (  # type: ignore[import-untyped]
+    Metrics,
+    PrometheusBeforeMiddleware,
+)
+from django_prometheus.utils import Time, TimeSince  # type: ignore[import-untyped]
 from prometheus_client import Counter, Histogram
 
 from crm.http.endpoint import endpoint_of
@@ -14,8 +17,8 @@ LATENCY_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 1
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
-class RequestMetricFamilies(Metrics):
-    """Only ours: django-prometheus' own families take the method as it comes, so strangers could make series."""
+class RequestMetricFamilies(Metrics):  # type: ignore[misc]
+    """Only ours: django-prometheus' own take the method as it comes, so that strangers could make series."""
 
     def register(self) -> None:
         self.requests: Counter = self.register_metric(
@@ -30,7 +33,7 @@ class RequestMetricFamilies(Metrics):
         )
 
 
-class RequestMetrics(PrometheusBeforeMiddleware):
+class RequestMetrics(PrometheusBeforeMiddleware):  # type: ignore[misc]
     metrics_cls = RequestMetricFamilies
 
     def process_request(self, request: HttpRequest) -> None:

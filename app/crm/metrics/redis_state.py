@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 
 class RedisState(Collector):
-    """celery_queue_length{queue} and redis_hit_rate; neither while Redis does not answer, so that it shows."""
+    """celery_queue_length{queue} and redis_hit_rate; neither while Redis does not answer."""
 
     def __init__(self, client: Redis, queues: tuple[str, ...]) -> None:
         self._client = client

@@ -5,6 +5,7 @@ from datetime import timedelta
 from smtplib import SMTPException
 from typing import TYPE_CHECKING
 
+from celery import current_app
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 # The queued task normally sends within a second; only after this time the beat takes the row for lost.
 GRACE = timedelta(minutes=2)
+SEND_EMAIL = "crm.notifications.tasks.send_email"  # by name, since the task calls back into this module
 MAX_ATTEMPTS = 8  # with doubling delays from two minutes on: about eight hours
 
 
@@ -28,24 +30,22 @@ def announce_won_deal(*, deal: "Deal", change: "StageChange") -> None:
         key=f"deal-won-{change.pk}",
         to=deal.owner.email,
         subject=f"Won: {' '.join(deal.title.split())}",
-        body=f"{change.by.username} moved “{deal.title}” ({deal.amount} {deal.currency}) to {change.to_stage}.\n",
+        body=f"{change.by.username} won “{deal.title}” ({deal.amount} {deal.currency}).\n",
     )
 
 
 def queue_email(*, key: str, to: str, subject: str, body: str) -> Email:
-    from crm.notifications.tasks import send_email  # the task calls back into this module
-
     email = Email.objects.create(key=key, to=to, subject=subject, body=body, due_at=timezone.now() + GRACE)
     # Robust: a broker that is away must not fail a request whose data is committed; the beat finds the row.
-    transaction.on_commit(lambda: send_email.delay(email.pk), robust=True)
+    transaction.on_commit(lambda: current_app.send_task(SEND_EMAIL, [email.pk]), robust=True)
     return email
 
 
 def deliver(email_id: int) -> None:
     """Send a ready e-mail; do nothing if it is sent, given up, gone, or being sent by another worker.
 
-    The row stays locked while it is sent. A worker that dies between sending and committing sends it once more,
-    under the same Message-ID.
+    The row stays locked while it is sent. Should a worker die between sending and committing, the e-mail
+    is sent once more, under the same Message-ID.
     """
     with transaction.atomic():
         ready = Email.objects.filter(pk=email_id, status=Email.Status.READY)

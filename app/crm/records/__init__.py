@@ -1,1 +1,1 @@
-"""What contacts, companies and deals have in common: a team that sees them and an owner who may change them."""
+"""What contacts, companies and deals share: a team that sees them, an owner who may change them."""

@@ -2,8 +2,9 @@
 
 from typing import Any, TypeVar, cast
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models.deletion import ProtectedError
+from django.shortcuts import get_object_or_404
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
@@ -24,7 +25,7 @@ class MayChange(BasePermission):
     message = "Only the owner of a record may change it."
 
     def has_object_permission(self, request: Request, view: APIView, obj: Record) -> bool:
-        return request.method in SAFE_METHODS or obj.may_be_changed_by(cast(User, request.user))
+        return request.method in SAFE_METHODS or obj.may_be_changed_by(cast("User", request.user))
 
 
 class InUse(Refused):
@@ -35,15 +36,27 @@ class TeamRelatedField(serializers.PrimaryKeyRelatedField[RelatedT]):
     """A reference to a record of the user's own team; others look like missing ones."""
 
     def get_queryset(self) -> Any:
-        queryset = cast(RecordQuerySet[Any], super().get_queryset())
+        queryset = cast("RecordQuerySet[Any]", super().get_queryset())
         return queryset.visible_to(self.context["request"].user)
+
+
+class RecordSerializer(serializers.ModelSerializer[RecordT]):
+    """Saves what was sent and nothing else, so that it does not undo what somebody else changed meanwhile."""
+
+    def update(self, instance: RecordT, validated_data: dict[str, Any]) -> RecordT:
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        with transaction.atomic():
+            get_object_or_404(type(instance)._default_manager.select_for_update(), pk=instance.pk)
+            instance.save(update_fields=(*validated_data, "updated_at"))
+        return instance
 
 
 class RecordViewSet(viewsets.ModelViewSet[RecordT]):
     """List, create, retrieve, change and delete records of the user's team."""
 
     permission_classes = (IsAuthenticated, MayChange)
-    http_method_names = ("get", "post", "patch", "delete", "head", "options")  # type: ignore[assignment]  # DRF types a list
+    http_method_names = ("get", "post", "patch", "delete", "head", "options")
 
     @property
     def user(self) -> User:
@@ -52,7 +65,7 @@ class RecordViewSet(viewsets.ModelViewSet[RecordT]):
         return self.request.user
 
     def get_queryset(self) -> RecordQuerySet[RecordT]:
-        return cast(RecordQuerySet[RecordT], super().get_queryset()).visible_to(self.user)
+        return cast("RecordQuerySet[RecordT]", super().get_queryset()).visible_to(self.user)
 
     def perform_create(self, serializer: serializers.BaseSerializer[RecordT]) -> None:
         serializer.save(team_id=self.user.team_id, owner=self.user)
@@ -61,5 +74,5 @@ class RecordViewSet(viewsets.ModelViewSet[RecordT]):
         try:
             instance.delete()
         except ProtectedError as error:
-            names = sorted({obj._meta.verbose_name_plural or "" for obj in error.protected_objects})
-            raise InUse(f"It is still used by {', '.join(map(str, names))}; change those first.") from error
+            names = sorted({f"{type(user).__name__.lower()} {user.pk}" for user in error.protected_objects})
+            raise InUse(f"It is still used by {', '.join(names)}; change those first.") from error

@@ -24,18 +24,18 @@ class RegisterView(APIView):
 
 
 class RefreshView(TokenRefreshView):
-    serializer_class = RefreshSerializer  # type: ignore[assignment]  # simplejwt types the base's as a tuple of settings
+    serializer_class = RefreshSerializer
 
 
 class InvitationView(APIView):
     def post(self, request: Request) -> Response:
-        invitation = services.invite(by=cast(User, request.user))
+        invitation = services.invite(by=cast("User", request.user))
         return Response({"invitation": invitation}, status=status.HTTP_201_CREATED)
 
 
 class MeView(generics.RetrieveUpdateAPIView[User]):
     serializer_class = UserSerializer
-    http_method_names = ("get", "patch", "head", "options")  # type: ignore[assignment]  # DRF types a list
+    http_method_names = ("get", "patch", "head", "options")
 
     def get_object(self) -> User:
-        return cast(User, self.request.user)
+        return cast("User", self.request.user)

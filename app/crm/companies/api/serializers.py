@@ -1,9 +1,8 @@
-from rest_framework import serializers
-
 from crm.companies.models import Company
+from crm.records.api import RecordSerializer
 
 
-class CompanySerializer(serializers.ModelSerializer[Company]):
+class CompanySerializer(RecordSerializer[Company]):
     class Meta:
         model = Company
         fields = ("id", "name", "website", "phone", "owner", "created_at", "updated_at")

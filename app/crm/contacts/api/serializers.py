@@ -2,10 +2,10 @@ from rest_framework import serializers
 
 from crm.companies.models import Company
 from crm.contacts.models import Contact
-from crm.records.api import TeamRelatedField
+from crm.records.api import RecordSerializer, TeamRelatedField
 
 
-class ContactSerializer(serializers.ModelSerializer[Contact]):
+class ContactSerializer(RecordSerializer[Contact]):
     company = TeamRelatedField(queryset=Company.objects.all(), required=False, allow_null=True)
 
     class Meta:
@@ -25,7 +25,9 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
 
     def validate_email(self, email: str) -> str:
         same = Contact.objects.filter(team_id=self.context["request"].user.team_id, email__iexact=email)
-        if email and same.exclude(pk=self.instance.pk if self.instance else None).exists():
+        if self.instance:
+            same = same.exclude(pk=self.instance.pk)
+        if email and same.exists():
             raise serializers.ValidationError(
                 "The team has a contact with this e-mail address already.", code="unique"
             )

@@ -3,7 +3,7 @@ from rest_framework import serializers
 from crm.companies.models import Company
 from crm.contacts.models import Contact
 from crm.deals.models import Deal, Pipeline, Stage, StageChange
-from crm.records.api import TeamRelatedField
+from crm.records.api import RecordSerializer, TeamRelatedField
 
 
 class StageSerializer(serializers.ModelSerializer[Stage]):
@@ -20,7 +20,7 @@ class PipelineSerializer(serializers.ModelSerializer[Pipeline]):
         fields = ("id", "name", "stages")
 
 
-class DealSerializer(serializers.ModelSerializer[Deal]):
+class DealSerializer(RecordSerializer[Deal]):
     status = serializers.CharField(source="stage.status", read_only=True)
     stage_name = serializers.CharField(source="stage.name", read_only=True)
     contact = TeamRelatedField(queryset=Contact.objects.all(), required=False, allow_null=True)
@@ -50,7 +50,9 @@ class DealSerializer(serializers.ModelSerializer[Deal]):
 class DealChangeSerializer(DealSerializer):
     """A deal stays in its pipeline, and its stage changes by a move, which is recorded."""
 
-    class Meta(DealSerializer.Meta):
+    class Meta:
+        model = Deal
+        fields = DealSerializer.Meta.fields
         read_only_fields = ("owner", "pipeline", "stage")
 
 

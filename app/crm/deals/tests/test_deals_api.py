@@ -1,9 +1,219 @@
-from crm.authentication.models import User
-from crm.deals.models import Deal, Pipeline, Stage
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.http import Http404
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from rest_framework.test import APIClient
+
+from crm.authentication.models import User
+from crm.deals.api.serializers import DealChangeSerializer
+from crm.deals.models import Deal, Pipeline, Stage, StageChange
+from crm.deals.services import DealGone, create_deal, move_deal
+from crm.metrics.business import DEAL_CONVERSIONS
+
+
+@pytest.fixture
+def deal(alice: User, sales: Pipeline) -> Deal:
+    return create_deal(by=alice, pipeline=sales, title="Big one", amount=1000)
+
+
+def conversions() -> float:
+    return DEAL_CONVERSIONS.labels(pipeline="Sales")._value.get()
+
+
+def test_a_fresh_database_has_the_sales_pipeline(api: APIClient, sales: Pipeline) -> None:
+    [pipeline] = api.get("/api/v1/pipelines/").json()["results"]
+    assert pipeline["name"] == "Sales"
+    assert [stage["name"] for stage in pipeline["stages"]] == ["Lead", "Qualified", "Proposal", "Won", "Lost"]
+    assert [stage["name"] for stage in pipeline["stages"] if stage["is_won"]] == ["Won"]
+    assert [stage["name"] for stage in pipeline["stages"] if stage["is_lost"]] == ["Lost"]
 
 
 def test_a_new_deal_is_in_the_first_stage(api: APIClient, sales: Pipeline) -> None:
     answer = api.post("/api/v1/deals/", {"title": "Big one", "pipeline": sales.pk, "amount": "10.50"})
     assert answer.status_code == 201, answer.json()
     assert answer.json()["stage_name"] == "Lead"
+    assert answer.json()["status"] == "open"
+    assert answer.json()["currency"] == "EUR"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"amount": "-1"}, "amount"),
+        ({"amount": None}, "amount"),
+        ({"amount": "1e99"}, "amount"),
+        ({"currency": "euro"}, "currency"),
+        ({"currency": "EU\n"}, "currency"),
+        ({"pipeline": 0}, "pipeline"),
+        ({"title": ""}, "title"),
+        ({"stage": 0}, "stage"),
+    ],
+)
+def test_a_bad_deal_is_refused(
+    api: APIClient, sales: Pipeline, change: dict[str, object], field: str
+) -> None:
+    answer = api.post("/api/v1/deals/", {"title": "Big", "pipeline": sales.pk, "amount": "1"} | change)
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == [field]
+
+
+def test_a_deal_moves_and_its_history_tells(api: APIClient, deal: Deal, stages: dict[str, Stage]) -> None:
+    answer = api.post(f"/api/v1/deals/{deal.pk}/move/", {"stage": stages["Won"].pk})
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "won"
+    history = api.get(f"/api/v1/deals/{deal.pk}/history/").json()
+    entered = [(row["from_stage"] and row["from_stage"]["name"], row["to_stage"]["name"]) for row in history]
+    assert entered == [(None, "Lead"), ("Lead", "Won")]
+    assert {row["by"] for row in history} == {"alice"}
+
+
+def test_a_move_to_where_the_deal_is_changes_nothing(
+    api: APIClient, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    assert api.post(f"/api/v1/deals/{deal.pk}/move/", {"stage": stages["Lead"].pk}).status_code == 200
+    assert StageChange.objects.count() == 1
+
+
+def test_a_stage_of_another_pipeline_is_refused(api: APIClient, deal: Deal, sales: Pipeline) -> None:
+    other = Pipeline.objects.create(name="Other").stages.create(name="Lead", position=1)
+    moved = api.post(f"/api/v1/deals/{deal.pk}/move/", {"stage": other.pk})
+    assert moved.status_code == 400
+    assert moved.json()["error"]["code"] == "stage_not_in_pipeline"
+    created = api.post(
+        "/api/v1/deals/", {"title": "Big", "pipeline": sales.pk, "stage": other.pk, "amount": "1"}
+    )
+    assert created.status_code == 400
+    assert list(created.json()["error"]["fields"]) == ["stage"]
+
+
+def test_a_pipeline_without_stages_takes_no_deal(api: APIClient) -> None:
+    empty = Pipeline.objects.create(name="Empty")
+    answer = api.post("/api/v1/deals/", {"title": "Big", "pipeline": empty.pk, "amount": "1"})
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "pipeline_has_no_stages"
+
+
+def test_a_change_leaves_stage_and_pipeline_alone(
+    api: APIClient, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    answer = api.patch(f"/api/v1/deals/{deal.pk}/", {"title": "Bigger", "stage": stages["Won"].pk})
+    assert answer.json()["title"] == "Bigger"
+    assert answer.json()["stage_name"] == "Lead"
+
+
+@pytest.mark.parametrize("who", ["bob", "charlie"])
+def test_only_the_owner_moves_a_deal(
+    who: str,
+    deal: Deal,
+    stages: dict[str, Stage],
+    bob: User,
+    charlie: User,
+    as_user: Callable[[User], APIClient],
+) -> None:
+    user = {"bob": bob, "charlie": charlie}[who]
+    answer = as_user(user).post(f"/api/v1/deals/{deal.pk}/move/", {"stage": stages["Won"].pk})
+    assert answer.status_code == {"bob": 403, "charlie": 404}[who]
+
+
+def test_a_won_deal_counts_once_it_is_committed(
+    alice: User,
+    deal: Deal,
+    stages: dict[str, Stage],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    before = conversions()
+    with django_capture_on_commit_callbacks() as callbacks:
+        move_deal(deal=deal, to=stages["Won"], by=alice)
+        assert conversions() == before
+    callbacks[-1]()
+    assert conversions() == before + 1
+    with django_capture_on_commit_callbacks() as callbacks:
+        move_deal(deal=deal, to=stages["Lost"], by=alice)
+    assert callbacks == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_moves_at_the_same_moment_win_the_deal_once(
+    alice: User, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    together = threading.Barrier(4)
+
+    def move() -> None:
+        try:
+            together.wait()
+            move_deal(deal=deal, to=stages["Won"], by=alice)
+        finally:
+            connection.close()
+
+    movers = [threading.Thread(target=move) for _ in range(4)]
+    for mover in movers:
+        mover.start()
+    for mover in movers:
+        mover.join()
+    assert [str(change) for change in StageChange.objects.all()] == ["None → Lead", "Lead → Won"]
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+@pytest.mark.parametrize(
+    ("address", "queries"),
+    [
+        ("/api/v1/deals/", 3),  # user, count, page
+        ("/api/v1/contacts/", 3),
+        ("/api/v1/companies/", 3),
+        ("/api/v1/pipelines/", 4),  # and the stages
+    ],
+)
+def test_a_list_takes_as_many_queries_for_20_rows_as_for_one(
+    api: APIClient,
+    alice: User,
+    sales: Pipeline,
+    django_assert_num_queries: DjangoAssertNumQueries,
+    address: str,
+    queries: int,
+    rows: int,
+) -> None:
+    for n in range(rows):
+        company = api.post("/api/v1/companies/", {"name": f"Company {n}"}).json()["id"]
+        contact = api.post("/api/v1/contacts/", {"last_name": "Doe", "company": company}).json()["id"]
+        create_deal(by=alice, pipeline=sales, title="Big", amount=1, contact_id=contact, company_id=company)
+        Pipeline.objects.create(name=f"Pipeline {n}").stages.create(name="Lead", position=1)
+    with django_assert_num_queries(queries):
+        assert api.get(address).json()["count"] >= rows
+
+
+def test_the_history_takes_three_queries(
+    api: APIClient,
+    alice: User,
+    deal: Deal,
+    stages: dict[str, Stage],
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for name in ("Qualified", "Proposal", "Lead"):
+        move_deal(deal=deal, to=stages[name], by=alice)
+    with django_assert_num_queries(3):  # user, deal, changes
+        assert len(api.get(f"/api/v1/deals/{deal.pk}/history/").json()) == 4
+
+
+def test_a_change_does_not_undo_a_move_that_happened_meanwhile(
+    alice: User, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    read_before = Deal.objects.get(pk=deal.pk)
+    move_deal(deal=deal, to=stages["Proposal"], by=alice)
+    change = DealChangeSerializer(read_before, data={"title": "Bigger"}, partial=True)
+    change.is_valid(raise_exception=True)
+    change.save()
+    deal.refresh_from_db()
+    assert (deal.title, deal.stage) == ("Bigger", stages["Proposal"])
+
+
+def test_a_deal_that_is_deleted_meanwhile_is_gone(alice: User, deal: Deal, stages: dict[str, Stage]) -> None:
+    Deal.objects.all().delete()
+    with pytest.raises(DealGone):
+        move_deal(deal=deal, to=stages["Won"], by=alice)
+    change = DealChangeSerializer(deal, data={"title": "Bigger"}, partial=True)
+    change.is_valid(raise_exception=True)
+    with pytest.raises(Http404):
+        change.save()

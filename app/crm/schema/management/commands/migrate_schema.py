@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from crm.schema.migrating import NotMigrated, migrate
@@ -10,7 +11,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--deadline", type=float, default=240, help="seconds (240)")
+        parser.add_argument("--deadline", type=float, default=settings.MIGRATE_DEADLINE, help="seconds")
 
     def handle(self, *args: Any, deadline: float, **options: Any) -> None:
         try:

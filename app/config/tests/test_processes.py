@@ -1,0 +1,175 @@
+"""The real processes on real servers, which are stopped and started under them."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+from rest_framework_simplejwt.tokens import AccessToken
+
+from crm.authentication.models import User
+from crm.deals.models import Deal, Pipeline, Stage
+from crm.deals.services import create_deal
+from crm.notifications.models import Email
+from testing.environment import free_port
+from testing.processes import Role
+from testing.servers import Server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def checks(self) -> dict[str, str]:
+        return dict(json.loads(self.text)["checks"])
+
+
+class Web:
+    def __init__(self, role: Role, port: int) -> None:
+        self.role = role
+        self._port = port
+
+    def ask(self, path: str, method: str = "GET", body: Any = None, user: User | None = None) -> Answer:
+        http = HTTPConnection("127.0.0.1", self._port, timeout=15)
+        headers = {"Content-Type": "application/json"}
+        if user:
+            headers["Authorization"] = f"Bearer {AccessToken.for_user(user)}"
+        try:
+            http.request(method, path, json.dumps(body) if body else None, headers)
+            answer: HTTPResponse = http.getresponse()
+            return Answer(answer.status, dict(answer.headers), answer.read().decode())
+        finally:
+            http.close()
+
+    def status(self, path: str) -> int:
+        try:
+            return self.ask(path).status
+        except OSError:
+            return 0
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"DB_NAME": connection.settings_dict["NAME"], "TMPDIR": str(tmp_path), "WEB_THREADS": "4"}
+
+
+@pytest.fixture
+def web(environment: dict[str, str], tmp_path: Path) -> Iterator[Web]:
+    port = free_port()
+    with Role("http", environment | {"PORT": str(port)}, tmp_path / "web.log") as role:
+        web = Web(role, port)
+        role.wait_until(lambda: web.status("/health/live/") == 200)
+        yield web
+
+
+def test_an_outage_is_a_503_where_it_matters_and_ends(web: Web, servers: Any) -> None:
+    if not (servers.postgres and servers.redis):
+        pytest.skip("the servers were given and must not be stopped")
+    paths = {"/health/live/": 200, "/health/ready/": 503, "/health/": 503, "/api/v1/pipelines/": 401}
+    outages: list[tuple[Server, str, str]] = [
+        (servers.redis, "cache", "redis"),
+        (servers.postgres, "database", "database"),
+    ]
+    web.role.wait_until(lambda: web.status("/health/ready/") == 200)
+    for server, ready_name, deep_name in outages:
+        connections.close_all()
+        server.stop()
+        try:
+            answers = {path: web.ask(path) for path in paths}
+        finally:
+            server.start()
+        assert {path: answer.status for path, answer in answers.items()} == paths
+        assert answers["/health/ready/"].checks[ready_name] == "unavailable"
+        assert list(answers["/health/ready/"].checks.values()).count("unavailable") == 1
+        assert answers["/health/"].checks[deep_name] == "unavailable"
+        for answer in answers.values():
+            assert answer.headers["X-CRM-Version"] == "1.2.3"
+            assert "127.0.0.1" not in answer.text
+        web.role.wait_until(lambda: web.status("/health/ready/") == 200)
+
+
+def test_threads_count_every_request_once(web: Web, alice: User, sales: Pipeline) -> None:
+    def create(n: int) -> int:
+        body = {"title": f"Deal {n}", "pipeline": sales.pk, "amount": "1.00"}
+        return web.ask("/api/v1/deals/", "POST", body, user=alice).status
+
+    with ThreadPoolExecutor(12) as many:
+        assert set(many.map(create, range(100))) == {201}
+    metrics = web.ask("/metrics").text
+    assert 'django_requests_total{endpoint="deals-list",method="POST",status="201"} 100.0' in metrics
+    assert 'django_request_duration_seconds_count{endpoint="deals-list",method="POST"} 100.0' in metrics
+    assert 'endpoint="deals-list",le="2.0",method="POST"} 100.0' in metrics
+    assert "db_pool_max 5.0" in metrics
+    assert "db_pool_request_errors_total 0.0" in metrics
+    assert "celery_queue_length" not in metrics  # one for all pods: beat's
+    assert "Traceback" not in web.role.output()
+
+
+def test_sigterm_lets_a_running_request_finish(web: Web, alice: User, sales: Pipeline) -> None:
+    stages = {stage.name: stage for stage in sales.stages.all()}
+    deal = create_deal(by=alice, pipeline=sales, title="Big", amount=1)
+    answers: list[Answer] = []
+
+    def move() -> None:
+        body = {"stage": stages["Qualified"].pk}
+        answers.append(web.ask(f"/api/v1/deals/{deal.pk}/move/", "POST", body, user=alice))
+
+    mover = threading.Thread(target=move)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with transaction.atomic():
+        Deal.objects.select_for_update().get(pk=deal.pk)
+        mover.start()
+        with connections["default"].cursor() as cursor:
+            web.role.wait_until(lambda: cursor.execute(waiting) is None and cursor.fetchone() == (1,))
+        web.role.process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + 10
+        while "Handling signal: term" not in web.role.output():
+            assert time.monotonic() < until, web.role.output()
+            time.sleep(0.05)
+    mover.join(20)
+    assert [answer.status for answer in answers] == [200]
+    assert web.role.process.wait(20) == 0
+
+
+def test_a_won_deal_is_e_mailed_by_a_worker(
+    web: Web, environment: dict[str, str], tmp_path: Path, alice: User, sales: Pipeline
+) -> None:
+    won = Stage.objects.get(pipeline=sales, is_won=True)
+    with Role("worker", environment | {"WORKER_CONCURRENCY": "1"}, tmp_path / "worker.log") as worker:
+        worker.wait_until((tmp_path / "worker-ready").exists)
+        worker.wait_until(lambda: web.status("/health/") == 200)
+        body = {"title": "The big one", "pipeline": sales.pk, "stage": won.pk, "amount": "9"}
+        assert web.ask("/api/v1/deals/", "POST", body, user=alice).status == 201
+        worker.wait_until(lambda: Email.objects.filter(status=Email.Status.SENT).count() == 1)
+        worker.wait_until(lambda: "Subject: Won: The big one" in worker.output())
+        first = (tmp_path / "worker-alive").stat().st_mtime
+        worker.wait_until(lambda: (tmp_path / "worker-alive").stat().st_mtime > first, seconds=10)
+        worker.stop()
+    assert not (tmp_path / "worker-ready").exists()
+    assert 'deal_conversions_total{pipeline="Sales"} 1.0' in web.ask("/metrics").text
+
+
+def test_beat_ticks_and_serves_what_there_is_one_of(environment: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    with Role("beat", environment | {"BEAT_METRICS_PORT": str(port)}, tmp_path / "beat.log") as beat:
+        beat.wait_until((tmp_path / "beat-alive").exists)
+        http = HTTPConnection("127.0.0.1", port, timeout=10)
+        http.request("GET", "/metrics")
+        text = http.getresponse().read().decode()
+        http.close()
+    assert 'celery_queue_length{queue="crm"}' in text
+    assert os.stat(tmp_path / "beat-alive").st_size == 0

@@ -1,0 +1,140 @@
+from collections.abc import Callable
+
+import pytest
+from django.core import signing
+from django.db import transaction
+from pytest_django import DjangoCaptureOnCommitCallbacks
+from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from crm.authentication import services
+from crm.authentication.models import User
+from crm.metrics.business import USER_REGISTRATIONS
+
+DANA = {"username": "dana", "email": "dana@example.com", "password": "correct horse"}
+
+
+def registrations() -> float:
+    return USER_REGISTRATIONS._value.get()
+
+
+def test_who_registers_can_sign_in(anonymous: APIClient, db: None) -> None:
+    answer = anonymous.post("/api/v1/auth/register/", DANA)
+    assert answer.status_code == 201
+    assert answer.json()["team"]["name"] == "dana"
+    assert "password" not in answer.json()
+
+    tokens = anonymous.post("/api/v1/auth/token/", {"username": "dana", "password": "correct horse"}).json()
+    anonymous.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens['access']}")
+    assert anonymous.get("/api/v1/users/me/").json()["username"] == "dana"
+    refreshed = anonymous.post("/api/v1/auth/token/refresh/", {"refresh": tokens["refresh"]})
+    assert refreshed.json()["access"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"username": "alice"}, "username"),
+        ({"email": "ALICE@example.com"}, "email"),
+        ({"email": "not an address"}, "email"),
+        ({"email": None}, "email"),
+        ({"password": "12345678"}, "password"),
+        ({"password": "short"}, "password"),
+    ],
+)
+def test_a_bad_registration_is_refused(
+    alice: User, anonymous: APIClient, change: dict[str, str], field: str
+) -> None:
+    answer = anonymous.post("/api/v1/auth/register/", DANA | change)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid"
+    assert list(answer.json()["error"]["fields"]) == [field]
+
+
+def test_the_e_mail_address_is_unique_in_the_database_too(
+    alice: User, anonymous: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two register at the same moment, and neither sees the other."""
+    monkeypatch.setattr(
+        "crm.authentication.api.serializers.RegistrationSerializer.validate_email", lambda _, email: email
+    )
+    answer = anonymous.post("/api/v1/auth/register/", DANA | {"email": "Alice@Example.com"})
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "conflict"
+
+
+def test_a_wrong_password_is_401(alice: User, anonymous: APIClient) -> None:
+    answer = anonymous.post("/api/v1/auth/token/", {"username": "alice", "password": "wrong"})
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "no_active_account"
+
+
+@pytest.mark.parametrize("token", ["", "Bearer x", "Bearer"])
+def test_a_bad_token_is_401(anonymous: APIClient, token: str, db: None) -> None:
+    answer = anonymous.get("/api/v1/users/me/", HTTP_AUTHORIZATION=token)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["message"]
+
+
+def test_the_refresh_token_of_a_deleted_user_is_401(charlie: User, anonymous: APIClient) -> None:
+    refresh = str(RefreshToken.for_user(charlie))
+    charlie.delete()
+    answer = anonymous.post("/api/v1/auth/token/refresh/", {"refresh": refresh})
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "no_active_account"
+
+
+def test_the_refresh_token_of_a_locked_user_is_401(charlie: User, anonymous: APIClient) -> None:
+    refresh = str(RefreshToken.for_user(charlie))
+    User.objects.filter(pk=charlie.pk).update(is_active=False)
+    assert anonymous.post("/api/v1/auth/token/refresh/", {"refresh": refresh}).status_code == 401
+
+
+def test_a_registration_counts_once_it_is_committed(
+    db: None, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    before = registrations()
+    with django_capture_on_commit_callbacks(execute=True):
+        services.register_user(**DANA)
+        assert registrations() == before
+    assert registrations() == before + 1
+
+
+def test_a_registration_that_is_rolled_back_does_not_count(
+    db: None, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    before = registrations()
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        services.register_user(**DANA)
+        transaction.set_rollback(True)
+    assert registrations() == before
+
+
+def test_an_invitation_leads_into_the_team(
+    alice: User, anonymous: APIClient, as_user: Callable[[User], APIClient]
+) -> None:
+    invitation = as_user(alice).post("/api/v1/auth/invitations/").json()["invitation"]
+    answer = anonymous.post("/api/v1/auth/register/", DANA | {"invitation": invitation})
+    assert answer.json()["team"]["id"] == alice.team_id
+
+
+@pytest.mark.parametrize(
+    "invitation",
+    ["forged", signing.dumps(4711, salt="another"), signing.dumps(4711, salt=services.INVITATION_SALT)],
+)
+def test_a_bad_invitation_is_refused(anonymous: APIClient, invitation: str, db: None) -> None:
+    answer = anonymous.post("/api/v1/auth/register/", DANA | {"invitation": invitation})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invitation_invalid"
+    assert not User.objects.exists()
+
+
+def test_users_change_their_name_but_not_their_team(api: APIClient, alice: User) -> None:
+    answer = api.patch("/api/v1/users/me/", {"first_name": "Alice", "username": "root", "team": 0})
+    assert answer.json()["first_name"] == "Alice"
+    assert answer.json()["username"] == "alice"
+    assert answer.json()["team"]["id"] == alice.team_id
+
+
+def test_a_superuser_gets_a_team(db: None) -> None:
+    assert User.objects.create_superuser("root", "root@example.com", "correct horse").team.name == "root"

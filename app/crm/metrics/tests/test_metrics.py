@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connections
+from django.test import Client
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+from rest_framework.test import APIClient
+
+from config.celery import app
+from crm.metrics import beat
+from crm.metrics.database_pool import DatabasePool
+from crm.metrics.redis_state import RedisState
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def parse(text: str) -> Samples:
+    families = text_string_to_metric_families(text)
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def scrape(client: Client) -> Samples:
+    return parse(client.get("/metrics").content.decode())
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples.get((name, frozenset(labels.items())), 0.0)
+
+
+def test_requests_are_counted_by_their_endpoint(api: APIClient, client: Client) -> None:
+    before = scrape(client)
+    api.get("/api/v1/deals/4711/")
+    api.get("/api/v1/deals/4712/")
+    after = scrape(client)
+    for name, labels in (
+        ("django_requests_total", {"status": "404"}),
+        ("django_request_duration_seconds_count", {}),
+        ("django_request_duration_seconds_bucket", {"le": "2.0"}),
+    ):
+        labels |= {"method": "GET", "endpoint": "deals-detail"}
+        assert value(after, name, **labels) == value(before, name, **labels) + 2
+
+
+def test_strangers_make_no_series(client: Client) -> None:
+    scrape(client)
+    before = len(scrape(client))
+    for n in range(3):
+        client.generic(f"HACK{n}", f"/{n}")
+    after = scrape(client)
+    assert value(after, "django_requests_total", method="OTHER", endpoint="unmatched", status="404") >= 3
+    one_histogram = 13 + 2
+    assert len(after) <= before + one_histogram + 1
+
+
+def test_there_are_no_created_series_and_business_metrics_start_at_zero(client: Client) -> None:
+    text = client.get("/metrics").content.decode()
+    assert "_created" not in text
+    assert "user_registrations_total " in text
+    assert "# TYPE deal_conversions_total counter" in text
+
+
+def test_the_pool_is_described(
+    django_db_setup: None, django_db_blocker: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pooled = connections["default"].copy(alias="pooled")
+    pooled.settings_dict["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 3, "timeout": 2}
+    monkeypatch.setattr("crm.metrics.database_pool.connections", {"default": pooled})
+    registry = CollectorRegistry()
+    registry.register(DatabasePool())
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        try:
+            pooled.ensure_connection()
+            samples = parse(generate_latest(registry).decode())
+        finally:
+            pooled.close()
+            pooled.close_pool()
+    assert value(samples, "db_pool_max") == 3
+    assert value(samples, "db_pool_requests_total") >= 1
+    assert value(samples, "db_pool_waiting") == 0
+
+
+def test_queue_and_hit_rate(servers: object) -> None:
+    client = Redis.from_url(settings.CELERY_BROKER_URL)
+    client.config_resetstat()
+    registry = CollectorRegistry()
+    registry.register(RedisState(client, queues=("crm", "other")))
+    app.control.purge()
+    app.send_task("crm.notifications.tasks.send_email", [0])
+    samples = parse(generate_latest(registry).decode())
+    assert value(samples, "celery_queue_length", queue="crm") == 1
+    assert value(samples, "celery_queue_length", queue="other") == 0
+    assert 0 < value(samples, "redis_hit_rate") < 1
+    app.control.purge()
+    client.close()
+
+
+def test_without_redis_its_metrics_are_missing() -> None:
+    registry = CollectorRegistry()
+    registry.register(RedisState(Redis(port=1), queues=("crm",)))
+    assert generate_latest(registry) == b""
+
+
+def test_beat_stays_alive_while_it_waits_for_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = tmp_path / "beat-alive"
+    monkeypatch.setattr(beat, "BEAT_ALIVE", alive)
+    scheduler = beat.LivingScheduler(app, lazy=True)
+    scheduler.tick()
+    assert alive.exists()
+    alive.unlink()
+
+    class Unreachable:
+        def ensure_connection(self, errback: object, interval_max: float) -> None:
+            assert interval_max < 10
+            errback(ConnectionRefusedError(), interval_max)  # type: ignore[operator]
+
+    monkeypatch.setattr(beat.LivingScheduler, "connection", Unreachable())
+    scheduler._ensure_connected()
+    assert alive.exists()

@@ -1,0 +1,107 @@
+import smtplib
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.db import transaction
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks
+from rest_framework.test import APIClient
+
+from config.celery import app
+from crm.authentication.models import User
+from crm.deals.models import Pipeline, Stage
+from crm.deals.services import create_deal
+from crm.notifications import services
+from crm.notifications.models import Email
+from crm.notifications.selectors import overdue_email_ids
+from crm.notifications.tasks import send_email, send_overdue_emails
+
+
+@pytest.fixture
+def email(db: None) -> Email:
+    return services.queue_email(key="deal-won-1", to="alice@example.com", subject="Won", body="Well done.")
+
+
+def queued() -> int:
+    with app.connection_for_read() as connection:
+        return int(connection.default_channel.client.llen("crm"))
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(servers: object) -> None:
+    app.control.purge()
+
+
+def test_a_won_deal_announces_itself_to_its_owner(
+    alice: User, sales: Pipeline, stages: dict[str, Stage]
+) -> None:
+    create_deal(by=alice, pipeline=sales, stage=stages["Won"], title="Big\none", amount=5)
+    email = Email.objects.get()
+    assert (email.to, email.subject) == ("alice@example.com", "Won: Big one")
+    assert "alice won" in email.body
+
+
+def test_the_task_is_queued_when_the_transaction_is_committed(
+    db: None, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        services.queue_email(key="one", to="a@example.com", subject="", body="")
+        assert queued() == 0
+    assert queued() == 1
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        services.queue_email(key="two", to="a@example.com", subject="", body="")
+        transaction.set_rollback(True)
+    assert queued() == 1
+
+
+def test_a_task_that_runs_twice_sends_once(email: Email) -> None:
+    send_email(email.pk)
+    send_email(email.pk)
+    send_email(0)
+    [sent] = mail.outbox
+    assert sent.extra_headers["Message-ID"] == "<deal-won-1@localhost>"
+    email.refresh_from_db()
+    assert email.status == Email.Status.SENT
+    assert email.sent_at is not None
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), smtplib.SMTPServerDisconnected()])
+def test_a_failed_e_mail_becomes_due_later_and_is_given_up_in_the_end(
+    email: Email, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", fail)
+    send_email(email.pk)
+    email.refresh_from_db()
+    assert (email.status, email.attempts) == (Email.Status.READY, 1)
+    assert email.due_at > timezone.now()
+    for _ in range(services.MAX_ATTEMPTS):
+        send_email(email.pk)
+    email.refresh_from_db()
+    assert (email.status, email.attempts) == (Email.Status.FAILED, services.MAX_ATTEMPTS)
+
+
+def test_beat_finds_lost_e_mails(email: Email) -> None:
+    assert overdue_email_ids() == []
+    Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert overdue_email_ids() == [email.pk]
+    send_overdue_emails()
+    assert queued() == 1
+    send_email(email.pk)
+    assert overdue_email_ids() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deal_is_won_even_while_the_broker_is_away(
+    api: APIClient, sales: Pipeline, stages: dict[str, Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(app, "send_task", away)
+    body = {"title": "Big", "pipeline": sales.pk, "stage": stages["Won"].pk, "amount": "5"}
+    assert api.post("/api/v1/deals/", body).status_code == 201
+    assert Email.objects.get().status == Email.Status.READY
