@@ -26,7 +26,7 @@ def test_the_monitor_finds_web_and_beat_and_their_ports() -> None:
     manifests = render("production", "canary")
     selector = manifests.one("PodMonitor")["spec"]["selector"]
     (expression,) = selector["matchExpressions"]
-    ports = {}
+    ports: dict[str, int] = {}
     for workload in (manifests.one("Rollout"), manifests.one("Deployment", "crm-beat")):
         template = workload["spec"]["template"]
         assert selector["matchLabels"].items() <= template["metadata"]["labels"].items()

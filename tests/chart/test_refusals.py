@@ -10,8 +10,9 @@ NO_SENSE = [
     pytest.param(
         "canary",
         {"routing": {"provider": "none"}, "strategy": {"questions": []}},
-        "strategy.weights asks for 5 %, but without a router shares are whole pods and 4 replicas reach"
-        " 20.0 % at the least: set routing.provider to traefik, or have 19 replicas, or start at a higher weight.",
+        "strategy.weights asks for 5 %, but without a router shares are whole pods and 4 replicas"
+        " reach 20.0 % at the least: set routing.provider to traefik, or have 19 replicas, or start at a"
+        " higher weight.",
         id="5 % of four pods",
     ),
     pytest.param(

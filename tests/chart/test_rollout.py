@@ -1,6 +1,7 @@
 """How a strategy becomes a Rollout, and how its pods come and go."""
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ ARGS = [
     {"name": "canary-hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
     {"name": "stable-hash", "valueFrom": {"podTemplateHashValue": "Stable"}},
 ]
-GATE = {
+GATE: dict[str, Any] = {
     "analysis": {"templates": [{"templateName": "error-rate"}, {"templateName": "latency"}], "args": ARGS}
 }
 
