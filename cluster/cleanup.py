@@ -52,7 +52,11 @@ def ours() -> bool:
 
 def remember_settings() -> None:
     """Write down the kernel settings as they are before anything of ours starts."""
-    values = {name: _setting(name).read_text(encoding="utf-8").strip() for name in SETTINGS if _setting(name).exists()}
+    values = {
+        name: _setting(name).read_text(encoding="utf-8").strip()
+        for name in SETTINGS
+        if _setting(name).exists()
+    }
     _REMEMBERED.write_text(json.dumps(values), encoding="utf-8")
 
 
@@ -84,18 +88,22 @@ def _is_pod_network(point: str) -> bool:
 
 
 def _groups() -> list[Path]:
-    return [group for controller in CONTROL_GROUPS.glob("*") for group in controller.glob("kubepods*")] + list(
-        CONTROL_GROUPS.glob("kubepods*")
-    )
+    return [
+        group for controller in CONTROL_GROUPS.glob("*") for group in controller.glob("kubepods*")
+    ] + list(CONTROL_GROUPS.glob("kubepods*"))
 
 
 def _members(group: Path) -> list[int]:
-    return [int(pid) for file in group.rglob("cgroup.procs") for pid in file.read_text(encoding="utf-8").split()]
+    return [
+        int(pid) for file in group.rglob("cgroup.procs") for pid in file.read_text(encoding="utf-8").split()
+    ]
 
 
 def _control_groups() -> None:
     for group in _groups():
-        for folder in sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda p: -len(p.parts)):
+        for folder in sorted(
+            (path for path in group.rglob("*") if path.is_dir()), key=lambda p: -len(p.parts)
+        ):
             _remove_group(folder)
         _remove_group(group)
 
@@ -125,7 +133,9 @@ def _firewall() -> None:
 
 
 def _clean_table(family: str, table: str) -> None:
-    saved = subprocess.run([family, "-t", table, "-S"], check=False, capture_output=True, text=True).stdout.splitlines()
+    saved = subprocess.run(
+        [family, "-t", table, "-S"], check=False, capture_output=True, text=True
+    ).stdout.splitlines()
     chains = [line.split()[1] for line in saved if line.startswith("-N ") and _CHAINS.match(line.split()[1])]
     rules = [
         line
@@ -135,7 +145,9 @@ def _clean_table(family: str, table: str) -> None:
         and re.search(r"-j (KUBE-|CNI-)|--comment \"?(kubernetes|cni)", line)
     ]
     for line in rules:
-        subprocess.run([family, "-t", table, *_words(line.replace("-A ", "-D ", 1))], check=False, capture_output=True)
+        subprocess.run(
+            [family, "-t", table, *_words(line.replace("-A ", "-D ", 1))], check=False, capture_output=True
+        )
     for verb in ("-F", "-X"):
         for chain in chains:
             subprocess.run([family, "-t", table, verb, chain], check=False, capture_output=True)

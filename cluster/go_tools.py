@@ -1,7 +1,7 @@
 """Builds the cluster's binaries from Go modules that cluster/tools/*/go.mod and go.sum pin.
 
-A binary lies in `<cache>/go/<group>-<key>/`, where the key is made from everything that the binary is made from, so a
-finished build is never repeated and an interrupted one leaves nothing that could be mistaken for a finished one.
+A binary lies in `<cache>/go/<group>-<key>/`, where the key is made from everything that the binary is made from, so
+a finished build is never repeated and an interrupted one leaves nothing that could be mistaken for a finished one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -106,7 +107,9 @@ def module_version(group: str, module: str) -> str:
     text = (TOOLS / group / "go.mod").read_text(encoding="utf-8")
     found = re.search(rf"^(?:require)?\s*{re.escape(module)} (v\S+)", text, re.MULTILINE)
     if not found:
-        raise ClusterError(f"cluster/tools/{group}/go.mod does not require {module}; add it with its version.")
+        raise ClusterError(
+            f"cluster/tools/{group}/go.mod does not require {module}; add it with its version."
+        )
     return found[1]
 
 
@@ -157,7 +160,7 @@ def _build(group: Group, tools: list[str]) -> None:
     target = built(tools[0]).parent
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        # One call, so that go links one binary while it still compiles another; a folder each, since two are named `cmd`.
+        # One call, so that go links one binary while it still compiles another.
         shell.run(
             [go(), "build", *flags(group), "-o", f"{scratch}/", *(group.tools[tool] for tool in tools)],
             log=f"build-{group.name}",
@@ -175,7 +178,12 @@ def _go_name(package: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    return {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    return {
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+        "GOWORK": "off",
+    }
 
 
 def _link(link: Path, target: Path) -> None:
@@ -209,28 +217,16 @@ def go() -> Path:
 
 def module_dir(group: str, module: str) -> Path:
     """The unpacked source of a pinned module, fetched and checked against go.sum when it is not there yet."""
-    command = [go(), "mod", "download", "-json", module]
-    log = shell.log_file("modules")
-    done = _json(command, cwd=TOOLS / group)
-    if "Dir" not in done:
-        log.write_text(json.dumps(done), encoding="utf-8")
-        raise ClusterError(f"The module {module} of cluster/tools/{group} cannot be fetched; see {log}")
-    return Path(str(done["Dir"]))
-
-
-def _json(command: list[str | Path], *, cwd: Path) -> dict[str, object]:
-    import subprocess
-
     done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
+        [str(go()), "mod", "download", "-json", module],
+        cwd=TOOLS / group,
         env={**os.environ, **_environment()},
         capture_output=True,
         text=True,
         check=False,
     )
-    try:
-        found: dict[str, object] = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        return {"Error": done.stderr}
-    return found
+    if done.returncode != 0:
+        log = shell.log_file("modules")
+        log.write_text(done.stdout + done.stderr, encoding="utf-8")
+        raise ClusterError(f"The module {module} of cluster/tools/{group} cannot be fetched; see {log}")
+    return Path(json.loads(done.stdout)["Dir"])

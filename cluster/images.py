@@ -28,6 +28,7 @@ class Image:
 
     reference: str
     entrypoint: str = ""
+    user: str = ""
     containerfile: str = ""
     tools: tuple[str, ...] = ()
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -70,6 +71,7 @@ def all_images() -> list[Image]:
         Image(
             f"quay.io/argoproj/argo-rollouts:{version('kubernetes', 'github.com/argoproj/argo-rollouts')}",
             entrypoint="/bin/rollouts-controller",
+            user="999",
             tools=("rollouts-controller",),
         ),
         Image(
@@ -139,7 +141,7 @@ def build_options() -> list[str]:
 
 
 def host_certificates() -> str:
-    """Lets a build step reach package registries as the host does; Debian's packages need none and want to write there."""
+    """Lets a build step reach package registries as the host does. Not for Debian packages: they write there."""
     return "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"
 
 
@@ -147,10 +149,14 @@ def base_image() -> str:
     """Name of the local image that the CRM's Containerfile stands on (its BASE); made when missing."""
     name = f"localhost/crm-base:{SUITE}-{_hash(BASE_PACKAGES, BASE_SCRIPT_VERSION)}"
     if not has_image(name):
-        with step("Make the base image from Debian packages"), tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch:
+        with (
+            step("Make the base image from Debian packages"),
+            tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch,
+        ):
             root = Path(scratch) / "root"
             shell.run(
-                ["debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", SUITE, root], log="base-image"
+                ["debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", SUITE, root],
+                log="base-image",
             )
             for rubbish in ("var/cache/apt/archives", "var/lib/apt/lists"):
                 shutil.rmtree(root / rubbish)
@@ -159,13 +165,15 @@ def base_image() -> str:
     return name
 
 
-def _commit_folder(root: Path, name: str, *, entrypoint: str = "") -> None:
+def _commit_folder(root: Path, name: str, *, entrypoint: str = "", user: str = "") -> None:
     container = buildah_output("from", "scratch").strip()
     try:
         buildah("copy", "--quiet", container, root, "/")
         if entrypoint:
-            buildah("config", f"--entrypoint={json.dumps([entrypoint])}", container)
-        buildah("config", "--env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container)
+            buildah("config", f"--entrypoint={json.dumps([entrypoint])}", f"--user={user}", container)
+        buildah(
+            "config", "--env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container
+        )
         buildah("commit", "--quiet", "--disable-compression", container, name)
     finally:
         buildah("rm", container)
@@ -220,7 +228,7 @@ def _build(image: Image, name: str) -> None:
             shutil.copy2(_program(image.tools[0]), program)
             (context / "tmp").mkdir(mode=0o1777)
             (context / "tmp").chmod(0o1777)
-            _commit_folder(context, name, entrypoint=image.entrypoint)
+            _commit_folder(context, name, entrypoint=image.entrypoint, user=image.user)
             return
         folder = CONTAINERFILES / image.containerfile
         shutil.copytree(folder, context, dirs_exist_ok=True)
@@ -247,7 +255,7 @@ def _program(tool: str) -> Path:
 
 
 def _key(image: Image) -> str:
-    parts = [image.reference, image.entrypoint, *(str(_program(tool)) for tool in image.tools)]
+    parts = [image.reference, image.entrypoint, image.user, *(str(_program(tool)) for tool in image.tools)]
     parts += [f"{file}={origin}/{path}" for file, (origin, path) in sorted(image.sources.items())]
     if image.containerfile:
         parts += [BASE_PACKAGES, BASE_SCRIPT_VERSION, *_texts(CONTAINERFILES / "platform")]

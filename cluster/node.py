@@ -24,11 +24,12 @@ CNI_CONFIG = paths.STATE / "cni"
 
 
 def up(layout: Path) -> None:
-    """A Ready node that holds the images of `layout`; what a killed run left is used when whole and removed when not."""
-    key = f"{go_tools.key(go_tools.group_of('kubelet'))} {layout.name}"
+    """A Ready node with the images of `layout`; what a killed run left is used when whole and removed when not."""
+    key = go_tools.key(go_tools.group_of("kubelet"))
     if _initialised_as(key):
         with step("Start what does not run of the node"):
             _start_containerd()
+            _import(layout)
             _start_kubelet()
             whole = _answers(within=90)
         if whole:
@@ -74,7 +75,9 @@ def existing_cluster() -> bool:
 
 
 def _initialised_as(key: str) -> bool:
-    return INITIALISED.exists() and INITIALISED.read_text(encoding="utf-8") == key and ADMIN_KUBECONFIG.exists()
+    return (
+        INITIALISED.exists() and INITIALISED.read_text(encoding="utf-8") == key and ADMIN_KUBECONFIG.exists()
+    )
 
 
 def _network() -> None:
@@ -157,7 +160,9 @@ def _initialise() -> None:
     config.write_text(yaml.safe_dump_all(_kubeadm_config()), encoding="utf-8")
     kubeadm = go_tools.built("kubeadm")
     # The phases that `kubeadm init` runs, with the kubelet started by us where it would ask an init system.
-    _phases(kubeadm, config, "certs all", "kubeconfig all", "etcd local", "control-plane all", "kubelet-start")
+    _phases(
+        kubeadm, config, "certs all", "kubeconfig all", "etcd local", "control-plane all", "kubelet-start"
+    )
     _start_kubelet()
     until(_api_ready, what="an answer of the API server", seconds=120)
     _phases(
@@ -205,7 +210,11 @@ def _kubeadm_config() -> list[dict[str, object]]:
             "failCgroupV1": False,
             "cgroupDriver": "cgroupfs",
             "failSwapOn": False,
-            "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "200Mi"},
+            "evictionHard": {
+                "nodefs.available": "1%",
+                "imagefs.available": "1%",
+                "memory.available": "200Mi",
+            },
             "imageMinimumGCAge": "720h",
             "maxPods": 250,
             # Pods start in parallel: a release waits for its first pod, not for the queue before it.
@@ -241,7 +250,7 @@ def _start_kubelet() -> None:
 
 
 def _api_ready() -> bool:
-    command = [go_tools.built("kubectl"), f"--kubeconfig={ADMIN_KUBECONFIG}", "get", "--raw=/readyz"]
+    command = [str(go_tools.built("kubectl")), f"--kubeconfig={ADMIN_KUBECONFIG}", "get", "--raw=/readyz"]
     return shell.succeeds(command, timeout=5)
 
 

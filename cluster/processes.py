@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cluster import paths, shell
+from cluster.errors import ClusterError
 from cluster.waiting import until
 
 
@@ -48,24 +49,23 @@ def stop(name: str) -> None:
 def end(pids: Sequence[int], *, grace: float) -> None:
     """SIGTERM, then SIGKILL for those that are still there after `grace` seconds."""
     births = {pid: _born(pid) for pid in pids}
-    alive = [pid for pid, born in births.items() if born is not None]
+
+    def left() -> list[int]:
+        return [pid for pid, born in births.items() if born and _born(pid) == born and not _zombie(pid)]
+
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
-        for pid in alive:
+        for pid in left():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        with contextlib.suppress(Exception):
-            until(
-                lambda: all(_born(pid) != births[pid] or _zombie(pid) for pid in alive),
-                what="the end of our processes",
-                seconds=seconds,
-                every=0.1,
-            )
-        alive = [pid for pid in alive if _born(pid) == births[pid] and not _zombie(pid)]
+        with contextlib.suppress(ClusterError):
+            until(lambda: not left(), what="the end of our processes", seconds=seconds, every=0.1)
 
 
 def with_words(*words: str) -> list[int]:
     """Ids of processes whose command line holds every one of the words as a substring; never our own."""
-    return [pid for pid, line in command_lines() if all(word in line for word in words) and pid != os.getpid()]
+    return [
+        pid for pid, line in command_lines() if all(word in line for word in words) and pid != os.getpid()
+    ]
 
 
 def command_lines() -> Iterator[tuple[int, str]]:
@@ -73,7 +73,10 @@ def command_lines() -> Iterator[tuple[int, str]]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                yield int(entry.name), (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                yield (
+                    int(entry.name),
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"),
+                )
 
 
 def _record(name: str) -> Path:

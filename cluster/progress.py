@@ -31,4 +31,5 @@ def note(text: str) -> None:
 
 def _seconds(started: float) -> str:
     passed = time.monotonic() - started
-    return f"{passed:.1f} s" if passed < 60 else f"{int(passed // 60)} min {int(passed % 60):02d} s"
+    minutes, seconds = divmod(int(passed), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{passed:.1f} s"

@@ -51,10 +51,14 @@ def run(
         except FileNotFoundError as error:
             raise ClusterError(f"{words[0]} is not installed; `python -m cluster up` installs it.") from error
     if done.returncode != 0:
-        raise ClusterError(f"{words[0]} ended with status {done.returncode}; see {path}\n{_tail(path, start)}")
+        raise ClusterError(
+            f"{words[0]} ended with status {done.returncode}; see {path}\n{_tail(path, start)}"
+        )
 
 
-def output(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, timeout: float = 60) -> str:
+def output(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, timeout: float = 60
+) -> str:
     """What a command prints; ClusterError with its complaint when it fails or takes longer than `timeout` seconds."""
     words = [str(word) for word in command]
     try:
@@ -71,11 +75,15 @@ def output(command: Sequence[str | Path], *, env: Mapping[str, str] | None = Non
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"{' '.join(words[:3])} gave no answer within {timeout:.0f} s.") from error
     if done.returncode != 0:
-        raise ClusterError(f"{' '.join(words[:3])} ended with status {done.returncode}: {done.stderr.strip()}")
+        raise ClusterError(
+            f"{' '.join(words[:3])} ended with status {done.returncode}: {done.stderr.strip()}"
+        )
     return done.stdout
 
 
-def succeeds(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, timeout: float = 30) -> bool:
+def succeeds(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, timeout: float = 30
+) -> bool:
     """Whether a command ends with status 0 in time."""
     try:
         output(command, env=env, timeout=timeout)

@@ -1,0 +1,85 @@
+# The commands of the project. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+# Tools that are built from Go modules lie outside the checkout; see `python -m cluster tools`.
+TOOLS := $(or $(CRM_CLUSTER_CACHE),/var/cache/crm-cluster)/bin
+export PATH := $(CURDIR)/.venv/bin:$(TOOLS):$(PATH)
+PYTEST := $(PYTHON) -m pytest
+
+.PHONY: help
+help: ## This list.
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
+
+.venv/complete: requirements/dev.txt
+	@python3 -m venv .venv
+	@echo "Installing Python packages (hash-pinned) …"
+	@.venv/bin/pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@printf '%s\n' "$(CURDIR)" > "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/checkout.pth"
+	@printf '#!/bin/sh\nexec "%s/.venv/bin/python" -m delivery "$$@"\n' "$(CURDIR)" > .venv/bin/delivery
+	@chmod 0755 .venv/bin/delivery
+	@touch $@
+
+.PHONY: demo
+demo: .venv/complete ## A cluster from nothing, a good release promoted, two bad ones rolled back, a report.
+	@$(PYTHON) -m cluster up
+	@$(PYTHON) -m delivery.drills.demo
+
+.PHONY: up
+up: .venv/complete ## The local cluster, Ready.
+	@$(PYTHON) -m cluster up
+
+.PHONY: down
+down: .venv/complete ## The machine as it was before `make up`.
+	@$(PYTHON) -m cluster down
+
+.PHONY: test
+test: .venv/complete servers tools lint types unit ## Format, lint, types, unit tests on real servers, chart and analysis tests.
+
+.PHONY: e2e
+e2e: .venv/complete ## The drills on the real cluster, through a Git push and under load.
+	@$(PYTHON) -m cluster up
+	@$(PYTEST) tests/e2e -m e2e
+
+.PHONY: servers
+servers: .venv/complete
+	@$(PYTHON) -m cluster servers
+
+.PHONY: tools
+tools: .venv/complete
+	@$(PYTHON) -m cluster tools helm kubectl kubeconform promtool registry vegeta > /dev/null
+
+.PHONY: lint
+lint:
+	@ruff format --check .
+	@ruff check .
+	@shellcheck $$(git ls-files | xargs grep -lE '^#!/bin/(sh|bash)|^#!/usr/bin/env bash')
+	@hadolint --no-color $$(git ls-files '*Containerfile')
+	@for environment in dev staging production; do \
+	    helm lint --strict --quiet charts/crm --values rollouts/canary.yaml \
+	        --values environments/$$environment/values.yaml --values tests/chart/release.yaml; \
+	done
+
+.PHONY: types
+types:
+	@mypy app delivery cluster tests
+
+.PHONY: unit
+unit:
+	@$(PYTEST) --cov --cov-report=term
+
+.PHONY: format
+format: .venv/complete ## Rewrite the code in the project's format.
+	@ruff format .
+	@ruff check --fix .
+
+.PHONY: locks
+locks: .venv/complete ## Resolve the requirements anew, with hashes.
+	@for lock in app delivery dev; do \
+	    uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
+	        requirements/$$lock.in --output-file requirements/$$lock.txt; \
+	done
+	@uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
+	    cluster/tools/requirements.in --output-file cluster/tools/requirements.txt

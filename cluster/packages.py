@@ -1,0 +1,59 @@
+"""Debian packages: what the node is made of, and the servers that the tests run on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from cluster import shell
+from cluster.errors import ClusterError
+from cluster.progress import step
+
+# Package → a program of it. On Debian 12 PostgreSQL and the network plugins lie outside PATH.
+PROGRAMS = {
+    "buildah": "buildah",
+    "containerd": "containerd",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "debootstrap": "debootstrap",
+    "git": "git",
+    "iproute2": "ip",
+    "iptables": "iptables",
+    "mount": "mount",
+    "postgresql": "/usr/lib/postgresql/*/bin/postgres",
+    "redis-server": "redis-server",
+    "runc": "runc",
+}
+SERVERS = ("postgresql", "redis-server", "git")
+NODE = tuple(package for package in PROGRAMS if package not in ("postgresql", "redis-server"))
+
+
+def missing(wanted: tuple[str, ...] = NODE) -> list[str]:
+    """The wanted packages whose program is not here."""
+    return [package for package in wanted if not _found(PROGRAMS[package])]
+
+
+def install(wanted: tuple[str, ...] = NODE) -> None:
+    """Install what is missing; nothing happens when all is there."""
+    lacking = missing(wanted)
+    if not lacking:
+        return
+    if os.geteuid() != 0:
+        raise ClusterError(
+            f"{', '.join(lacking)} must be installed first: sudo apt-get install {' '.join(lacking)}"
+        )
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    with step(f"Install {', '.join(lacking)}"):
+        shell.run(["apt-get", "update"], log="packages", env=quiet)
+        shell.run(
+            ["apt-get", "install", "--yes", "--no-install-recommends", *lacking], log="packages", env=quiet
+        )
+    still = missing(wanted)
+    if still:
+        raise ClusterError(f"Debian did not provide {', '.join(still)}; see {shell.log_file('packages')}")
+
+
+def _found(program: str) -> bool:
+    if program.startswith("/"):
+        return any(Path("/").glob(program.lstrip("/")))
+    return shutil.which(program) is not None

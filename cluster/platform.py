@@ -1,0 +1,315 @@
+"""Installs what ships a release: Argo CD, Argo Rollouts, Traefik, Prometheus and metrics-server.
+
+The manifests come out of the very modules that the binaries were built from; only what differs here is changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import string
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cluster import addresses, go_tools, images, node, paths, shell
+from cluster.progress import step
+from cluster.waiting import until
+
+Manifest = dict[str, Any]
+
+NAMESPACES = ("argocd", "argo-rollouts", "monitoring", "traefik")
+GIT_OWNER = 10002
+ARGO_CD = ("kubernetes", "github.com/argoproj/argo-cd/v3")
+ARGO_ROLLOUTS = ("kubernetes", "github.com/argoproj/argo-rollouts")
+METRICS_SERVER = ("kubernetes", "sigs.k8s.io/metrics-server")
+OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
+TRAEFIK = ("manifests", "github.com/traefik/traefik/v3")
+# Dex signs people in through others and notifications tell others; neither has anybody to talk to here.
+NOT_USED = ("argocd-dex-server", "argocd-notifications")
+
+
+def up(*, local: bool) -> None:
+    """Install or update the platform and wait until every part is Ready.
+
+    `local`: on our own node, with its Git server, registry, host ports and images from Debian packages; otherwise
+    on the cluster that KUBECONFIG names, with the images that upstream publishes.
+    """
+    with step("Install the definitions of resources"):
+        documents = _all_manifests(local=local)
+        definitions = [document for document in documents if _is_definition(document)]
+        _apply(definitions)
+        names = [f"crd/{document['metadata']['name']}" for document in definitions]
+        node.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    with step("Install Argo CD, Argo Rollouts, Traefik, Prometheus, metrics-server"):
+        _apply([_namespace(name) for name in NAMESPACES])
+        if local:
+            _apply(_local_secrets())
+        _apply([document for document in documents if not _is_definition(document)])
+    for namespace in (*NAMESPACES, *(("forge",) if local else ()), "kube-system"):
+        with step(f"Wait until {namespace} is Ready"):
+            _wait_ready(namespace)
+    if local:
+        _remember_argocd_password()
+
+
+def ready(namespace: str) -> dict[str, str]:
+    """Each workload of a namespace with `ready/wanted` pods."""
+    listed = json.loads(
+        node.kubectl_output(
+            "get", "deployments,statefulsets,daemonsets", f"--namespace={namespace}", "--output=json"
+        )
+    )
+    return {
+        f"{item['kind'].lower()}/{item['metadata']['name']}": _ready_pods(item) for item in listed["items"]
+    }
+
+
+def _ready_pods(item: Manifest) -> str:
+    status = item.get("status", {})
+    if item["kind"] == "DaemonSet":
+        return f"{status.get('numberReady', 0)}/{status.get('desiredNumberScheduled', 0)}"
+    return f"{status.get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)}"
+
+
+def _wait_ready(namespace: str) -> None:
+    # The operator makes the StatefulSets of Prometheus and Alertmanager only after it has started itself.
+    expected = 3 if namespace == "monitoring" else 1
+    until(lambda: len(ready(namespace)) >= expected, what=f"the workloads of {namespace}", seconds=120)
+    for workload in ready(namespace):
+        node.kubectl("rollout", "status", f"--namespace={namespace}", workload, "--timeout=180s")
+
+
+def crd_files() -> list[Path]:
+    """The files with the real definitions of every custom resource that charts/ and argocd/ render."""
+    rollouts = go_tools.module_dir(*ARGO_ROLLOUTS) / "manifests" / "crds"
+    argo_cd = go_tools.module_dir(*ARGO_CD) / "manifests" / "crds"
+    operator = go_tools.module_dir(*OPERATOR) / "example" / "prometheus-operator-crd"
+    return [
+        *sorted(rollouts.glob("*-crd.yaml")),
+        *sorted(argo_cd.glob("*-crd.yaml")),
+        *sorted(operator.glob("*.yaml")),
+        _traefik_definitions(),
+    ]
+
+
+def _traefik_definitions() -> Path:
+    folder = go_tools.module_dir(*TRAEFIK) / "docs" / "content" / "reference" / "dynamic-configuration"
+    return folder / "kubernetes-crd-definition-v1.yml"
+
+
+def _all_manifests(*, local: bool) -> list[Manifest]:
+    documents = [
+        *_argo_cd(local=local),
+        *_argo_rollouts(),
+        *_operator(),
+        *_read(_traefik_definitions()),
+        *_metrics_server(local=local),
+        *_own("monitoring"),
+        *_own("traefik"),
+        *(_own("forge") if local else []),
+        *(_own("host-ports") if local else []),
+    ]
+    return [document for document in documents if document]
+
+
+def _is_definition(document: Manifest) -> bool:
+    return bool(document["kind"] == "CustomResourceDefinition")
+
+
+def _argo_cd(*, local: bool) -> list[Manifest]:
+    documents = _read(go_tools.module_dir(*ARGO_CD) / "manifests" / "install.yaml")
+    # The local secret is filled by _local_secrets; applying upstream's empty one would take its values away again.
+    left_out = (*NOT_USED, "argocd-secret") if local else NOT_USED
+    kept = [document for document in documents if not document["metadata"]["name"].startswith(left_out)]
+    for document in kept:
+        _place(document, "argocd")
+        name = document["metadata"]["name"]
+        if name == "argocd-cm":
+            document["data"] = {
+                # A sync acts as the environment's own crm-deployer, not as Argo CD.
+                "application.sync.impersonation.enabled": "true",
+                # A push arrives by webhook; this is how long a lost one takes.
+                "timeout.reconciliation": "60s",
+                "timeout.reconciliation.jitter": "10s",
+            }
+        if name == "argocd-cmd-params-cm":
+            # TLS ends at the ingress.
+            document["data"] = {"server.insecure": "true"}
+        for container in _containers(document):
+            container["imagePullPolicy"] = "IfNotPresent"
+            if local and "/redis:" in container["image"]:
+                container["image"] = "docker.io/library/redis:7-bookworm"
+    # A sync that impersonates needs the controller's right to do so; it is part of upstream's ClusterRole (`*`).
+    return kept
+
+
+def _argo_rollouts() -> list[Manifest]:
+    documents = _read(go_tools.module_dir(*ARGO_ROLLOUTS) / "manifests" / "install.yaml")
+    version = go_tools.module_version(*ARGO_ROLLOUTS)
+    for document in documents:
+        _place(document, "argo-rollouts")
+        for container in _containers(document):
+            container["image"] = f"quay.io/argoproj/argo-rollouts:{version}"
+            container["imagePullPolicy"] = "IfNotPresent"
+    return documents
+
+
+def _operator() -> list[Manifest]:
+    documents = _read(go_tools.module_dir(*OPERATOR) / "bundle.yaml")
+    for document in documents:
+        _place(document, "monitoring")
+    return documents
+
+
+def _metrics_server(*, local: bool) -> list[Manifest]:
+    base = go_tools.module_dir(*METRICS_SERVER) / "manifests" / "base"
+    documents = list(yaml.safe_load_all(shell.output([go_tools.built("kubectl"), "kustomize", base])))
+    for document in documents:
+        for container in _containers(document):
+            container["image"] = (
+                f"registry.k8s.io/metrics-server/metrics-server:{go_tools.module_version(*METRICS_SERVER)}"
+            )
+            if local:
+                # This kubelet's certificate is signed by nobody but itself.
+                container["args"].append("--kubelet-insecure-tls")
+                container["readinessProbe"].update(initialDelaySeconds=1, periodSeconds=2)
+    return documents
+
+
+def _own(name: str) -> list[Manifest]:
+    text = (paths.SOURCE / "manifests" / f"{name}.yaml").read_text(encoding="utf-8")
+    prometheus = images.prometheus_reference()
+    filled = string.Template(text).substitute(
+        STATE=paths.STATE,
+        GIT_URL=addresses.GIT_IN_CLUSTER,
+        GIT_PORT=addresses.GIT_PORT,
+        REGISTRY_PORT=addresses.REGISTRY_PORT,
+        HTTP_PORT=addresses.HTTP_PORT,
+        ARGOCD_PORT=addresses.ARGOCD_PORT,
+        PROMETHEUS_PORT=addresses.PROMETHEUS_PORT,
+        ALERTMANAGER_PORT=addresses.ALERTMANAGER_PORT,
+        TRAEFIK_IMAGE=images.traefik_reference(),
+        PROMETHEUS_IMAGE=prometheus,
+        PROMETHEUS_VERSION=prometheus.rsplit(":", 1)[1],
+    )
+    return list(yaml.safe_load_all(filled))
+
+
+def _local_secrets() -> list[Manifest]:
+    known = _passwords()
+    for folder in ("git", "registry"):
+        data = paths.STATE / "forge" / folder
+        data.mkdir(parents=True, exist_ok=True)
+        os.chown(data, GIT_OWNER, GIT_OWNER)
+    _write_private(
+        paths.GIT_CREDENTIALS,
+        f"http://{addresses.GIT_USER}:{known['git']}@127.0.0.1:{addresses.GIT_PORT}\n",
+    )
+    salt = hashlib.sha256(known["git"].encode()).digest()[:8]
+    hashed = base64.b64encode(
+        hashlib.sha1(known["git"].encode() + salt, usedforsecurity=False).digest() + salt
+    ).decode()
+    return [
+        _namespace("forge"),
+        _secret("forge", "git-auth", {"htpasswd": f"{addresses.GIT_USER}:{{SSHA}}{hashed}\n"}),
+        _secret("forge", "git-webhook", {"secret": known["webhook"]}),
+        # With the session key there from the start, no part of Argo CD waits for another one to make it.
+        _secret(
+            "argocd",
+            "argocd-secret",
+            {"webhook.github.secret": known["webhook"], "server.secretkey": known["session"]},
+            labels={"app.kubernetes.io/part-of": "argocd"},
+        ),
+    ]
+
+
+def _passwords() -> dict[str, str]:
+    """Made once for the life of a cluster."""
+    file = paths.STATE / "passwords.json"
+    if not file.exists():
+        _write_private(
+            file, json.dumps({name: secrets.token_urlsafe(24) for name in ("git", "webhook", "session")})
+        )
+    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    return known
+
+
+def _remember_argocd_password() -> None:
+    encoded = node.kubectl_output(
+        "get",
+        "secret",
+        "argocd-initial-admin-secret",
+        "--namespace=argocd",
+        "--output=jsonpath={.data.password}",
+    )
+    _write_private(paths.ARGOCD_PASSWORD, base64.b64decode(encoded).decode())
+
+
+def _write_private(file: Path, text: str) -> None:
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        out.write(text)
+    fresh.replace(file)
+
+
+def _namespace(name: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _secret(
+    namespace: str, name: str, values: dict[str, str], labels: dict[str, str] | None = None
+) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels or {}},
+        "stringData": values,
+    }
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.1 gives a lone `=` a meaning of its own; a resource definition lists it among operators."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda _loader, scalar: scalar.value)
+
+
+def _read(file: Path) -> list[Manifest]:
+    return [
+        document for document in yaml.load_all(file.read_text(encoding="utf-8"), Loader=_Loader) if document
+    ]
+
+
+def _place(document: Manifest, namespace: str) -> None:
+    """Put a namespaced object and the accounts that it speaks of into a namespace."""
+    if document["kind"] not in ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Namespace"):
+        document["metadata"]["namespace"] = namespace
+    for subject in document.get("subjects", []):
+        if subject["kind"] == "ServiceAccount":
+            subject["namespace"] = namespace
+
+
+def _containers(document: Manifest) -> Iterable[Manifest]:
+    if document["kind"] not in ("Deployment", "StatefulSet", "DaemonSet"):
+        return []
+    pod = document["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def _apply(documents: Iterable[Manifest]) -> None:
+    text = yaml.dump_all(documents, Dumper=yaml.CSafeDumper)
+    node.kubectl(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=crm-cluster",
+        "--filename=-",
+        stdin=text,
+    )
