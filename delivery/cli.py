@@ -1,7 +1,5 @@
 """The command line. Exit status: 0 done (or nothing to do), 1 refused or failed, 2 wrong usage."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -22,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"delivery: {refusal}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("delivery: stopped; the branch is as it was, or has the whole change: delivery status", file=sys.stderr)
+        print(
+            "delivery: stopped; the branch is as it was, or has the whole change: delivery status",
+            file=sys.stderr,
+        )
         return 130
 
 

@@ -1,6 +1,4 @@
-"""What a person asks for: init, release, promote, rollback. Each returns the sentence that says what happened."""
-
-from __future__ import annotations
+"""What a person asks for: init, release, promote, rollback. Each returns a sentence of what happened."""
 
 import re
 
@@ -17,7 +15,7 @@ from delivery.environments import (
     path_of,
     publish,
 )
-from delivery.errors import RegistryUnreachable, Refused
+from delivery.errors import Refused, RegistryUnreachable
 from delivery.git import Repository
 from delivery.release import NAME, Image, Release, environment_name
 

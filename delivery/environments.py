@@ -1,6 +1,4 @@
-"""The `environments` branch: one folder an environment, in it `release.yaml`; its log is the deployment history."""
-
-from __future__ import annotations
+"""The `environments` branch: a `release.yaml` for each environment; its log is the deployment history."""
 
 import random
 import re
@@ -20,9 +18,9 @@ ROLLBACK_TRAILER = "Rolled-back-to"
 README = """\
 # What runs where
 
-Each folder is an environment. Its `release.yaml` names a revision (a commit of the code: chart, settings and analysis
-templates come from it), an image and a strategy. Argo CD deploys what stands here; `git log` is the deployment
-history, and a rollback is a commit like any other.
+Each folder is an environment. Its `release.yaml` names a revision (a commit of the code: chart, settings and
+analysis templates come from it), an image and a strategy. Argo CD deploys what stands here; `git log` is the
+deployment history, and a rollback is a commit like any other.
 
     delivery release --image REPOSITORY@sha256:… --to dev
     delivery promote dev staging
@@ -175,7 +173,8 @@ def publish(repository: Repository, decide: Callable[[Environments], Change | No
         try:
             repository.push(commit, BRANCH)
         except PushLost:
-            time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
+            # Everyone waits for another time, so that the same two do not meet again.
+            time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))  # noqa: S311
         else:
             return Published(commit, change.message.split("\n", 1)[0])
     raise Refused(

@@ -4,8 +4,6 @@ The repository lives in a temporary directory for one command. Commits are made 
 without local branches: until the push, nothing that anyone can see has changed.
 """
 
-from __future__ import annotations
-
 import getpass
 import os
 import re
@@ -21,9 +19,17 @@ from delivery.errors import Refused
 REMOTE_TRACKING = "refs/remotes/origin"
 # Variables that would point Git at somebody's checkout (set inside hooks) and must not leak in.
 _CHECKOUT_VARIABLES = (
-    "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR "
-    "GIT_NAMESPACE GIT_PREFIX GIT_QUARANTINE_PATH GIT_SHALLOW_FILE GIT_CEILING_DIRECTORIES"
-).split()
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_SHALLOW_FILE",
+)
 _LOST_RACE = re.compile(
     r"fetch first|non-fast-forward|cannot lock ref|failed to update ref|incorrect old value"
 )
@@ -55,25 +61,20 @@ def identity(folder: Path) -> dict[str, str]:
     """Who makes a commit: what Git is told in this folder, else the account on this machine."""
     environment = {}
     for role in ("AUTHOR", "COMMITTER"):
-        for key, fallback in (
-            ("name", getpass.getuser()),
-            ("email", f"{getpass.getuser()}@{socket.gethostname()}"),
-        ):
+        for key in ("name", "email"):
             variable = f"GIT_{role}_{key.upper()}"
-            environment[variable] = os.environ.get(variable) or _setting(f"user.{key}", folder) or fallback
+            environment[variable] = (
+                os.environ.get(variable) or _setting(f"user.{key}", folder) or _account(key)
+            )
     return environment
 
 
-@contextmanager
-def opened(remote: str, folder: Path) -> Iterator[Repository]:
-    """A fresh bare repository for `remote`, gone afterwards. `folder` is where the person stands."""
-    if _PASSWORD_IN_URL.search(remote):
-        raise Refused("The remote's address holds a password; give it to a Git credential helper instead.")
-    if remote.startswith("-"):
-        raise Refused(f"A remote is an address, which {remote!r} is not.")
-    with tempfile.TemporaryDirectory(prefix="delivery-") as path:
-        _run(["init", "--quiet", "--bare", "--template=", path])
-        yield Repository(Path(path), remote, folder)
+def _account(key: str) -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = "delivery"
+    return user if key == "name" else f"{user}@{socket.gethostname()}"
 
 
 class Repository:
@@ -95,7 +96,7 @@ class Repository:
         return f"{self._identity['GIT_AUTHOR_NAME']} <{self._identity['GIT_AUTHOR_EMAIL']}>"
 
     def fetch_branch(self, branch: str) -> str | None:
-        """Fetch one branch with all of its content and return its commit, or None if the remote has none."""
+        """Fetch one branch with all its content; its commit, or None if the remote has no such branch."""
         if not self._git("ls-remote", "origin", f"refs/heads/{branch}").strip():
             return None
         tracking = f"{REMOTE_TRACKING}/{branch}"
@@ -166,8 +167,20 @@ class Repository:
             raise GitFailed(f"{self.remote}: {error}") from error
 
 
+@contextmanager
+def opened(remote: str, folder: Path) -> Iterator[Repository]:
+    """A fresh bare repository for `remote`, gone afterwards. `folder` is where the person stands."""
+    if _PASSWORD_IN_URL.search(remote):
+        raise Refused("The remote's address holds a password; give it to a Git credential helper instead.")
+    if remote.startswith("-"):
+        raise Refused(f"A remote is an address, which {remote!r} is not.")
+    with tempfile.TemporaryDirectory(prefix="delivery-") as path:
+        _run(["init", "--quiet", "--bare", "--template=", path])
+        yield Repository(Path(path), remote, folder)
+
+
 def _settings_for_transport(folder: Path) -> dict[str, str]:
-    """How the checkout at `folder` reaches and signs in to its remotes: its own credential and http settings."""
+    """How the checkout at `folder` reaches its remotes and signs in: its own credential and http settings."""
     try:
         listed = _run(["config", "--local", "-z", "--get-regexp", r"^(credential|http)\."], cwd=folder)
     except GitFailed:

@@ -1,9 +1,9 @@
 """What the cluster says about an environment, read through KUBECONFIG."""
 
-from __future__ import annotations
-
+import os
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from kubernetes import client, config
 
@@ -35,11 +35,13 @@ class Cluster:
         self._api = api
 
     @classmethod
-    def from_kubeconfig(cls) -> Cluster:
+    def from_kubeconfig(cls) -> Self:
         """Raises ClusterUnreachable if there is no usable kubeconfig."""
         try:
             settings = client.Configuration()
-            config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            # Named here, because the client reads the variable only once, when it is imported.
+            path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
+            config.load_kube_config(path, client_configuration=settings)  # type: ignore[no-untyped-call]
         except (config.ConfigException, OSError) as error:
             raise ClusterUnreachable(
                 f"No cluster: KUBECONFIG (or ~/.kube/config) cannot be used: {error}"

@@ -1,7 +1,5 @@
 """What a container registry says about an image, by the OCI distribution API."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import ipaddress
@@ -10,12 +8,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
-from delivery.errors import RegistryUnreachable, Refused
+from delivery.errors import Refused, RegistryUnreachable
 from delivery.release import DIGEST, REPOSITORY
 
 REVISION_LABEL = "org.opencontainers.image.revision"
@@ -42,7 +40,7 @@ class Reference:
     digest: str | None
 
     @classmethod
-    def parse(cls, text: str) -> Reference:
+    def parse(cls, text: str) -> Self:
         """Raises Refused."""
         name, _, digest = text.partition("@")
         repository, tag = name, ""
@@ -50,7 +48,7 @@ class Reference:
             repository, _, tag = name.rpartition(":")
         if not REPOSITORY.fullmatch(repository):
             raise Refused(
-                f"An image is named HOST/NAME:TAG or HOST/NAME@sha256:…, with the registry's host, not {text!r}."
+                f"An image is HOST/NAME:TAG or HOST/NAME@sha256:… with the registry's host, not {text!r}."
             )
         if "@" in text and not DIGEST.fullmatch(digest):
             raise Refused(f"A digest is sha256: and 64 hexadecimal digits, not {digest!r}.")
@@ -137,7 +135,7 @@ class _Registry:
             transport=httpx.HTTPTransport(retries=_ATTEMPTS - 1),
         )
 
-    def __enter__(self) -> _Registry:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -178,8 +176,9 @@ class _Registry:
         try:
             return self._http.get(url, headers=headers)
         except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
             raise RegistryUnreachable(
-                f"The registry {self._reference.host} cannot be reached: {str(error) or type(error).__name__}."
+                f"The registry {self._reference.host} cannot be reached: {why}."
             ) from error
 
     def _sign_in(self, challenge: str) -> None:

@@ -1,11 +1,9 @@
 """The release file: what runs in one environment."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -34,7 +32,7 @@ class Release:
     strategy: str
 
     @classmethod
-    def parse(cls, text: str, where: str) -> Release:
+    def parse(cls, text: str, where: str) -> Self:
         """Read a release file; `where` names it in errors.
 
         Raises UnreadableRelease.
@@ -72,7 +70,7 @@ class Release:
             f"strategy: {quoted(self.strategy)}\n"
         )
 
-    def with_strategy(self, strategy: str) -> Release:
+    def with_strategy(self, strategy: str) -> Self:
         return replace(self, strategy=strategy)
 
 

@@ -1,7 +1,5 @@
 """Where an environment stands, by what Git, Argo Rollouts and Argo CD say."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from delivery.release import Release

@@ -1,7 +1,5 @@
 """Where each environment stands: what Git says, what is stable, what is the canary, what Argo CD thinks."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterable

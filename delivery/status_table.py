@@ -1,7 +1,5 @@
 """The table of `delivery status`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from rich.table import Table

@@ -1,7 +1,5 @@
 """Real Git remotes (bare repositories on disk) and a real registry (the distribution project's binary)."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import subprocess

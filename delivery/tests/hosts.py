@@ -1,7 +1,5 @@
 """The two servers that `delivery` talks to, with what a test wants to do and see on each."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

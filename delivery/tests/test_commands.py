@@ -1,7 +1,5 @@
 """init, release, promote and rollback, through the command line, on real servers."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat
@@ -290,14 +288,12 @@ class TestPromote:
         assert "nothing was changed" in capsys.readouterr().out
         assert branch.tip("environments") == tip
 
-    def test_refuses_an_environment_without_a_release(
-        self, branch: Remote, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    @pytest.mark.usefixtures("branch")
+    def test_refuses_an_environment_without_a_release(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "dev has no release that could be promoted" in refusal(capsys, "promote", "dev", "staging")
 
-    def test_refuses_an_environment_to_itself(
-        self, branch: Remote, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    @pytest.mark.usefixtures("branch")
+    def test_refuses_an_environment_to_itself(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "cannot be promoted to itself" in refusal(capsys, "promote", "dev", "dev")
 
     def test_refuses_an_image_that_is_gone(
@@ -366,7 +362,8 @@ class TestRollback:
         released(branch, registry, "1.0")
         assert "dev had no release yet at" in refusal(capsys, "rollback", "dev", "--to", start)
 
-    def test_refuses_when_there_is_none(self, branch: Remote, capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.usefixtures("branch")
+    def test_refuses_when_there_is_none(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert "production has no earlier release" in refusal(capsys, "rollback", "production")
 
     def test_refuses_a_revision_that_the_remote_lost(
@@ -446,7 +443,7 @@ class TestPushes:
     def test_that_are_killed_leave_nothing_wrong(
         self, branch: Remote, registry: Registry, tmp_path: Path
     ) -> None:
-        """Killed with the commit made and the push under way: the branch stands still, and the next run works."""
+        """Killed with the commit made and the push under way: the branch stands, and the next run works."""
         started = tmp_path / "push-started"
         _hook(branch, "pre-receive", f"touch {started}; exec sleep 600")
         tip = branch.tip("environments")

@@ -1,7 +1,5 @@
 """How `delivery` finds, reaches and leaves alone what it works on."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

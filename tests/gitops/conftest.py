@@ -1,7 +1,3 @@
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from tests.chart import schemas
@@ -17,7 +13,7 @@ def rendered() -> str:
 @pytest.fixture(scope="session")
 def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Where kubeconform finds the schemas of Kubernetes and of the Argo CD that the cluster runs."""
-    folder: Path = tmp_path_factory.mktemp("argocd-schemas")
+    folder = tmp_path_factory.mktemp("argocd-schemas")
     swagger = _module("k8s.io/kubernetes", "kubernetes") / "api/openapi-spec/swagger.json"
     crds = sorted(_module("github.com/argoproj/argo-cd/v3", "kubernetes").glob("manifests/crds/*-crd.yaml"))
     assert crds, "no CRDs of Argo CD in the Go module cache; build the tools"

@@ -1,7 +1,5 @@
 """Renders argocd/ with the real Helm."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

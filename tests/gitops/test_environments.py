@@ -1,7 +1,5 @@
 """How a release file becomes an Application, and what one environment cannot do to another."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

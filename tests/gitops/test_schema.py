@@ -1,7 +1,5 @@
 """What Argo CD's own API takes, and what the chart refuses before that."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from typing import Any
