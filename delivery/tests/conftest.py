@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -31,23 +32,42 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with _running(tmp_path_factory.mktemp("registry")) as host:
+        made = Registry(host)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def closed_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that only ada may use, with the password `secret`."""
+    folder = tmp_path_factory.mktemp("closed-registry")
+    (folder / "users").write_text("ada:$2b$04$n.NibhRS5aMBA8cLa2ZmDOMN6VoAvB5rU7l1SB3pZC/cOGYPzeWmC\n")
+    auth = f"auth: {{htpasswd: {{realm: test, path: {folder / 'users'}}}}}\n"
+    with _running(folder, auth) as host:
+        made = Registry(host, login=("ada", "secret"))
+        yield made
+        made.close()
+
+
+@contextmanager
+def _running(folder: Path, more_settings: str = "") -> Iterator[str]:
     program = shutil.which("registry")
     if program is None:
         pytest.fail("The program registry is not on PATH; run these tests by `make test`.")
-    folder = tmp_path_factory.mktemp("registry")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = folder / "config.yml"
     settings.write_text(
         f"version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n{more_settings}"
     )
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([program, "serve", str(settings)], stdout=log, stderr=log)
         try:
             _wait_for(f"http://localhost:{port}/v2/", process)
-            yield Registry(f"localhost:{port}")
+            yield f"localhost:{port}"
         finally:
             process.terminate()
             process.wait(timeout=10)
@@ -58,7 +78,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < deadline:
         assert process.poll() is None, "the registry stopped at once"
         try:
-            if httpx.get(address).is_success:
+            if not httpx.get(address).is_server_error:
                 return
         except httpx.TransportError:
             time.sleep(0.05)

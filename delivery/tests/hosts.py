@@ -103,9 +103,13 @@ class Pushed:
 class Registry:
     """A running registry."""
 
-    def __init__(self, host: str, name: str = "crm") -> None:
-        self.repository = f"{host}/{name}"
-        self._base = f"http://{host}/v2/{name}"
+    def __init__(self, host: str, login: tuple[str, str] | None = None) -> None:
+        self.host = host
+        self.repository = f"{host}/crm"
+        self._http = httpx.Client(base_url=f"http://{host}/v2/crm", auth=login)
+
+    def close(self) -> None:
+        self._http.close()
 
     def push(self, revision: str | None = None, version: str | None = None, tag: str | None = None) -> Pushed:
         """Push an image without layers but with labels."""
@@ -144,21 +148,21 @@ class Registry:
 
     def _blob(self, content: bytes) -> str:
         digest = _digest(content)
-        place = httpx.post(f"{self._base}/blobs/uploads/").raise_for_status().headers["location"]
-        httpx.put(httpx.URL(place).copy_add_param("digest", digest), content=content).raise_for_status()
+        place = self._http.post("/blobs/uploads/").raise_for_status().headers["location"]
+        self._http.put(httpx.URL(place).copy_add_param("digest", digest), content=content).raise_for_status()
         return digest
 
     def _manifest(self, manifest: dict[str, Any], kind: str, tag: str | None) -> Pushed:
         content = json.dumps(manifest).encode()
         name = tag or _digest(content)
-        httpx.put(
-            f"{self._base}/manifests/{name}", content=content, headers={"Content-Type": kind}
+        self._http.put(
+            f"/manifests/{name}", content=content, headers={"Content-Type": kind}
         ).raise_for_status()
         return Pushed(self.repository, _digest(content))
 
     def _size(self, digest: str) -> int:
         accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-        return len(httpx.get(f"{self._base}/manifests/{digest}", headers=accept).raise_for_status().content)
+        return len(self._http.get(f"/manifests/{digest}", headers=accept).raise_for_status().content)
 
 
 def _digest(content: bytes) -> str:
