@@ -1,0 +1,71 @@
+"""The verdict's arithmetic once more, in Python, with the bets that the rules file itself names."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Counts = Any  # whole numbers: an int, or an array of them
+Evidence = Any  # a float, or an array of them
+
+LIMIT = 0.05  # more than 1 bad request in 20
+
+
+def rules_named(rules_text: str, record: str) -> Iterator[dict[str, Any]]:
+    """The recording rules that write this series, in file order."""
+    for group in yaml.safe_load(rules_text)["groups"]:
+        yield from (rule for rule in group["rules"] if rule["record"] == record)
+
+
+def numbers(expression: str) -> list[float]:
+    """The plain numbers of an expression, without those in names and durations."""
+    return [float(number) for number in re.findall(r"(?<![\w.\"])\d+(?:\.\d+)?(?![\w.\"])", expression)]
+
+
+@dataclass(frozen=True)
+class Bets:
+    against: tuple[str, ...]  # λ, the bets that a version is bad, as the rules' labels write them
+    in_favour: tuple[str, ...]  # μ, the bets that it is fine
+    budget: int  # requests from which on the measured rate decides
+
+    @classmethod
+    def read_from(cls, rules_text: str) -> Bets:
+        def of(record: str) -> tuple[str, ...]:
+            return tuple(rule["labels"]["bet"] for rule in rules_named(rules_text, record))
+
+        (measured,) = rules_named(rules_text, "crm:verdict_measured")
+        return cls(of("crm:verdict_bet_bad"), of("crm:verdict_bet_fine"), int(numbers(measured["expr"])[-1]))
+
+    def bet_bad(self, bet: str, n: Counts, s: Counts) -> Evidence:
+        each_bad, each_good = math.log1p(float(bet) * (1 - LIMIT)), math.log1p(-float(bet) * LIMIT)
+        return s * each_bad + (n - s) * each_good
+
+    def bet_fine(self, bet: str, n: Counts, s: Counts) -> Evidence:
+        each_bad, each_good = math.log1p(-float(bet) * (1 - LIMIT)), math.log1p(float(bet) * LIMIT)
+        return s * each_bad + (n - s) * each_good
+
+    def proof_bad(self, n: Counts, s: Counts) -> Evidence:
+        best = functools.reduce(np.maximum, (self.bet_bad(bet, n, s) for bet in self.against))
+        return best - math.log(len(self.against))
+
+    def proof_fine(self, n: Counts, s: Counts) -> Evidence:
+        best = functools.reduce(np.maximum, (self.bet_fine(bet, n, s) for bet in self.in_favour))
+        return best - math.log(len(self.in_favour))
+
+    def evidence(self, n: Counts, s: Counts) -> Evidence:
+        """By the bets alone: as in the windows, and in total below the budget."""
+        return np.maximum(self.proof_bad(n, s), 0.0) - np.maximum(self.proof_fine(n, s), 0.0)
+
+    def total(self, n: int, s: int) -> float:
+        if n >= self.budget:
+            return 100.0 if s > LIMIT * n else -100.0
+        return float(self.evidence(n, s))

@@ -1,0 +1,73 @@
+"""The very files that are shipped, rendered as the chart renders them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.analysis.arithmetic import Bets
+from tests.analysis.promtool import Promtool
+from tests.analysis.templates import Template
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RULES = REPOSITORY / "charts/crm/files/rules/verdicts.yaml"
+TEMPLATES = REPOSITORY / "analysis-templates"
+NAMESPACE = "crm-production"
+
+# A chart of nothing but these files, so that what is wrong elsewhere in charts/crm does not fail here.
+CHART = {"apiVersion": "v2", "name": "only-the-analysis-templates", "version": "0.0.0"}
+VALUES = {
+    "analysis": {
+        "prometheus": "http://prometheus.test:9090",
+        "scrapeInterval": "2s",
+        "interval": "3s",
+        "initialDelay": "5s",
+        "count": 100,
+    },
+}
+RENDER = """\
+{{- range $path, $_ := .Files.Glob "analysis-templates/*.yaml" }}
+{{ tpl ($.Files.Get $path) $ }}
+---
+{{- end }}
+"""
+
+
+def found(tool: str) -> str:
+    path = shutil.which(tool)
+    assert path, f"{tool} is not on PATH; `make test` puts it there"
+    return path
+
+
+@pytest.fixture(scope="session")
+def rules_text() -> str:
+    return RULES.read_text().replace("NAMESPACE", NAMESPACE).replace("INTERVAL", "2s")
+
+
+@pytest.fixture(scope="session")
+def bets(rules_text: str) -> Bets:
+    return Bets.read_from(rules_text)
+
+
+@pytest.fixture
+def promtool(rules_text: str, tmp_path: Path) -> Promtool:
+    return Promtool(found("promtool"), rules_text, tmp_path, NAMESPACE)
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Template]:
+    chart = tmp_path_factory.mktemp("chart")
+    (chart / "templates").mkdir()
+    (chart / "Chart.yaml").write_text(yaml.safe_dump(CHART))
+    (chart / "values.yaml").write_text(yaml.safe_dump(VALUES))
+    (chart / "templates/all.yaml").write_text(RENDER)
+    shutil.copytree(TEMPLATES, chart / "analysis-templates")
+    command = [found("helm"), "template", "crm", str(chart), "--namespace", NAMESPACE]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert rendered.returncode == 0, rendered.stderr
+    documents = [document for document in yaml.safe_load_all(rendered.stdout) if document]
+    return {document["metadata"]["name"]: Template(document) for document in documents}

@@ -1,0 +1,130 @@
+"""Run what-if stories through the shipped rules: counters of pods in, results of queries out."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+STEP = 2  # seconds between two values of a series, two scrapes and two evaluations
+EDGES = (0.1, 0.5, 1.0, 2.0, 5.0)  # of the application's histogram; that at 2 s is the one that matters
+
+
+def labels(pairs: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f'{key}="{value}"' for key, value in pairs.items()) + "}"
+
+
+@dataclass
+class Pod:
+    """One pod's series.
+
+    Values are in promtool's notation: `0+10x30` is 0, 10, 20, … 300, one value every STEP seconds.
+    """
+
+    version: str
+    name: str = "crm-1"
+    namespace: str = "crm-production"
+    series: dict[str, str] = field(default_factory=dict)
+
+    def target(self) -> dict[str, str]:
+        return {
+            "namespace": self.namespace,
+            "pod": self.name,
+            "container_id": "c1",
+            "rollouts_pod_template_hash": self.version,
+            "job": "crm",
+        }
+
+    def up(self, values: str = "1x1000", **more: str) -> Pod:
+        """The target, with the operator's label `endpoint`, the port's name."""
+        self.series["up" + labels({**self.target(), "endpoint": "http", **more})] = values
+        return self
+
+    def answers(self, status: str, values: str, *, endpoint: str = "deals-list", **more: str) -> Pod:
+        pairs = {**self.target(), "method": "GET", "endpoint": endpoint, "status": status, **more}
+        self.series["django_requests_total" + labels(pairs)] = values
+        return self
+
+    def takes(self, durations: Sequence[float]) -> Pod:
+        """Requests of these durations in seconds, all answered before the first scrape."""
+        pairs = {**self.target(), "method": "GET", "endpoint": "deals-list"}
+        for edge in EDGES:
+            below = sum(duration <= edge for duration in durations)
+            self.series["django_request_duration_seconds_bucket" + labels({**pairs, "le": str(edge)})] = (
+                f"{below}x1000"
+            )
+        for name in ('bucket{le="+Inf", ', "count{"):
+            series = "django_request_duration_seconds_" + name + labels(pairs).removeprefix("{")
+            self.series[series] = f"{len(durations)}x1000"
+        return self
+
+
+def counted(version: str, n: int, s: int, *, name: str = "crm-1", namespace: str = "crm-production") -> Pod:
+    """A pod that has answered n requests, s of them with an error, before the first scrape."""
+    pod = Pod(version, name, namespace)
+    return pod.up().answers("200", f"{n - s}x1000").answers("500", f"{s}x1000")
+
+
+@dataclass(frozen=True)
+class Expect:
+    """What an expression must give at a time (in seconds): nothing, or samples as label text and value."""
+
+    expression: str
+    at: int
+    samples: Mapping[str, float] = field(default_factory=dict)
+
+
+def near(expression: str, value: float, at: int, within: float = 1e-6) -> Expect:
+    """The expression gives this one number."""
+    return Expect(f"abs(({expression}) - ({float(value)!r})) < bool {within!r}", at, {"{}": 1})
+
+
+def nothing(expression: str, at: int) -> Expect:
+    return Expect(expression, at)
+
+
+@dataclass(frozen=True)
+class Promtool:
+    program: str
+    rules_text: str
+    folder: Path
+    namespace: str
+
+    def check(self, *stories: tuple[Sequence[Pod], Sequence[Expect]]) -> None:
+        """All stories in one run; fails with promtool's own account of the difference."""
+        (self.folder / "rules.yaml").write_text(self.rules_text)
+        document = {
+            "rule_files": ["rules.yaml"],
+            "evaluation_interval": f"{STEP}s",
+            "fuzzy_compare": True,  # to the last bits of a float
+            "tests": [self._test(pods, expected) for pods, expected in stories],
+        }
+        story = self.folder / "story.yaml"
+        story.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        command = [self.program, "test", "rules", str(story)]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    def _test(self, pods: Sequence[Pod], expected: Sequence[Expect]) -> dict[str, Any]:
+        return {
+            "interval": f"{STEP}s",
+            "input_series": [
+                {"series": series, "values": values} for pod in pods for series, values in pod.series.items()
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": expect.expression,
+                    "eval_time": f"{expect.at}s",
+                    "exp_samples": [
+                        {"labels": label_text, "value": value} for label_text, value in expect.samples.items()
+                    ],
+                }
+                for expect in expected
+            ],
+        }
