@@ -1,12 +1,11 @@
-"""The Celery application of worker and beat."""
+"""The Celery application: worker and beat run it, the web process queues its tasks.
 
-import os
+Which settings are used is said by DJANGO_SETTINGS_MODULE, set by the entrypoint: the web process has its own.
+"""
 
 from celery import Celery
 
 from crm.health import heartbeat
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
 app = Celery("crm")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -44,10 +44,10 @@ MIDDLEWARE = [
     "crm.http.request_log.RequestLog",
     "crm.http.response_headers.ResponseHeaders",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "crm.http.hosts.HostCheck",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 # Database. Connections end with the request; the web process keeps a pool (settings.web), the others do not:

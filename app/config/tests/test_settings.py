@@ -1,8 +1,10 @@
 import os
 import subprocess
 import sys
+from io import StringIO
 
-import pytest
+from django.conf import settings
+from django.core.management import call_command
 
 from testing.processes import APP
 
@@ -13,14 +15,12 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("settings", ["config.settings.production", "config.settings.web"])
-def test_deployment_check_has_no_finding(settings: str) -> None:
+def test_deployment_check_has_no_finding() -> None:
     done = manage(
         "check",
         "--deploy",
         "--fail-level=WARNING",
         SECURE_SSL_REDIRECT="true",
-        DJANGO_SETTINGS_MODULE=settings,
         SECRET_KEY="q8w7e6r5t4-z3u2i1o0pa-sdfghjklyx-cvbnm12345-67890abcdef",
     )
     assert done.returncode == 0, done.stderr
@@ -33,13 +33,17 @@ def test_a_missing_setting_is_named() -> None:
 
 
 def test_only_the_web_process_has_a_pool() -> None:
-    show = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS'].get('pool'))"
-    tasks = manage("shell", "--no-imports", "-c", show, DJANGO_SETTINGS_MODULE="config.settings.production")
-    web = manage(
-        "shell", "--no-imports", "-c", show, DJANGO_SETTINGS_MODULE="config.settings.web", WEB_THREADS="7"
+    assert "pool" not in settings.DATABASES["default"]["OPTIONS"]
+    show = "from config.settings import web; print(web.DATABASES['default']['OPTIONS']['pool'])"
+    done = subprocess.run(
+        [sys.executable, "-c", show],
+        env=os.environ | {"WEB_THREADS": "7"},
+        cwd=APP,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert tasks.stdout.strip() == "None", tasks.stderr
-    assert "'max_size': 8" in web.stdout, web.stderr
+    assert "'max_size': 8" in done.stdout, done.stderr
 
 
 def test_the_entrypoint_refuses_an_unknown_role() -> None:
@@ -48,8 +52,5 @@ def test_the_entrypoint_refuses_an_unknown_role() -> None:
     assert "expected http, worker, beat or migrate, found 'cron'" in done.stderr
 
 
-def test_no_migration_is_missing() -> None:
-    done = manage(
-        "makemigrations", "--check", "--dry-run", DJANGO_SETTINGS_MODULE="config.settings.production"
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_no_migration_is_missing(db: None) -> None:
+    call_command("makemigrations", check=True, dry_run=True, stdout=StringIO())

@@ -9,7 +9,6 @@ from celery.signals import beat_init
 from celery.utils.log import get_logger
 from django.conf import settings
 from prometheus_client import CollectorRegistry, start_http_server
-from redis import Redis
 
 from crm.metrics.redis_state import RedisState
 
@@ -39,6 +38,5 @@ class LivingScheduler(Scheduler):
 @beat_init.connect
 def serve_metrics(**_: Any) -> None:
     registry = CollectorRegistry()
-    client = Redis.from_url(settings.CELERY_BROKER_URL, socket_connect_timeout=2, socket_timeout=2)
-    registry.register(RedisState(client, queues=(settings.CELERY_TASK_DEFAULT_QUEUE,)))
+    registry.register(RedisState(settings.CELERY_BROKER_URL, queues=(settings.CELERY_TASK_DEFAULT_QUEUE,)))
     start_http_server(settings.BEAT_METRICS_PORT, registry=registry)

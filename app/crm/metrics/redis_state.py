@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 
 class RedisState(Collector):
     """celery_queue_length{queue} and redis_hit_rate; neither while Redis does not answer."""
 
-    def __init__(self, client: Redis, queues: tuple[str, ...]) -> None:
-        self._client = client
+    def __init__(self, url: str, queues: tuple[str, ...]) -> None:
+        no_retry = Retry(NoBackoff(), 0)
+        self._client = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, retry=no_retry)
         self._queues = queues
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -46,8 +46,9 @@ class RecordSerializer(serializers.ModelSerializer[RecordT]):
     def update(self, instance: RecordT, validated_data: dict[str, Any]) -> RecordT:
         for name, value in validated_data.items():
             setattr(instance, name, value)
+        rows = type(instance)._default_manager.select_for_update()
         with transaction.atomic():
-            get_object_or_404(type(instance)._default_manager.select_for_update(), pk=instance.pk)
+            get_object_or_404(rows, pk=instance.pk)
             instance.save(update_fields=(*validated_data, "updated_at"))
         return instance
 

@@ -15,7 +15,7 @@ DANA = {"username": "dana", "email": "dana@example.com", "password": "correct ho
 
 
 def registrations() -> float:
-    return USER_REGISTRATIONS._value.get()
+    return float(USER_REGISTRATIONS._value.get())
 
 
 def test_who_registers_can_sign_in(anonymous: APIClient, db: None) -> None:

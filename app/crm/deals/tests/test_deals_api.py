@@ -20,7 +20,7 @@ def deal(alice: User, sales: Pipeline) -> Deal:
 
 
 def conversions() -> float:
-    return DEAL_CONVERSIONS.labels(pipeline="Sales")._value.get()
+    return float(DEAL_CONVERSIONS.labels(pipeline="Sales")._value.get())
 
 
 def test_a_fresh_database_has_the_sales_pipeline(api: APIClient, sales: Pipeline) -> None:

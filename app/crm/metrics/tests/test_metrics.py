@@ -76,17 +76,17 @@ def test_the_pool_is_described(
             samples = parse(generate_latest(registry).decode())
         finally:
             pooled.close()
-            pooled.close_pool()
+            pooled.close_pool()  # type: ignore[attr-defined]
     assert value(samples, "db_pool_max") == 3
     assert value(samples, "db_pool_requests_total") >= 1
     assert value(samples, "db_pool_waiting") == 0
 
 
 def test_queue_and_hit_rate(servers: object) -> None:
-    client = Redis.from_url(settings.CELERY_BROKER_URL)
-    client.config_resetstat()
+    with Redis.from_url(settings.CELERY_BROKER_URL) as client:
+        client.config_resetstat()
     registry = CollectorRegistry()
-    registry.register(RedisState(client, queues=("crm", "other")))
+    registry.register(RedisState(settings.CELERY_BROKER_URL, queues=("crm", "other")))
     app.control.purge()
     app.send_task("crm.notifications.tasks.send_email", [0])
     samples = parse(generate_latest(registry).decode())
@@ -94,12 +94,11 @@ def test_queue_and_hit_rate(servers: object) -> None:
     assert value(samples, "celery_queue_length", queue="other") == 0
     assert 0 < value(samples, "redis_hit_rate") < 1
     app.control.purge()
-    client.close()
 
 
 def test_without_redis_its_metrics_are_missing() -> None:
     registry = CollectorRegistry()
-    registry.register(RedisState(Redis(port=1), queues=("crm",)))
+    registry.register(RedisState("redis://127.0.0.1:1", queues=("crm",)))
     assert generate_latest(registry) == b""
 
 

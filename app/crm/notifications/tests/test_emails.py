@@ -2,10 +2,12 @@ import smtplib
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.db import transaction
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
+from redis import Redis
 from rest_framework.test import APIClient
 
 from config.celery import app
@@ -24,8 +26,8 @@ def email(db: None) -> Email:
 
 
 def queued() -> int:
-    with app.connection_for_read() as connection:
-        return int(connection.default_channel.client.llen("crm"))
+    with Redis.from_url(settings.CELERY_BROKER_URL) as client:
+        return int(client.llen("crm"))
 
 
 @pytest.fixture(autouse=True)

@@ -95,10 +95,11 @@ def test_records_of_another_team_cannot_be_referred_to(
     reference: str, body: dict[str, dict[str, Any]], charlie: User, api: APIClient
 ) -> None:
     owned = {"team": charlie.team, "owner": charlie}
-    model = {"company": Company, "contact": Contact}[reference]
-    name = {"company": {"name": "Secret"}, "contact": {"last_name": "Secret"}}[reference]
-    theirs = model.objects.create(**name, **owned)
-    answer = api.post("/api/v1/deals/", body["deals"] | {reference: theirs.pk})
+    theirs = {
+        "company": Company.objects.create(name="Secret", **owned),
+        "contact": Contact.objects.create(last_name="Secret", **owned),
+    }
+    answer = api.post("/api/v1/deals/", body["deals"] | {reference: theirs[reference].pk})
     assert answer.status_code == 400
     assert "does not exist" in answer.json()["error"]["fields"][reference][0]
 
