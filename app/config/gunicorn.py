@@ -15,7 +15,7 @@ keepalive = 100
 graceful_timeout = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
 # A worker that has not answered its master for this long is replaced.
 timeout = 60
-worker_tmp_dir = "/tmp"
+worker_tmp_dir = "/tmp"  # noqa: S108  (the one place that may be written)
 control_socket_disable = True
 # The line of a request is written by crm.http.request_log.
 accesslog = None

@@ -25,11 +25,11 @@ def complete() -> None:
             DB_PORT=str(free_port()),
             DB_NAME="crm",
             DB_USER="crm",
-            DB_PASSWORD="crm",
+            DB_PASSWORD="crm",  # noqa: S106
         )
     if "REDIS_HOST" not in os.environ or "redis" in ours:
         ours.append("redis")
-        os.environ.update(REDIS_HOST="127.0.0.1", REDIS_PORT=str(free_port()), REDIS_PASSWORD="redis secret")
+        os.environ.update(REDIS_HOST="127.0.0.1", REDIS_PORT=str(free_port()), REDIS_PASSWORD="redis secret")  # noqa: S106
     os.environ[THROWAWAY] = " ".join(sorted(set(ours)))
     os.environ.setdefault("SECRET_KEY", "for tests only, and as long as a real one must be")
     os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")

@@ -1,7 +1,7 @@
 """Settings of the web process: production, with connections to the database kept in a pool."""
 
 from config.env import env
-from config.settings.production import *
+from config.settings.production import *  # noqa: F403
 from config.settings.production import DATABASES
 
 WEB_THREADS = env.integer("WEB_THREADS", 4, least=1, most=64)

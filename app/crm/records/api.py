@@ -46,7 +46,7 @@ class RecordSerializer(serializers.ModelSerializer[RecordT]):
     def update(self, instance: RecordT, validated_data: dict[str, Any]) -> RecordT:
         for name, value in validated_data.items():
             setattr(instance, name, value)
-        rows = type(instance)._default_manager.select_for_update()
+        rows = type(instance)._default_manager.select_for_update()  # noqa: SLF001
         with transaction.atomic():
             get_object_or_404(rows, pk=instance.pk)
             instance.save(update_fields=(*validated_data, "updated_at"))
