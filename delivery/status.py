@@ -125,7 +125,7 @@ def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
         source.get("targetRevision") != wanted.revision or image.get("digest") != wanted.image.digest
     )
     operation: Object = status.get("operationState", {})
-    failed = operation.get("message") if operation.get("phase") in ("Failed", "Error") else None
+    syncing = operation.get("message") if operation.get("phase") in ("Running", "Failed", "Error") else None
     conditions = [
         each.get("message", "") for each in status.get("conditions") or [] if "Error" in each.get("type", "")
     ]
@@ -134,7 +134,7 @@ def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
         health=status.get("health", {}).get("status"),
         revision=status.get("sync", {}).get("revision"),
         behind=behind,
-        message=problem or failed or next(iter(conditions), None),
+        message=problem or syncing or next(iter(conditions), None),
     )
 
 

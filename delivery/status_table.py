@@ -94,7 +94,7 @@ def _argocd_cell(argocd: InArgoCD | None) -> Text:
     if argocd.behind:
         cell.append("\nhas not seen Git's release yet", "yellow")
     if argocd.message:
-        cell.append(f"\n{argocd.message}" if cell else argocd.message, "red")
+        cell.append(f"\n{argocd.message}" if cell else argocd.message)
     return cell
 
 

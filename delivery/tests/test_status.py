@@ -138,8 +138,9 @@ class TestArgoCD:
         assert behind.argocd.behind
         assert "has not seen Git's release yet" in shown(behind)
 
-    def test_says_why_a_sync_failed(self) -> None:
-        operation = {"phase": "Failed", "message": "one or more objects failed to apply"}
+    @pytest.mark.parametrize("phase", ["Running", "Failed", "Error"])
+    def test_says_how_a_sync_stands_that_has_not_succeeded(self, phase: str) -> None:
+        operation = {"phase": phase, "message": "one or more objects failed to apply"}
         argocd = seen(application=application(REVISION, NEW, operationState=operation)).argocd
         assert argocd
         assert argocd.message == "one or more objects failed to apply"

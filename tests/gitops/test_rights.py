@@ -98,6 +98,14 @@ def test_a_deployer_cannot_read_secrets_enter_pods_or_raise_its_rights(rendered:
         assert not {verb for _, _, verb in had} & {"bind", "escalate", "impersonate"}
 
 
+def test_a_deployer_may_look_at_its_own_namespace(rendered: str) -> None:
+    """Argo CD asks for it before it applies a Role or RoleBinding, as the deployer."""
+    for name, role in named(rendered, "Role").items():
+        namespace, _, _ = name.partition("/")
+        (rule,) = [rule for rule in role["rules"] if "namespaces" in rule["resources"]]
+        assert (rule["resourceNames"], rule["verbs"]) == ([namespace], ["get"])
+
+
 def test_a_deployer_holds_every_right_that_the_chart_grants(rendered: str, chart: list[Manifest]) -> None:
     """Kubernetes refuses a Role that grants more than its creator has."""
     granted = {right for manifest in chart if manifest["kind"] == "Role" for right in rights(manifest)}
