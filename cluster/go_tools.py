@@ -60,6 +60,16 @@ GROUPS = (
         },
     ),
     Group(
+        "argo-rollouts",
+        {
+            "rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+            "kubectl-argo-rollouts": "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
+        },
+        versions={
+            "github.com/argoproj/argo-rollouts/utils/version.version": "github.com/argoproj/argo-rollouts"
+        },
+    ),
+    Group(
         "kubernetes",
         {
             **{
@@ -77,15 +87,12 @@ GROUPS = (
             "helm": "helm.sh/helm/v4/cmd/helm",
             "coredns": "github.com/coredns/coredns",
             "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
-            "rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
-            "kubectl-argo-rollouts": "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
             "argocd": "github.com/argoproj/argo-cd/v3/cmd",
         },
         versions={
             f"{_KUBERNETES_VERSION}.gitVersion": "k8s.io/kubernetes",
             "k8s.io/client-go/pkg/version.gitVersion": "k8s.io/kubernetes",
             "github.com/argoproj/argo-cd/v3/common.version": "github.com/argoproj/argo-cd/v3",
-            "github.com/argoproj/argo-rollouts/utils/version.version": "github.com/argoproj/argo-rollouts",
             "helm.sh/helm/v4/internal/version.version": "helm.sh/helm/v4",
         },
     ),

@@ -69,7 +69,7 @@ def all_images() -> list[Image]:
             tools=("metrics-server",),
         ),
         Image(
-            f"quay.io/argoproj/argo-rollouts:{version('kubernetes', 'github.com/argoproj/argo-rollouts')}",
+            f"quay.io/argoproj/argo-rollouts:{version('argo-rollouts', 'github.com/argoproj/argo-rollouts')}",
             entrypoint="/bin/rollouts-controller",
             user="999",
             tools=("rollouts-controller",),

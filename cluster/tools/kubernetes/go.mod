@@ -5,8 +5,6 @@ go 1.27.0
 
 tool (
 	github.com/argoproj/argo-cd/v3/cmd
-	github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts
-	github.com/argoproj/argo-rollouts/cmd/rollouts-controller
 	github.com/coredns/coredns
 	helm.sh/helm/v4/cmd/helm
 	k8s.io/kubernetes/cmd/kube-apiserver
@@ -21,7 +19,6 @@ tool (
 
 require (
 	github.com/argoproj/argo-cd/v3 v3.6.1
-	github.com/argoproj/argo-rollouts v1.10.2
 	github.com/coredns/coredns v1.15.0
 	helm.sh/helm/v4 v4.3.1
 	k8s.io/kubernetes v1.37.2
@@ -154,6 +151,7 @@ require (
 	github.com/docker/go-units v0.5.0 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/dylibso/observe-sdk/go v0.0.0-20240819160327-2d926c5d788a // indirect
+	github.com/ebitengine/purego v0.10.0 // indirect
 	github.com/emicklei/go-restful/v3 v3.13.0 // indirect
 	github.com/emirpasic/gods v1.18.1 // indirect
 	github.com/evanphx/json-patch v5.9.11+incompatible // indirect
