@@ -197,7 +197,8 @@ def layout() -> Path:
             buildah(
                 "push",
                 "--quiet",
-                "--disable-compression",
+                "--compression-format=zstd",
+                "--compression-level=1",
                 _local_name(keys[image.reference]),
                 f"oci:{target}:{image.reference}",
             )

@@ -50,7 +50,6 @@ def up(layout: Path) -> None:
     with step("Wait for the node and its network"):
         kubectl("wait", "--for=condition=Ready", f"node/{addresses.NODE_NAME}", "--timeout=120s")
         kubectl("rollout", "status", "--namespace=kube-system", "daemonset/kube-proxy", "--timeout=120s")
-        kubectl("rollout", "status", "--namespace=kube-system", "deployment/coredns", "--timeout=120s")
 
 
 def kubectl(*arguments: str | Path, stdin: str | None = None, log: str = "kubectl") -> None:

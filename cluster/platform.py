@@ -143,6 +143,9 @@ def _argo_cd(*, local: bool) -> list[Manifest]:
             document["data"] = {"server.insecure": "true"}
         for container in _containers(document):
             container["imagePullPolicy"] = "IfNotPresent"
+            if local and "readinessProbe" in container:
+                # Upstream looks every 10 to 30 s; somebody waits here.
+                container["readinessProbe"].update(initialDelaySeconds=1, periodSeconds=2)
             if local and "/redis:" in container["image"]:
                 container["image"] = "docker.io/library/redis:7-bookworm"
     # A sync that impersonates needs the controller's right to do so; it is part of upstream's ClusterRole (`*`).
