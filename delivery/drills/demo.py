@@ -1,4 +1,4 @@
-"""`python -m delivery.drills.demo`: a good release is promoted, two bad ones are rolled back, under load, on the local cluster.
+"""`python -m delivery.drills.demo`: under load, a good release is promoted and two bad ones are rolled back.
 
 Ends with status 0 only if all of that was so. The report is in build/report/.
 """

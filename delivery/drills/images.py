@@ -75,7 +75,7 @@ def head() -> str:
 def image(recipe: Recipe) -> Image:
     """The image of a recipe, built and pushed unless that was done before.
 
-    Its revision label is the checkout's HEAD, and its content is what HEAD holds: changes that are not committed are not in it.
+    Its revision label is the checkout's HEAD, and its content is what HEAD holds: uncommitted changes are not in it.
     """
     revision = head()
     content = _content(revision)
@@ -91,7 +91,7 @@ def content_key(listing: str, base: str) -> str:
 
 
 def _content(revision: str) -> str:
-    """The CRM's image built from the Containerfile, still without a version; by its content, so it is rarely built anew."""
+    """The CRM's image from its Containerfile, without a version; named by its content, so it is rarely built anew."""
     base = builder.base_image()
     name = (
         f"localhost/crm:{content_key(local.output(['git', 'ls-tree', '-r', revision, '--', *CONTENT]), base)}"
@@ -109,7 +109,18 @@ def _content(revision: str) -> str:
                 scratch,
                 log="crm-image",
             )
+        _forget_images_except(name)
     return name
+
+
+def _forget_images_except(content: str) -> None:
+    """Drop the images of earlier contents, which would fill the disk one commit after the other."""
+    listed = builder.buildah_output(
+        "images", "--format={{.Name}}:{{.Tag}}", "--filter=reference=localhost/crm"
+    )
+    outdated = [name for name in listed.split() if not name.startswith(content)]
+    if outdated:
+        builder.buildah("rmi", "--force", *outdated, log="crm-image")
 
 
 def _unpack(revision: str, folder: Path) -> None:
@@ -121,7 +132,7 @@ def _unpack(revision: str, folder: Path) -> None:
 
 
 def _finish(content: str, name: str, recipe: Recipe, revision: str) -> None:
-    """Give an image its version and revision as the Containerfile's build arguments would, and the fault if it has one."""
+    """Give an image its version and revision as the Containerfile's build arguments would, and the fault."""
     container = builder.buildah_output("from", "--pull-never", content).strip()
     try:
         if recipe.fault:

@@ -95,7 +95,7 @@ def draw(account: Account, file: Path) -> Path:
 
 
 def draw_summary(accounts: Sequence[Account], file: Path) -> Path:
-    """Write one picture of all drills: a row each, with the canary's weight and the seconds in which requests failed."""
+    """Write one picture of all drills: a row each, with the canary's weight and the seconds with failed requests."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 0.9 + 1.45 * len(accounts)), layout="constrained")
         rows = figure.subplots(len(accounts), 2, squeeze=False, gridspec_kw={"width_ratios": [1, 1.35]})
@@ -195,8 +195,9 @@ def _weights(axes: Axes, account: Account, zero: float) -> None:
     windows = timeline.windows(account.sightings)
     times = [window.start - zero for window in windows] + [window.end - zero for window in windows[-1:]]
     weights = [window.weight for window in windows] + [window.weight for window in windows[-1:]]
-    axes.step(times, weights, where="post", color=CANARY, linewidth=2)
-    axes.fill_between(times, weights, step="post", color=CANARY, alpha=0.25)
+    if windows:
+        axes.step(times, weights, where="post", color=CANARY, linewidth=2)
+        axes.fill_between(times, weights, step="post", color=CANARY, alpha=0.25)
     for window in windows:
         if window.weight:
             axes.annotate(

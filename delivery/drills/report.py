@@ -1,7 +1,7 @@
 """Writes what drills found: a picture and a page for each, and one page and one picture of all of them.
 
-Everything lies in build/report/: `index.html` and `summary.png`, and a folder per drill with `index.html`, `picture.png` and
-`facts.json`. The pages hold their pictures, so any of them can be sent to somebody as one file.
+Everything lies in build/report/: `index.html` and `summary.png`, and a folder per drill with `index.html`,
+`picture.png` and `facts.json`. The pages hold their pictures, so any of them can be sent to somebody as one file.
 """
 
 from __future__ import annotations

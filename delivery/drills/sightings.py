@@ -1,4 +1,4 @@
-"""What the cluster looks like at one moment of a drill: the objects of the Kubernetes API, reduced to what a drill asks about."""
+"""What the cluster looks like at one moment of a drill: objects of its API, reduced to what a drill asks about."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@
     when.rollout_is("Degraded", within=minutes(2))
     when.failed_requests_are(below=0.01)
 
-Every sentence waits for what it says, never for a time, and fails with what was expected, what was found and where to look.
+Every sentence waits for what it says, never for a time, and fails with what was expected, what was found and where to
+look.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import httpx
 
@@ -27,7 +29,7 @@ from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, Recipe
 from delivery.drills.observe import Kubernetes, Watcher
 from delivery.drills.record import Record
-from delivery.drills.sightings import Pod, Sighting
+from delivery.drills.sightings import Object, Pod, Sighting
 from delivery.drills.timeline import Moment
 from delivery.drills.traffic import RunningTraffic, Traffic
 from delivery.errors import Refused
@@ -47,7 +49,7 @@ def minutes(count: float) -> timedelta:
 
 
 class Environment:
-    """An environment in one drill. Use it in a `with`: its end stops load and watch, and a failure leaves a diagnosis."""
+    """An environment in one drill, used in a `with`: its end stops load and watch, a failure leaves a diagnosis."""
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Environment:
         *,
         drill: str,
         title: str,
-        tell: Callable[[str], None] = lambda fact: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.namespace = f"crm-{name}"
@@ -74,7 +76,7 @@ class Environment:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.watcher = Watcher(kubernetes, name)
 
-    def __enter__(self) -> Environment:
+    def __enter__(self) -> Self:
         self.watcher.start()
         return self
 
@@ -115,7 +117,7 @@ class Environment:
         )
 
     def serving(self, version: str | Recipe) -> Given:
-        """Bring a version to all users of the environment, by a release that is promoted at once; nothing to do if it is there."""
+        """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
         image = images.image(images.good(version) if isinstance(version, str) else version)
         self.deliver("release", "--image", image.reference, "--to", self.name)
         promoted: set[str] = set()
@@ -167,6 +169,48 @@ class Environment:
         self.deeds.append(deed)
         self.tell(text)
         return deed
+
+    def refuses(self, *arguments: str, because: str) -> None:
+        """`delivery` refuses these arguments with a sentence that has these words, and pushes nothing."""
+        before = _tip()
+        try:
+            said = self.deliver(*arguments)
+        except NotReady as refusal:
+            if because not in str(refusal):
+                self.fail(f"a refusal that says {because!r}", str(refusal))
+        else:
+            self.fail(f"delivery {' '.join(arguments)} to be refused", said)
+        if _tip() != before:
+            self.fail("nothing pushed by a refused command", "a new commit on the branch environments")
+
+    def still_serves(self, version: str) -> None:
+        """That version answers users, and the canary has no traffic."""
+        answering = self.answering_version()
+        if answering != version:
+            self.fail(f"{version} to answer users", str(answering))
+
+    def argocd_complains(self, *, within: timedelta) -> None:
+        """Argo CD says that it cannot read the environment's release file."""
+        self.until(
+            lambda _: bool(self._complaint()), within, f"an error of the ApplicationSet {self.namespace}"
+        )
+        self.tell(f"Argo CD says: {self._complaint()}")
+
+    def argocd_complains_no_more(self, *, within: timedelta) -> None:
+        self.until(
+            lambda _: not self._complaint(), within, f"no error of the ApplicationSet {self.namespace}"
+        )
+
+    def argocd_refuses(self, *, because: str, within: timedelta) -> None:
+        """Argo CD cannot render the release, with a sentence that has these words."""
+
+        def refused(_: Sighting) -> bool:
+            return because in conditions(self.kubernetes.application(self.name))
+
+        self.until(refused, within, f"an Application that cannot be rendered because of {because!r}")
+
+    def _complaint(self) -> str:
+        return conditions(self.kubernetes.application_set(self.name))
 
     def until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
         """Wait until a sighting fulfils the condition, and return it.
@@ -238,7 +282,7 @@ class When:
         self.environment.tell(f"first canary pod Ready {seen.at - self._waiting_since:.1f} s after the push")
 
     def rollout_is(self, phase: str, *, within: timedelta) -> None:
-        """The Rollout has that phase, with what Git wants now: Healthy is fully promoted (or back), Degraded aborted."""
+        """The Rollout has that phase, with what Git wants: Healthy is fully promoted (or back), Degraded aborted."""
 
         def is_so(seen: Sighting) -> bool:
             rollout = seen.rollout
@@ -309,7 +353,7 @@ class When:
         argocd.sync(self.environment.namespace)
 
     def canary_pod_deleted(self) -> None:
-        self._delete("a canary pod", lambda seen: self._canary_pods(seen))
+        self._delete("a canary pod", self._canary_pods)
 
     def stable_pod_deleted(self) -> None:
         self._delete(
@@ -336,9 +380,11 @@ class When:
             self.environment.fail(f"a canary that never gets more than {limit} %", f"the weights {found}")
 
     def no_new_steps_were_taken(self) -> None:
-        """Since the last push the canary got no traffic, nothing was analysed, and the stable version is the one from before."""
+        """Since the last push the canary got no traffic, nothing was analysed and the stable version stayed."""
         since = self._waiting_since
-        seen = [each for each in self.environment.watcher.sightings if each.at >= since]
+        sightings = self.environment.watcher.sightings
+        after = bisect_left(sightings, since, key=lambda each: each.at)
+        seen = sightings[max(after - 1, 0) :]  # with the last one before the push, to compare with
         weights = timeline.weights_seen(seen, since)
         if weights:
             self.environment.fail("no weight for a canary after the rollback", str(weights))
@@ -379,7 +425,7 @@ class When:
             self.environment.tell(f"the weight was 0 again {took:.1f} s after the first failed answer")
 
     def canary_shares_are(self, weights: Sequence[int], *, within_points: float, of_at_least: int) -> None:
-        """Ends the load. In each step the new version answered its weight's share of the requests, by their own record."""
+        """Ends the load. In each step the new version answered its weight's share of all requests."""
         windows = timeline.windows(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
         steps = [window for window in windows if window.weight]
         if [window.weight for window in steps] != list(weights):
@@ -440,8 +486,20 @@ class When:
 
     def _failures(self) -> str:
         kinds = self.record.failures_by_kind().most_common(_MOST_KINDS_SHOWN)
-        listed = "; ".join(f"{count} × {kind}" for kind, count in kinds)
+        listed = "; ".join(f"{count} times {kind}" for kind, count in kinds)
         return f"{len(self.record.failed)} of {len(self.record)} failed: {listed}"
+
+
+def conditions(thing: Object | None) -> str:
+    """What an Application or ApplicationSet complains about; empty when it does not."""
+    found = ((thing or {}).get("status") or {}).get("conditions") or []
+    complaints = (each for each in found if "Error" in each["type"] and each.get("status", "True") == "True")
+    return " ".join(str(each.get("message", each["type"])) for each in complaints)
+
+
+def _tip() -> str | None:
+    with git.opened(local.GIT, local.CHECKOUT) as repository:
+        return environments.fetch(repository).tip
 
 
 def version_of(image: Image) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from delivery.drills.record import Record
 from delivery.drills.sightings import Sighting
@@ -13,7 +14,7 @@ _BAD_ENDS = {"Failed": "proven bad", "Error": "no answer", "Inconclusive": "unde
 
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened. `kind` is push, sync, step, verdict, abort, promoted, healthy, or deed for what the drill did."""
+    """Something that happened. `kind`: push, sync, step, verdict, abort, promoted, healthy, or deed of the drill."""
 
     at: float
     kind: str
@@ -36,7 +37,7 @@ class Held:
 def moments(sightings: Sequence[Sighting]) -> list[Moment]:
     """What changed from one sighting to the next."""
     found: list[Moment] = []
-    for before, now in zip(sightings, sightings[1:], strict=False):
+    for before, now in pairwise(sightings):
         found += [
             *_argocd(before, now),
             *_weight(before, now),
@@ -82,7 +83,7 @@ def _rollout(before: Sighting, now: Sighting) -> Iterable[Moment]:
 
 
 def weights_seen(sightings: Sequence[Sighting], since: float = 0.0) -> list[int]:
-    """The weights above 0 that the router gave to canaries, in order: [5, 20, 50, 100] for a release that is promoted."""
+    """The weights above 0 that the router gave to canaries, in order: [5, 20, 50, 100] for a promoted release."""
     return [held.weight for held in windows(sightings, since) if held.weight]
 
 
@@ -97,7 +98,7 @@ def windows(sightings: Sequence[Sighting], since: float = 0.0) -> list[Held]:
             found[-1] = Held(found[-1].weight, found[-1].start, at)
         if not found or found[-1].weight != seen.canary_weight:
             found.append(Held(seen.canary_weight, at, at))
-    return [held for held in found if held.end > since or held.start > since]
+    return [held for held in found[:-1] if held.end > since] + found[-1:]
 
 
 def shares(

@@ -23,6 +23,7 @@ _REQUEST_TIMEOUT = timedelta(seconds=30)
 # 100/s with every answer 20 s late still find a free worker; the limit only saves the machine.
 _MOST_WORKERS = 2500
 _LONGEST = timedelta(minutes=12)
+_START_SECONDS = 0.5
 _TOKEN_RESERVE_SECONDS = 60.0
 
 
@@ -91,8 +92,8 @@ class RunningTraffic:
         self.started_at = time.time()
 
     def sent(self) -> int:
-        """About how many requests were sent by now."""
-        return int(min(time.time() - self.started_at, self.longest) * self.rate)
+        """How many requests were sent by now, at least: it needs a moment to start."""
+        return int(min(max(time.time() - self.started_at - _START_SECONDS, 0.0), self.longest) * self.rate)
 
     def check(self) -> None:
         """Raise DrillFailed if the load ended by itself."""

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -45,7 +45,7 @@ class Api:
         self.host = host
         self._http = httpx.Client(headers={"Host": host}, timeout=_TIMEOUT_SECONDS)
 
-    def __enter__(self) -> Api:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,10 +89,10 @@ def new_deal(pipeline: Any, number: int) -> dict[str, Any]:
 
 
 def targets(api: Api, users: list[User], count: int, *, seed: int = 1) -> list[dict[str, Any]]:
-    """Requests in vegeta's JSON format, to be sent over and over: 35 % lists, 35 % single deals, 22 % moves, 8 % new deals.
+    """Requests in vegeta's JSON format, to be sent over and over.
 
-    A deal moves to another stage each time, also when the list starts anew, and all deals take turns, so that two moves of one
-    deal lie seconds apart.
+    35 % are lists, 35 % single deals, 22 % moves and 8 % new deals. A deal moves to another stage each time, and all
+    deals take turns, so that two moves of one deal lie seconds apart.
     """
     dice = random.Random(seed)  # noqa: S311  # the mix of requests is no secret
     turns = cycle(users)

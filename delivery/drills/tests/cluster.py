@@ -1,0 +1,107 @@
+"""A cluster of its own making: what the Kubernetes API would return during a drill, changed by the test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from delivery.drills.images import Image
+from delivery.drills.sightings import Object, Objects
+
+REVISION = "c0ffee"
+
+
+class MadeUp:
+    """Serves one image to everybody, and another one to as many as it is told."""
+
+    def __init__(self, image: Image) -> None:
+        self.wanted = self.stable = self.newest = image
+        self.weight = 0
+        self.phase = "Healthy"
+        self.aborted = False
+        self.step: int | None = None
+        self.paused = False
+        self.runs: list[Object] = []
+        self.deleted: list[str] = []
+        self.complaint = ""
+
+    def objects(self, environment: str) -> Objects:
+        assert environment == "production"
+        weights = [
+            {"name": "crm-stable", "weight": 100 - self.weight},
+            {"name": "crm-canary", "weight": self.weight},
+        ]
+        return Objects(
+            rollout=self._rollout(),
+            traefik_service={"metadata": {}, "spec": {"weighted": {"services": weights}}},
+            analysis_runs=list(self.runs),
+            pods=[self._pod(image) for image in {self.stable, self.newest}],
+            application=self.application(environment),
+        )
+
+    def application(self, _: str) -> Object:
+        conditions = [{"type": "ComparisonError", "message": self.complaint}] if self.complaint else []
+        image = {"digest": self.wanted.digest}
+        return {
+            "metadata": {"name": "crm-production"},
+            "spec": {"source": {"targetRevision": REVISION, "helm": {"valuesObject": {"image": image}}}},
+            "status": {
+                "sync": {"status": "Synced"},
+                "health": {"status": self.phase},
+                "conditions": conditions,
+            },
+        }
+
+    def application_set(self, _: str) -> Object:
+        good = {"type": "ResourcesUpToDate", "status": "True", "message": "fine"}
+        bad = {
+            "type": "ErrorOccurred",
+            "status": "True" if self.complaint else "False",
+            "message": self.complaint,
+        }
+        return {"metadata": {}, "status": {"conditions": [good, bad]}}
+
+    def pods(self, namespace: str, selector: str) -> list[Object]:
+        return [{"metadata": {"name": f"{namespace}/{selector}"}}]
+
+    def delete_pod(self, namespace: str, name: str) -> None:
+        self.deleted.append(f"{namespace}: {name}")
+
+    # What happens to a release.
+
+    def starts(self, image: Image) -> None:
+        self.wanted = self.newest = image
+        self.phase = "Healthy" if image == self.stable else "Progressing"
+
+    def aborts(self) -> None:
+        self.phase, self.aborted, self.weight = "Degraded", True, 0
+
+    def ends(self) -> None:
+        self.stable, self.newest = self.wanted, self.wanted
+        self.phase, self.aborted, self.weight, self.paused = "Healthy", False, 0, False
+
+    def _rollout(self) -> Object:
+        steps: list[dict[str, Any]] = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
+        return {
+            "metadata": {"generation": 1},
+            "spec": {
+                "strategy": {"canary": {"steps": steps}},
+                "template": {"spec": {"containers": [{"image": self.wanted.reference}]}},
+            },
+            "status": {
+                "phase": self.phase,
+                "observedGeneration": "1",
+                "stableRS": self.stable.version,
+                "currentPodHash": self.newest.version,
+                "currentStepIndex": self.step,
+                "pauseConditions": [{"reason": "CanaryPauseStep"}] if self.paused else None,
+                "abort": self.aborted,
+            },
+        }
+
+    def _pod(self, image: Image) -> Object:
+        labels = {"rollouts-pod-template-hash": image.version, "app.kubernetes.io/version": image.version}
+        ready = [{"type": "Ready", "status": "True"}]
+        return {
+            "metadata": {"name": f"crm-{image.version}", "labels": labels},
+            "status": {"conditions": ready},
+        }

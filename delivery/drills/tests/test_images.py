@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from delivery.drills import images, local
+
+
+def test_a_good_image_has_no_fault() -> None:
+    assert images.good("1.0") == images.Recipe("1.0")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "version", "call"),
+    [
+        (images.errors(), "1.2", "break_the_api(share=1.0)"),
+        (images.errors(share=0.5, version="1.2-half"), "1.2-half", "break_the_api(share=0.5)"),
+        (images.slow(seconds=3.0), "1.3", "break_the_api(share=1.0, seconds=3.0)"),
+    ],
+)
+def test_a_fault_is_python_that_ends_in_its_call(recipe: images.Recipe, version: str, call: str) -> None:
+    tree = ast.parse(recipe.fault)
+
+    assert recipe.version == version
+    assert ast.unparse(tree.body[-1]) == call
+
+
+def test_an_image_is_named_by_its_digest() -> None:
+    assert images.Image("1.0", "sha256:1", "c0ffee").reference == "localhost:30500/crm@sha256:1"
+
+
+def test_the_content_depends_on_files_and_base() -> None:
+    keys = {
+        images.content_key(files, base) for files in ("100644 blob a", "100644 blob b") for base in ("x", "y")
+    }
+
+    assert len(keys) == 4
+
+
+class Builder:
+    """Stands in for buildah: keeps names of images and writes down what it was told."""
+
+    def __init__(self) -> None:
+        self.there: set[str] = {"localhost/crm:outdated"}
+        self.told: list[str] = []
+
+    def base_image(self) -> str:
+        return "localhost/crm-base:1"
+
+    def has_image(self, name: str) -> bool:
+        return name in self.there
+
+    def build_options(self) -> list[str]:
+        return []
+
+    def host_certificates(self) -> str:
+        return "--volume=certificates"
+
+    def buildah(self, *arguments: str, log: str = "") -> None:  # noqa: ARG002  # as the builder has it
+        self.told.append(" ".join(map(str, arguments)))
+        match arguments[0]:
+            case "bud":
+                context = Path(arguments[-1])
+                assert (context / images.CONTAINERFILE).is_file()
+                assert not (context / "README.md").exists()
+                self.there.add(
+                    next(str(each) for each in arguments if "--tag=" in str(each)).removeprefix("--tag=")
+                )
+            case "commit":
+                self.there.add(arguments[-1])
+            case "copy":
+                self.module = Path(arguments[-2]).read_text(encoding="utf-8")
+            case "rmi":
+                self.there -= set(arguments)
+
+    def buildah_output(self, *arguments: str) -> str:
+        return "\n".join(sorted(self.there)) if arguments[0] == "images" else "a-container\n"
+
+    def push(self, name: str, repository: str) -> str:
+        assert repository == "crm"
+        return f"sha256:{name.rsplit('-', 1)[1]}"
+
+
+@pytest.fixture
+def builder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Builder]:
+    """A checkout with an app, and the builder that is told to build it."""
+    for file, text in (
+        (images.CONTAINERFILE, "FROM x"),
+        (images.FAULTY_MODULE, "good = 1\n"),
+        ("README.md", ""),
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "app.txt").touch()
+    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "start"]):
+        local.output(["git", *command], env=local.variables())
+    builder = Builder()
+    monkeypatch.setattr(images, "builder", builder)
+    images.image.cache_clear()
+    yield builder
+    images.image.cache_clear()
+
+
+def test_an_image_is_built_once_and_says_what_it_is(builder: Builder) -> None:
+    image = images.image(images.good("1.0"))
+    again = images.image(images.good("1.0"))
+
+    assert image is again
+    assert (image.version, image.revision) == ("1.0", images.head())
+    config = next(words for words in builder.told if words.startswith("config"))
+    assert f"--label=org.opencontainers.image.revision={images.head()}" in config
+    assert "--env=VERSION=1.0" in config
+    assert not [words for words in builder.told if words.startswith("copy")]
+
+
+def test_another_version_builds_no_content_anew(builder: Builder) -> None:
+    first = images.image(images.good("1.0"))
+    second = images.image(images.good("1.1"))
+
+    assert first.digest != second.digest
+    assert len([words for words in builder.told if words.startswith("bud")]) == 1
+
+
+def test_a_faulty_image_has_a_broken_module_with_fresh_bytecode(builder: Builder) -> None:
+    images.image(images.errors())
+
+    assert builder.module.startswith("good = 1\n")
+    assert builder.module.endswith("break_the_api(share=1.0)\n")
+    compiled = next(words for words in builder.told if "compileall" in words)
+    assert compiled.endswith(f"/{images.FAULTY_MODULE}")
+
+
+def test_images_of_earlier_contents_are_dropped(builder: Builder) -> None:
+    images.image(images.good("1.0"))
+
+    assert "localhost/crm:outdated" not in builder.there
+    assert len(builder.there) == 2

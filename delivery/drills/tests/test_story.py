@@ -1,0 +1,333 @@
+"""Stories wait for what they say, and fail with what was expected and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from delivery.drills import diagnosis, images, local, observe, story
+from delivery.drills.errors import DrillFailed, NotReady
+from delivery.drills.images import Image, good
+from delivery.drills.record import Record, Request
+from delivery.drills.story import Environment, When, described, seconds
+from delivery.drills.tests.cluster import REVISION, MadeUp
+from delivery.drills.tests.drills import failed_analysis, seen
+from delivery.drills.traffic import Traffic
+
+SHORT = seconds(0.3)
+ENOUGH = seconds(5)
+
+
+def image_of(version: str) -> Image:
+    return Image(version, f"sha256:{version}", REVISION)
+
+
+class Load:
+    """A load generator that has sent what it was told."""
+
+    rate = 100
+
+    def __init__(self, requests: list[Request] | None = None, sent: int = 100) -> None:
+        self.record = Record(requests or [])
+        self._sent = sent
+
+    def sent(self) -> int:
+        self._sent += 50
+        return self._sent
+
+    def check(self) -> None: ...
+
+    def stop(self) -> Record:
+        return self.record
+
+
+@pytest.fixture
+def cluster() -> MadeUp:
+    return MadeUp(image_of("1.0"))
+
+
+@pytest.fixture
+def delivered(monkeypatch: pytest.MonkeyPatch, cluster: MadeUp) -> list[str]:
+    """Each command of `delivery` and kubectl; a release or a rollback reaches the made-up cluster at once."""
+    said: list[str] = []
+
+    def output(command: list[str], **_: object) -> str:
+        words = " ".join(command)
+        said.append(words)
+        if "delivery release" in words:
+            cluster.starts(image_of(words.split("sha256:")[1].split()[0]))
+        if "delivery rollback" in words:
+            cluster.wanted = cluster.stable
+            cluster.ends()
+        if "--full" in words:
+            cluster.ends()
+        return "done"
+
+    monkeypatch.setattr(local, "output", output)
+    return said
+
+
+@pytest.fixture
+def production(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cluster: MadeUp, delivered: list[str]
+) -> Iterator[Environment]:
+    monkeypatch.setattr(observe, "_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(local, "REPORT", tmp_path)
+    monkeypatch.setattr(story, "_FIRST_RELEASE", ENOUGH)
+    monkeypatch.setattr(images, "image", lambda recipe: image_of(recipe.version))
+    monkeypatch.setattr(Environment, "answering_version", lambda _: cluster.stable.version)
+    with Environment("production", cluster, drill="a-drill", title="A drill") as environment:  # type: ignore[arg-type]
+        yield environment
+
+
+@pytest.fixture
+def when(production: Environment) -> When:
+    """1.1 was released over 1.0, under load."""
+    given = production.serving("1.0")
+    production.load = Load()  # type: ignore[assignment]
+    return given.released(good("1.1"))
+
+
+def test_serving_promotes_what_is_on_its_way(
+    production: Environment, cluster: MadeUp, delivered: list[str]
+) -> None:
+    production.serving("1.1")
+
+    assert cluster.stable.version == "1.1"
+    assert [words for words in delivered if "promote crm" in words] == [
+        "kubectl argo rollouts promote crm --namespace crm-production --full"
+    ]
+
+
+def test_load_begins_before_the_release(production: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def start(_: Traffic, environment: str, folder: Path) -> Load:
+        started.append(environment)
+        return Load()
+
+    monkeypatch.setattr(Traffic, "start", start)
+
+    production.serving("1.0").under(Traffic(rate=50))
+
+    assert started == ["production"]
+
+
+def test_a_promoted_release(when: When, cluster: MadeUp) -> None:
+    when.first_canary_pod_is_ready(within=ENOUGH)
+    for weight in (5, 100):
+        cluster.weight = weight
+        when.weight_is(weight, within=ENOUGH)
+    cluster.ends()
+    when.rollout_is("Healthy", within=ENOUGH)
+    when.weights_seen_are(5, 100)
+    when.load_goes_on(until_requests=400)
+
+    account = when.environment.account()
+    assert (account.verdict, account.stable, account.released) == ("promoted", "1.0", "1.1")
+
+
+def test_an_aborted_release_is_taken_back(when: When, cluster: MadeUp, delivered: list[str]) -> None:
+    cluster.weight = 5
+    when.weight_is(5, within=ENOUGH)
+    cluster.aborts()
+    when.rollout_is("Degraded", within=ENOUGH)
+    when.weight_was_never_above(5)
+    when.rolled_back_by_hand()
+    when.rollout_is("Healthy", within=ENOUGH)
+    when.no_new_steps_were_taken()
+
+    assert any("delivery rollback production" in words for words in delivered)
+    assert when.environment.account().verdict == "rolled back"
+
+
+def test_a_person_approves(when: When, cluster: MadeUp, delivered: list[str]) -> None:
+    cluster.paused, cluster.step = True, 1
+    when.waits_for_approval(within=ENOUGH)
+    when.approved()
+
+    assert delivered[-1] == "kubectl argo rollouts promote crm --namespace crm-production"
+
+
+def test_pods_are_deleted(when: When, cluster: MadeUp) -> None:
+    when.canary_pod_deleted()
+    when.stable_pod_deleted()
+    when.prometheus_deleted()
+
+    assert cluster.deleted == [
+        "crm-production: crm-1.1",
+        "crm-production: crm-1.0",
+        "monitoring: monitoring/app.kubernetes.io/name=prometheus",
+    ]
+
+
+def test_waiting_in_vain_says_what_was_expected_and_found(
+    when: When, cluster: MadeUp, tmp_path: Path
+) -> None:
+    cluster.weight = 5
+    with pytest.raises(DrillFailed) as failure:
+        when.rollout_is("Degraded", within=SHORT)
+
+    assert str(failure.value) == (
+        "Expected the Rollout to be Degraded with version 1.1 within 0 s; found the Rollout Progressing, the canary's "
+        f"weight 5, 2 of 2 pods ready, Argo CD Synced/Progressing. Look at {tmp_path / 'a-drill'} or at: "
+        "kubectl argo rollouts get rollout crm -n crm-production"
+    )
+
+
+def test_healthy_from_before_the_release_does_not_count(when: When, cluster: MadeUp) -> None:
+    cluster.wanted = cluster.newest = cluster.stable
+    cluster.phase = "Healthy"
+
+    with pytest.raises(DrillFailed, match=r"Healthy with version 1\.1"):
+        when.rollout_is("Healthy", within=SHORT)
+
+
+def test_other_weights_fail(when: When, cluster: MadeUp) -> None:
+    cluster.weight = 50
+    when.weight_is(50, within=ENOUGH)
+
+    with pytest.raises(DrillFailed, match=r"weights \[5, 20\]; found \[50\]"):
+        when.weights_seen_are(5, 20)
+    with pytest.raises(DrillFailed, match="never gets more than 20 %; found the weights"):
+        when.weight_was_never_above(20)
+    with pytest.raises(DrillFailed, match=r"the steps \[5\]; found \[50\]"):
+        when.canary_shares_are((5,), within_points=1.5, of_at_least=1)
+
+
+def test_steps_after_a_rollback_fail(when: When, cluster: MadeUp) -> None:
+    cluster.aborts()
+    when.rolled_back_by_hand()
+    cluster.starts(image_of("1.1"))
+    cluster.weight = 5
+    when.environment.until(lambda seen: seen.canary_weight == 5, ENOUGH, "5 %")
+
+    with pytest.raises(DrillFailed, match=r"no weight for a canary after the rollback; found \[5\]"):
+        when.no_new_steps_were_taken()
+
+
+def test_an_analysis_after_a_rollback_fails(when: When, cluster: MadeUp) -> None:
+    cluster.aborts()
+    when.rolled_back_by_hand()
+    when.rollout_is("Healthy", within=ENOUGH)
+    cluster.runs = [{"metadata": {"name": "crm-2"}, "status": {"phase": "Running"}}]
+    when.environment.until(lambda seen: bool(seen.analyses), ENOUGH, "an analysis")
+
+    with pytest.raises(DrillFailed, match="no analysis after the rollback; found crm-2"):
+        when.no_new_steps_were_taken()
+
+
+def request(code: int = 200, version: str = "1.0", at: float = 0.0) -> Request:
+    return Request(at=at, latency=0.1, code=code, version=version)
+
+
+def test_failed_requests_fail(when: When) -> None:
+    when.environment.load = Load([request(), request(code=500)])  # type: ignore[assignment]
+
+    when.failed_requests_are(below=0.5)
+    with pytest.raises(DrillFailed, match=r"1 of 2 failed: 1 times GET 500 no answer \(version 1\.0\)"):
+        when.no_request_failed(of_at_least=2)
+    with pytest.raises(DrillFailed, match=r"at most 10\.0% of the requests to fail"):
+        when.failed_requests_are(below=0.1)
+    with pytest.raises(DrillFailed, match="at least 3 requests; found 2"):
+        when.no_request_failed(of_at_least=3)
+
+
+def test_a_weight_that_stays_after_a_failure_fails(when: When, cluster: MadeUp) -> None:
+    cluster.weight = 5
+    at = when.environment.until(lambda seen: seen.canary_weight == 5, ENOUGH, "5 %").at
+    when.environment.load = Load([request(code=500, at=at)])  # type: ignore[assignment]
+    with pytest.raises(DrillFailed, match="no weight 0 after it"):
+        when.weight_was_back_at_zero(within=ENOUGH)
+
+    cluster.weight = 0
+    when.environment.until(lambda seen: seen.canary_weight == 0, ENOUGH, "0 %")
+    when.weight_was_back_at_zero(within=ENOUGH)
+    with pytest.raises(DrillFailed, match="the weight 0 within -1 s of the first failed answer"):
+        when.weight_was_back_at_zero(within=seconds(-1))
+
+
+def test_shares_are_those_of_each_steps_requests(
+    when: When, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.weight = 50
+    start = when.environment.until(lambda seen: seen.canary_weight == 50, ENOUGH, "50 %").at
+    cluster.weight = 0
+    end = when.environment.until(lambda seen: seen.canary_weight == 0, ENOUGH, "0 %").at
+    monkeypatch.setattr("delivery.drills.timeline.shares.__kwdefaults__", {"trim": 0.0})
+    middle = (start + end) / 2
+    when.environment.load = Load([request(at=middle), request(at=middle, version="1.1")])  # type: ignore[assignment]
+
+    when.canary_shares_are((50,), within_points=1.5, of_at_least=2)
+    with pytest.raises(DrillFailed, match="3 requests at 50 %; found 2"):
+        when.canary_shares_are((50,), within_points=1.5, of_at_least=3)
+    when.environment.load = Load([request(at=middle)])  # type: ignore[assignment]
+    with pytest.raises(DrillFailed, match=r"50 ± 1\.5 % of the requests at the canary; found 0\.00 % of 1"):
+        when.canary_shares_are((50,), within_points=1.5, of_at_least=1)
+
+
+def test_what_argo_cd_says(production: Environment, cluster: MadeUp) -> None:
+    production.argocd_complains_no_more(within=ENOUGH)
+    cluster.complaint = "dev/release.yaml is not YAML"
+    production.argocd_complains(within=ENOUGH)
+    production.argocd_refuses(because="not YAML", within=ENOUGH)
+    with pytest.raises(DrillFailed, match="cannot be rendered because of 'router'"):
+        production.argocd_refuses(because="router", within=SHORT)
+
+
+def test_a_refusal_has_its_reason_and_pushes_nothing(
+    production: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise NotReady("delivery: the registry has no image")
+
+    monkeypatch.setattr(story, "_tip", lambda: "same")
+    monkeypatch.setattr(Environment, "deliver", refuse)
+    production.refuses("release", because="no image")
+    with pytest.raises(DrillFailed, match="a refusal that says 'a digest'; found delivery: the registry"):
+        production.refuses("release", because="a digest")
+
+    monkeypatch.setattr(Environment, "deliver", lambda *_: "released")
+    with pytest.raises(DrillFailed, match="delivery release to be refused; found released"):
+        production.refuses("release", because="no image")
+
+
+def test_a_failed_drill_leaves_a_diagnosis(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cluster: MadeUp, production: Environment
+) -> None:
+    def drill() -> None:
+        with Environment("production", cluster, drill="other", title="Other") as other:  # type: ignore[arg-type]
+            other.fail("this", "that")
+
+    with pytest.raises(DrillFailed, match="Expected this; found that"):
+        drill()
+
+    written = {file.stem for file in (tmp_path / "other" / "diagnosis").iterdir()}
+    assert {"rollout", "analysis-runs", "events", "log-web", "application"} <= written
+
+
+def test_a_diagnosis_says_what_could_not_be_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise NotReady("kubectl gave no answer within 20 s.")
+
+    monkeypatch.setattr(local, "output", refuse)
+
+    diagnosis.write("production", tmp_path)
+
+    assert "kubectl gave no answer" in (tmp_path / "rollout.txt").read_text(encoding="utf-8")
+
+
+def test_requests_are_counted_only_under_load(production: Environment) -> None:
+    when = production.serving("1.0").released(good("1.1"))
+
+    with pytest.raises(NotReady, match=r"begins with under\(traffic"):
+        when.no_request_failed(of_at_least=1)
+
+
+def test_silence_is_described() -> None:
+    assert described(None) == "nothing: the cluster did not answer"
+    assert described(seen(0, analyses=(failed_analysis(),))).startswith(
+        "the Rollout Healthy, the canary's weight 0"
+    )

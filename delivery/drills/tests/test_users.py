@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from delivery.drills.errors import NotReady
+from delivery.drills.users import Api, User, targets
+
+CLAIMS = base64.urlsafe_b64encode(json.dumps({"exp": 1_800_000_900}).encode()).decode().rstrip("=")
+TOKEN = f"head.{CLAIMS}.sign"
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Api:
+    """An API whose server registers everybody."""
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: answer(request))
+    return Api("http://router:1", "api.dev.localhost")
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    assert request.headers["Host"] == "api.dev.localhost"
+    bodies: dict[str, Any] = {
+        "/api/v1/auth/register/": {"id": 1},
+        "/api/v1/auth/token/": {"access": TOKEN, "refresh": "r"},
+        "/api/v1/pipelines/": {
+            "results": [{"id": 3, "stages": [{"id": number} for number in range(10, 15)]}]
+        },
+        "/api/v1/deals/": {"id": 77},
+    }
+    request.read()
+    return httpx.Response(200, json=bodies[request.url.path], request=request)
+
+
+def test_a_new_user_is_signed_in_and_has_deals(api: Api) -> None:
+    user = api.new_user(deals=2)
+
+    assert user == User(TOKEN, 3, (10, 11, 12), (77, 77))
+    assert user.signed_in_until == 1_800_000_900
+
+
+def test_a_refusal_is_one_sentence(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
+    refusing = httpx.Response(503, text="down for now")
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda *_: refusing)
+
+    with pytest.raises(NotReady, match="answered 503 to POST auth/register/: down for now"):
+        api.new_user(deals=1)
+
+
+def test_silence_is_one_sentence(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
+    def silence(*_: object) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", silence)
+
+    with pytest.raises(NotReady, match="does not answer POST auth/register/"):
+        api.new_user(deals=1)
+
+
+def test_most_requests_read_and_some_write() -> None:
+    users = [User(f"a.{name}.c", 3, (10, 11, 12), tuple(range(40))) for name in "xyz"]
+
+    wanted = targets(Api("http://router:1", "h"), users, 3000)
+
+    methods = Counter(target["method"] for target in wanted)
+    assert 0.66 < methods["GET"] / 3000 < 0.74
+    assert all(target["header"]["Host"] == ["h"] for target in wanted)
+    assert {target["header"]["Authorization"][0] for target in wanted} == {
+        f"Bearer {user.token}" for user in users
+    }
+    created = [
+        target for target in wanted if target["method"] == "POST" and target["url"].endswith("/deals/")
+    ]
+    assert 0.05 < len(created) / 3000 < 0.11
+    assert json.loads(base64.b64decode(created[0]["body"])) == {
+        "title": "Deal 1",
+        "pipeline": 3,
+        "amount": "1001.00",
+    }
+
+
+def test_a_deal_moves_to_another_stage_each_time() -> None:
+    user = User("a.b.c", 3, (10, 11, 12), (1, 2))
+
+    wanted = targets(Api("http://router:1", "h"), [user], 400)
+
+    moves = [target for target in wanted if target["url"].endswith("/deals/1/move/")]
+    stages = [json.loads(base64.b64decode(move["body"]))["stage"] for move in moves]
+    assert len(stages) > 20
+    assert all(before != after for before, after in pairwise(stages))

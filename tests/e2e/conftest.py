@@ -1,0 +1,108 @@
+"""Drills on the local cluster (`python -m cluster up`): each test is one, with its report in build/report/<test>/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from rich.console import Console
+
+from delivery.drills import images, local, platform, report
+from delivery.drills.account import Account
+from delivery.drills.errors import NotReady
+from delivery.drills.observe import Kubernetes
+from delivery.drills.story import Environment
+
+ACCOUNTS = pytest.StashKey[list[Account]]()
+FAILURE = pytest.StashKey[str]()
+# Every image that a drill releases is there before the first one begins: a build under load would be felt.
+IMAGES = (*map(images.good, ("1.0", "1.1", "1.4", "1.5")), images.errors(), images.slow())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ACCOUNTS] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    outcome = yield
+    if call.excinfo is not None and call.when == "call":
+        item.stash[FAILURE] = str(call.excinfo.value) or repr(call.excinfo.value)
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> Kubernetes:
+    """The local cluster, told about the checkout's HEAD, with 1.0 in dev and production."""
+    try:
+        local.prepare()
+        platform.install()
+        for recipe in IMAGES:
+            images.image(recipe)
+        kubernetes = Kubernetes()
+        first = images.image(images.good("1.0"))
+        with (
+            Environment("dev", kubernetes, drill="first-release-dev", title="1.0 to dev") as dev,
+            Environment(
+                "production", kubernetes, drill="first-release", title="1.0 to production"
+            ) as production,
+        ):
+            dev.deliver("release", "--image", first.reference, "--to", "dev")  # both start at the same time
+            production.serving("1.0")
+            dev.serving("1.0")
+    except NotReady as error:
+        pytest.exit(f"The drills cannot start: {error}", returncode=1)
+    return kubernetes
+
+
+@pytest.fixture
+def environment(
+    request: pytest.FixtureRequest, kubernetes: Kubernetes
+) -> Iterator[Callable[[str], Environment]]:
+    """Environments by name, for one drill that is named after the test."""
+    drill = request.node.name.removeprefix("test_").replace("_", "-")
+    title = (request.function.__doc__ or drill).strip().splitlines()[0].rstrip(".")
+    console = Console(highlight=False)
+    opened: list[Environment] = []
+
+    with ExitStack() as stack:
+
+        def open_one(name: str) -> Environment:
+            folder = drill if not opened else f"{drill}-{name}"
+            tell: Callable[[str], None] = lambda fact: console.print(f"  [dim]·[/] {fact}")  # noqa: E731
+            made = Environment(name, kubernetes, drill=folder, title=title, tell=tell)
+            opened.append(stack.enter_context(made))
+            return made
+
+        yield open_one
+
+        problem = request.node.stash.get(FAILURE, None)
+        for each in opened:
+            if problem:
+                each.failed(problem)
+            if each.released:
+                account = each.account()
+                report.write_drill(account, each.folder)
+                request.config.stash[ACCOUNTS].append(account)
+
+
+@pytest.fixture
+def production(environment: Callable[[str], Environment]) -> Environment:
+    return environment("production")
+
+
+@pytest.fixture
+def dev(environment: Callable[[str], Environment]) -> Environment:
+    return environment("dev")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    accounts = config.stash[ACCOUNTS]
+    if not accounts:
+        return
+    report.write_summary(accounts, local.REPORT)
+    terminalreporter.section("drills")
+    for account in accounts:
+        terminalreporter.write_line(("✗ " if account.problem else "✓ ") + account.line())
+    terminalreporter.write_line(f"The report: {local.REPORT / 'index.html'}")

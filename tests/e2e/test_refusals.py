@@ -1,0 +1,53 @@
+"""What makes no sense is refused with a sentence, before anything is pushed."""
+
+from __future__ import annotations
+
+import pytest
+
+from delivery.drills import images, local
+from delivery.drills.images import good
+from delivery.drills.settings import with_settings
+from delivery.drills.story import Environment, minutes
+
+pytestmark = pytest.mark.e2e
+
+NOWHERE = "sha256:" + "0" * 64
+
+
+def test_an_image_that_the_registry_lacks_is_refused(production: Environment) -> None:
+    production.refuses(
+        "release", "--image", f"{local.REPOSITORY}@{NOWHERE}", "--to", "production", because="no image"
+    )
+
+
+def test_an_image_without_a_digest_or_tag_is_refused(production: Environment) -> None:
+    production.refuses("release", "--image", local.REPOSITORY, "--to", "production", because="needs a digest")
+
+
+def test_a_strategy_that_does_not_exist_is_refused(production: Environment) -> None:
+    reference = images.image(good("1.1")).reference
+    production.refuses(
+        *("release", "--image", reference, "--to", "production", "--strategy", "hope"),
+        because="rollouts/hope.yaml",
+    )
+
+
+def test_a_revision_that_nobody_pushed_is_refused(production: Environment) -> None:
+    reference = images.image(good("1.1")).reference
+    production.refuses(
+        *("release", "--image", reference, "--to", "production", "--revision", "0" * 40),
+        because="push it first",
+    )
+
+
+def test_settings_that_make_no_sense_never_reach_the_cluster(production: Environment) -> None:
+    """Argo CD renders the chart, refuses with its sentence, and production stays as it was."""
+    given = production.serving("1.1")
+    nonsense = with_settings("production", {"routing": {"provider": "none"}})
+
+    given.released(good("1.4"), revision=nonsense)
+
+    production.argocd_refuses(because="router", within=minutes(2))
+    production.still_serves("1.1")
+    production.deliver("rollback", "production")
+    production.serving("1.1")
