@@ -59,7 +59,8 @@ lint:
 	@hadolint --no-color $$(git ls-files '*Containerfile')
 	@for environment in dev staging production; do \
 	    helm lint --strict --quiet charts/crm --values rollouts/canary.yaml \
-	        --values environments/$$environment/values.yaml --values tests/chart/release.yaml; \
+	        --values environments/$$environment/values.yaml \
+	        --set image.repository=registry.example.com/crm --set image.digest=sha256:$$(printf 'a%.0s' {1..64}); \
 	done
 
 .PHONY: types

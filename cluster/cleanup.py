@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -27,12 +28,19 @@ SETTINGS = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
-_REMEMBERED = paths.STATE / "settings.json"
+NETWORK_NAMESPACES = Path("/run/netns")
+KERNEL = Path("/proc/sys")
+MOUNTS = Path("/proc/self/mounts")
 _CHAINS = re.compile(r"^:?(KUBE-|CNI-)")
 
 
 def everything() -> None:
-    """Remove what any run of ours, whole or killed, has left. Repeating it changes nothing."""
+    """Remove what any run of ours, whole or killed, has left. Repeating it changes nothing.
+
+    Pods, chains and control groups have the same names in every Kubernetes: without files of ours nothing is touched.
+    """
+    if not ours():
+        return
     processes.stop("kubelet")
     _end_leftovers()
     processes.stop("containerd")
@@ -41,13 +49,13 @@ def everything() -> None:
     _interfaces()
     _firewall()
     _settings()
-    for folder in (*(KUBERNETES_FILES if ours() else ()), paths.RUN, paths.STATE):
+    for folder in (*KUBERNETES_FILES, paths.RUN, paths.STATE):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def ours() -> bool:
-    """Whether the Kubernetes files on this machine come from us: then our state lies beside them."""
-    return paths.STATE.exists()
+    """Whether the Kubernetes files on this machine come from us: then our own lie beside them."""
+    return paths.STATE.exists() or paths.RUN.exists()
 
 
 def remember_settings() -> None:
@@ -57,14 +65,14 @@ def remember_settings() -> None:
         for name in SETTINGS
         if _setting(name).exists()
     }
-    _REMEMBERED.write_text(json.dumps(values), encoding="utf-8")
+    _remembered().write_text(json.dumps(values), encoding="utf-8")
 
 
 def _end_leftovers() -> None:
     """Containers first, then their shims, then a kubelet or containerd that no record names any more."""
     containers = {pid for group in _groups() for pid in _members(group)}
     shims = processes.with_words("containerd-shim", str(paths.CONTAINERD_SOCKET))
-    strays = processes.with_words("kubelet", str(addresses.NODE_ADDRESS))
+    strays = processes.with_words("/kubelet ", f"--node-ip={addresses.NODE_ADDRESS}")
     processes.end(sorted(strays), grace=3)
     processes.end(sorted(containers), grace=1)
     processes.end(sorted(shims), grace=1)
@@ -73,14 +81,36 @@ def _end_leftovers() -> None:
 
 
 def _unmount() -> None:
-    ours_ = (str(paths.RUN), str(paths.STATE), "/var/lib/kubelet", str(paths.CACHE / "containerd"))
-    lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    points = [line.split()[1].encode().decode("unicode_escape") for line in lines]
-    mine = [point for point in points if point.startswith(ours_) or _is_pod_network(point)]
-    for point in sorted(mine, key=len, reverse=True):
-        subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
-        if _is_pod_network(point):
-            Path(point).unlink(missing_ok=True)
+    """Ours only; once more when somebody's `ip netns` has laid a mount over the namespaces of our pods."""
+    for _ in range(2):
+        for point in _mounts():
+            subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
+        if pinned_namespaces().exists() or any(map(_is_pod_network, _mounts())):
+            subprocess.run(["umount", "--lazy", NETWORK_NAMESPACES], check=False, capture_output=True)
+    for left in NETWORK_NAMESPACES.glob("cni-*"):
+        left.unlink()
+
+
+def pinned_namespaces() -> Path:
+    """Is there while the mount over the folder of network namespaces is ours."""
+    return paths.STATE / "pinned-namespaces"
+
+
+def _mounts() -> list[str]:
+    """Our mount points, inner ones first."""
+    folders = (paths.RUN, paths.STATE, paths.CACHE / "containerd", *KUBERNETES_FILES)
+    mine = [
+        point
+        for point in mount_points()
+        if any(Path(point).is_relative_to(folder) for folder in folders) or _is_pod_network(point)
+    ]
+    return sorted(mine, key=len, reverse=True)
+
+
+def mount_points() -> list[str]:
+    """Where anything is mounted on this machine."""
+    lines = MOUNTS.read_text(encoding="utf-8").splitlines()
+    return [line.split()[1].encode().decode("unicode_escape") for line in lines]
 
 
 def _is_pod_network(point: str) -> bool:
@@ -94,9 +124,11 @@ def _groups() -> list[Path]:
 
 
 def _members(group: Path) -> list[int]:
-    return [
-        int(pid) for file in group.rglob("cgroup.procs") for pid in file.read_text(encoding="utf-8").split()
-    ]
+    members = []
+    for file in group.rglob("cgroup.procs"):
+        with contextlib.suppress(OSError):  # the group went meanwhile
+            members += [int(pid) for pid in file.read_text(encoding="utf-8").split()]
+    return members
 
 
 def _control_groups() -> None:
@@ -112,7 +144,8 @@ def _remove_group(folder: Path) -> None:
     try:
         folder.rmdir()
     except OSError as error:
-        shell.log_file("cleanup").write_text(f"{folder}: {error}\n", encoding="utf-8")
+        with shell.log_file("cleanup").open("a", encoding="utf-8") as log:
+            log.write(f"{folder}: {error}\n")
 
 
 def _interfaces() -> None:
@@ -142,7 +175,7 @@ def _clean_table(family: str, table: str) -> None:
         for line in saved
         if line.startswith("-A ")
         and not _CHAINS.match(line.split()[1])
-        and re.search(r"-j (KUBE-|CNI-)|--comment \"?(kubernetes|cni)", line)
+        and re.search(r" -j (KUBE-|CNI-)\S+$", line)
     ]
     for line in rules:
         subprocess.run(
@@ -158,12 +191,18 @@ def _words(rule: str) -> list[str]:
 
 
 def _settings() -> None:
-    if not _REMEMBERED.exists():
-        return
-    for name, value in json.loads(_REMEMBERED.read_text(encoding="utf-8")).items():
+    try:
+        values = json.loads(_remembered().read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return  # nothing of ours starts before they are written down as a whole
+    for name, value in values.items():
         if _setting(name).exists() and _setting(name).read_text(encoding="utf-8").strip() != value:
             _setting(name).write_text(value, encoding="utf-8")
 
 
 def _setting(name: str) -> Path:
-    return Path("/proc/sys") / name
+    return KERNEL / name
+
+
+def _remembered() -> Path:
+    return paths.STATE / "settings.json"

@@ -39,6 +39,7 @@ def up(layout: Path) -> None:
     paths.STATE.mkdir(parents=True, mode=0o755)
     with step("Start containerd with the images"):
         cleanup.remember_settings()
+        _pin_network_namespaces()
         _network()
         _start_containerd()
         _import(layout)
@@ -77,6 +78,20 @@ def _initialised_as(key: str) -> bool:
     return (
         INITIALISED.exists() and INITIALISED.read_text(encoding="utf-8") == key and ADMIN_KUBECONFIG.exists()
     )
+
+
+def _pin_network_namespaces() -> None:
+    """Make the folder of network namespaces a mount of its own.
+
+    `ip netns`, the first time that anybody uses it, mounts the folder over itself; done later, that would hide the
+    namespaces of running pods, which then could never end (seen 2026-11-23).
+    """
+    folder = cleanup.NETWORK_NAMESPACES
+    folder.mkdir(exist_ok=True)
+    if str(folder) not in cleanup.mount_points():
+        cleanup.pinned_namespaces().touch()
+        shell.run(["mount", "--bind", folder, folder], log="network")
+        shell.run(["mount", "--make-shared", folder], log="network")
 
 
 def _network() -> None:

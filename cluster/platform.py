@@ -139,8 +139,12 @@ def _argo_cd(*, local: bool) -> list[Manifest]:
                 "timeout.reconciliation.jitter": "10s",
             }
         if name == "argocd-cmd-params-cm":
-            # TLS ends at the ingress.
-            document["data"] = {"server.insecure": "true"}
+            document["data"] = {
+                # TLS ends at the ingress.
+                "server.insecure": "true",
+                # Two seconds between two waves are for controllers that are slow to see; a push waits for each of them.
+                "controller.sync.wave.delay.seconds": "0",
+            }
         for container in _containers(document):
             container["imagePullPolicy"] = "IfNotPresent"
             if local and "readinessProbe" in container:

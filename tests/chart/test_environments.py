@@ -94,10 +94,20 @@ def test_every_object_carries_the_common_labels(manifests: Manifests) -> None:
         labels = manifest["metadata"]["labels"]
         assert labels["app.kubernetes.io/name"] == "crm"
         assert labels["app.kubernetes.io/instance"] == "crm"
-        assert labels["app.kubernetes.io/version"] == "1.1"
         assert labels["app.kubernetes.io/part-of"] == "crm"
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
         assert labels["app.kubernetes.io/component"]
+
+
+def test_only_workloads_name_the_version(manifests: Manifests) -> None:
+    """On anything else it would make every release rewrite objects that it does not change."""
+    named = {
+        (manifest["kind"], manifest["metadata"]["name"])
+        for manifest in manifests
+        if manifest["metadata"]["labels"].get("app.kubernetes.io/version") == "1.1"
+    }
+    workloads = {("Rollout", "crm"), ("Deployment", "crm-worker"), ("Deployment", "crm-beat"), ("Job", "crm-migrate")}
+    assert named == workloads
 
 
 def test_selectors_find_the_pods_of_their_own_workload(manifests: Manifests) -> None:

@@ -67,7 +67,7 @@ def test_questions_are_reached_through_a_relative_link() -> None:
 def test_helm_fills_in_the_times_and_leaves_argos_arguments_alone(name: str) -> None:
     template = render("production", "canary", local=True).one("AnalysisTemplate", name)
     (metric,) = template["spec"]["metrics"]
-    assert (metric["interval"], metric["initialDelay"], metric["count"]) == ("3s", "3s", 100)
+    assert (metric["interval"], metric["initialDelay"], metric["count"]) == ("3s", "5s", 100)
     query = metric["provider"]["prometheus"]["query"]
     assert set(re.findall(r"\{\{.*?\}\}", query)) == {"{{args.canary-hash}}", "{{args.stable-hash}}"}
     assert 'namespace="crm-production"' in query

@@ -54,10 +54,16 @@ def test_the_job_may_create_secrets_and_nothing_else() -> None:
 
 def test_a_job_that_exists_is_never_changed() -> None:
     """A Job's pods cannot be changed, so whatever changes them changes its name."""
-    other = job({"image": {"digest": "sha256:" + "c3" * 32}})
+    other = job({"image": {"pullSecrets": ["registry"]}})
     assert other["spec"] != job()["spec"]
     assert other["metadata"]["name"] != job()["metadata"]["name"]
-    assert job({"image": {"version": "1.1-again"}})["metadata"]["name"] == job()["metadata"]["name"]
+
+
+def test_a_release_does_not_run_the_job_again() -> None:
+    """The image alone leaves its name as it is, and Argo CD is told to leave the image of an existing Job alone."""
+    other = job({"image": {"digest": "sha256:" + "c3" * 32, "version": "1.2"}})
+    assert other["spec"] != job()["spec"]
+    assert other["metadata"] == job()["metadata"]
 
 
 def test_the_job_runs_the_file_that_is_tested_here() -> None:

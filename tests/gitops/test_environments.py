@@ -118,7 +118,8 @@ def test_git_is_followed_but_the_weights_belong_to_the_rollout(application: Mani
             "group": "traefik.io",
             "kind": "TraefikService",
             "jqPathExpressions": [".spec.weighted.services[].weight"],
-        }
+        },
+        {"group": "batch", "kind": "Job", "jsonPointers": ["/spec/template/spec/containers/0/image"]},
     ]
 
 

@@ -7,12 +7,20 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{- /*
+The labels of every object. The version stands on workloads alone (crm.workloadLabels): anywhere else it would make
+each release rewrite objects that it does not change, and a push would reach the cluster later.
+*/}}
 {{- define "crm.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "crm.selector" . }}
-app.kubernetes.io/version: {{ $root.Values.image.version | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 app.kubernetes.io/part-of: crm
+{{- end }}
+
+{{- define "crm.workloadLabels" -}}
+{{ include "crm.labels" . }}
+app.kubernetes.io/version: {{ (index . 0).Values.image.version | quote }}
 {{- end }}
 
 {{- define "crm.domain" -}}
