@@ -21,14 +21,19 @@ def start(name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | 
         return
     paths.RUN.mkdir(parents=True, exist_ok=True)
     with shell.log_file(name).open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [str(word) for word in command],
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise ClusterError(
+                f"{command[0]} is not installed; `python -m cluster up` installs it."
+            ) from error
     record = {"pid": process.pid, "born": _born(process.pid)}
     _record(name).write_text(json.dumps(record), encoding="utf-8")
 
