@@ -126,6 +126,12 @@ def main(words: list[str] | None = None) -> int:
     except ClusterError as error:
         _complain(str(error))
         return 1
+    except PermissionError as error:
+        _complain(
+            f"{error.filename} may not be written; run the same command with sudo, "
+            "or set CRM_CLUSTER_CACHE to a folder of yours."
+        )
+        return 1
     except KeyboardInterrupt:
         _complain("Interrupted; the same command goes on where it stopped.")
         return 130

@@ -71,7 +71,7 @@ def kubeconfig() -> Path:
 def existing_cluster() -> bool:
     """Whether the person works with a cluster that is not ours."""
     named = os.environ.get("KUBECONFIG", "")
-    return bool(named) and Path(named).resolve() != paths.KUBECONFIG
+    return bool(named) and Path(named).resolve() != paths.KUBECONFIG.resolve()
 
 
 def _initialised_as(key: str) -> bool:
