@@ -1,4 +1,3 @@
-import fcntl
 import os
 import subprocess
 import sys
@@ -111,15 +110,18 @@ def test_down_removes_the_cluster(done: list[str], capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("command", ["up", "down"])
 def test_a_second_run_at_the_same_time_is_refused(
-    command: str, done: list[str], capsys: pytest.CaptureFixture[str]
+    command: str, done: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with (paths.CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    def meanwhile(_layout: object) -> None:
+        done.clear()
         assert main([command]) == 1
         assert not {"remove", "packages", "build"} & set(done)
-        told = capsys.readouterr().err
-    assert told == "cluster: Another `python -m cluster` is at work; wait until it has ended.\n"
-    assert main([command]) == 0
+
+    monkeypatch.setattr(node, "up", meanwhile)
+    assert main(["up"]) == 0
+    assert capsys.readouterr().err == (
+        "cluster: Another `python -m cluster` is at work; wait until it has ended.\n"
+    )
 
 
 def test_the_lock_is_free_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

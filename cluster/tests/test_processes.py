@@ -74,14 +74,16 @@ def test_stopping_what_does_not_run_changes_nothing() -> None:
 
 
 def test_a_process_id_that_now_belongs_to_somebody_else_is_neither_ours_nor_ended() -> None:
+    paths.RUN.mkdir()
     with subprocess.Popen(["sleep", "300"]) as stranger:
-        paths.RUN.mkdir()
-        record = {"pid": stranger.pid, "born": "1"}
-        (paths.RUN / "napper.json").write_text(json.dumps(record))
-        assert not processes.running("napper")
-        processes.stop("napper")
-        assert stranger.poll() is None
-        stranger.kill()
+        try:
+            record = {"pid": stranger.pid, "born": "1"}
+            (paths.RUN / "napper.json").write_text(json.dumps(record))
+            assert not processes.running("napper")
+            processes.stop("napper")
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"pid": 999999999, "born": "1"}'])
