@@ -3,6 +3,8 @@
 More load takes more pods.
 """
 
+from typing import Any
+
 from config.env import env
 
 bind = f"0.0.0.0:{env.integer('PORT', 8000, least=1, most=65535)}"
@@ -17,6 +19,20 @@ graceful_timeout = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
 timeout = 60
 worker_tmp_dir = "/tmp"  # noqa: S108  (the one place that may be written)
 control_socket_disable = True
+
+METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Serve the metrics beside the requests.
+
+    When every request thread waits, Prometheus must still be answered: just then a release is judged.
+    """
+    from prometheus_client import start_http_server  # noqa: PLC0415 - in the worker, after the fork
+
+    start_http_server(METRICS_PORT)
+
+
 # The line of a request is written by crm.http.request_log.
 accesslog = None
 logconfig_dict = {

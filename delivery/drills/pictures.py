@@ -210,7 +210,7 @@ def _weights(axes: Axes, account: Account, zero: float) -> None:
                 fontweight="bold",
             )
     # Square roots, so that 5 % can be seen beside 100 %.
-    axes.set_yscale("function", functions=(np.sqrt, np.square))
+    axes.set_yscale("function", functions=(lambda share: np.sqrt(np.maximum(share, 0)), np.square))
     axes.set_ylim(0, 130)
     axes.yaxis.set_major_locator(FixedLocator((0, 5, 20, 50, 100)))
     axes.yaxis.set_minor_locator(NullLocator())

@@ -196,6 +196,14 @@ class Environment:
         )
         self.tell(f"Argo CD says: {self._complaint()}")
 
+    def argocd_looks_again(self) -> None:
+        """What a person does who does not want to wait the 3 minutes after which Argo CD looks at an error again."""
+        annotation = "argocd.argoproj.io/application-set-refresh"
+        for value in (f"{annotation}-", f"{annotation}=true"):
+            local.output(
+                ["kubectl", "annotate", "applicationset", self.namespace, "--namespace=argocd", value]
+            )
+
     def argocd_complains_no_more(self, *, within: timedelta) -> None:
         self.until(
             lambda _: not self._complaint(), within, f"no error of the ApplicationSet {self.namespace}"

@@ -106,7 +106,12 @@ def test_only_workloads_name_the_version(manifests: Manifests) -> None:
         for manifest in manifests
         if manifest["metadata"]["labels"].get("app.kubernetes.io/version") == "1.1"
     }
-    workloads = {("Rollout", "crm"), ("Deployment", "crm-worker"), ("Deployment", "crm-beat"), ("Job", "crm-migrate")}
+    workloads = {
+        ("Rollout", "crm"),
+        ("Deployment", "crm-worker"),
+        ("Deployment", "crm-beat"),
+        ("Job", "crm-migrate"),
+    }
     assert named == workloads
 
 

@@ -13,7 +13,7 @@ QUESTIONS = sorted(path.stem for path in ROOT.glob("analysis-templates/*.yaml"))
 def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
     spec = render("production", "canary", local=True).one("PodMonitor")["spec"]
     assert spec["podTargetLabels"] == ["rollouts-pod-template-hash"]
-    assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == ["http", "metrics"]
+    assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == ["metrics"]
     for endpoint in spec["podMetricsEndpoints"]:
         assert endpoint["honorLabels"] is True
         assert endpoint["interval"] == "2s"

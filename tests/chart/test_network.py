@@ -46,7 +46,7 @@ def test_everything_is_denied_first() -> None:
 def test_who_may_come_in_where_everything_is_embedded() -> None:
     assert edges(render("dev", "canary"), "ingress") == {
         ("web", "namespace traefik", "http"),
-        ("web", "namespace monitoring", "http"),
+        ("web", "namespace monitoring", "metrics"),
         ("web", "namespace argo-rollouts", "http"),
         ("beat", "namespace monitoring", "metrics"),
         *(("postgresql", component, "5432") for component in APPLICATION),

@@ -23,13 +23,18 @@ def test_they_are_replaced_and_never_doubled(name: str) -> None:
     ("name", "probe", "file"),
     [
         ("worker", "livenessProbe", "/tmp/worker-alive"),  # noqa: S108
-        ("worker", "readinessProbe", "/tmp/worker-ready"),  # noqa: S108
         ("beat", "livenessProbe", "/tmp/beat-alive"),  # noqa: S108
     ],
 )
 def test_their_heartbeat_is_a_file(name: str, probe: str, file: str) -> None:
     command = container("Deployment", f"crm-{name}")[probe]["exec"]["command"]
     assert command == ["sh", "-c", f'test -n "$(find {file} -mmin -1)"']
+
+
+def test_a_worker_is_ready_from_the_moment_it_takes_tasks() -> None:
+    """The file is written once, so its age must not count."""
+    command = container("Deployment", "crm-worker")["readinessProbe"]["exec"]["command"]
+    assert command == ["test", "-e", "/tmp/worker-ready"]  # noqa: S108
 
 
 def test_the_migration_is_between_data_and_application() -> None:

@@ -57,5 +57,6 @@ def test_an_unreadable_release_file_stops_only_its_own_environment(
     production.serving("1.0" if production.answering_version() != "1.0" else "1.1")
     dev.still_serves("1.1")
     dev.deliver("rollback", "dev")
+    dev.argocd_looks_again()
     dev.argocd_complains_no_more(within=seconds(60))
     dev.serving("1.0")

@@ -113,7 +113,7 @@ CELERY_BEAT_SCHEDULE = {
     "send-overdue-emails": {"task": "crm.notifications.tasks.send_overdue_emails", "schedule": 60.0},
 }
 CELERY_TIMEZONE = "UTC"
-BEAT_METRICS_PORT = env.integer("BEAT_METRICS_PORT", 8001, least=1, most=65535)
+METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)
 
 # E-mail; without EMAIL_HOST it is written to the log
 EMAIL_HOST = env.text("EMAIL_HOST", "")

@@ -39,9 +39,10 @@ class Answer:
 
 
 class Web:
-    def __init__(self, role: Role, port: int) -> None:
+    def __init__(self, role: Role, port: int, metrics_port: int) -> None:
         self.role = role
         self._port = port
+        self.metrics_port = metrics_port
 
     def ask(self, path: str, method: str = "GET", body: Any = None, user: User | None = None) -> Answer:
         http = HTTPConnection("127.0.0.1", self._port, timeout=15)
@@ -74,8 +75,9 @@ def environment(directory: Path) -> dict[str, str]:
 @contextmanager
 def web_in(directory: Path) -> Iterator[Web]:
     port = free_port()
-    with Role("http", environment(directory) | {"PORT": str(port)}, directory / "web.log") as role:
-        web = Web(role, port)
+    ports = {"PORT": str(port), "METRICS_PORT": str(free_port())}
+    with Role("http", environment(directory) | ports, directory / "web.log") as role:
+        web = Web(role, port, int(ports["METRICS_PORT"]))
         role.wait_until(lambda: web.status("/health/live/") == 200)
         yield web
 
@@ -150,12 +152,9 @@ def test_threads_count_every_request_once(web: Web, alice: User, sales: Pipeline
     assert "celery_queue_length" not in web.ask("/metrics").text  # one for all pods: beat's
 
 
-def test_sigterm_lets_a_running_request_finish(tmp_path: Path, alice: User, sales: Pipeline) -> None:
-    with web_in(tmp_path) as web:
-        finish_under_sigterm(web, alice, sales)
-
-
-def finish_under_sigterm(web: Web, alice: User, sales: Pipeline) -> None:
+@contextmanager
+def waiting_requests(web: Web, count: int, alice: User, sales: Pipeline) -> Iterator[list[Answer]]:
+    """So many requests that wait for a lock as long as the context lasts; their answers afterwards."""
     stages = {stage.name: stage for stage in sales.stages.all()}
     deal = create_deal(by=alice, pipeline=sales, title="Big", amount=1)
     answers: list[Answer] = []
@@ -164,27 +163,46 @@ def finish_under_sigterm(web: Web, alice: User, sales: Pipeline) -> None:
         body = {"stage": stages["Qualified"].pk}
         answers.append(web.ask(f"/api/v1/deals/{deal.pk}/move/", "POST", body, user=alice))
 
-    mover = threading.Thread(target=move)
+    movers = [threading.Thread(target=move) for _ in range(count)]
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with transaction.atomic():
         Deal.objects.select_for_update().get(pk=deal.pk)
-        mover.start()
+        for mover in movers:
+            mover.start()
         with connection.cursor() as cursor:
 
-            def it_waits() -> bool:
+            def they_wait() -> bool:
                 cursor.execute("SELECT pg_stat_clear_snapshot()")
                 cursor.execute(waiting)
-                return bool(cursor.fetchone() == (1,))
+                return bool(cursor.fetchone() == (count,))
 
-            web.role.wait_until(it_waits)
-        web.role.process.send_signal(signal.SIGTERM)
-        until = time.monotonic() + 10
-        while "Handling signal: term" not in web.role.output():
-            assert time.monotonic() < until, web.role.output()
-            time.sleep(0.05)
-    mover.join(20)
-    assert [answer.status for answer in answers] == [200]
-    assert web.role.process.wait(20) == 0
+            web.role.wait_until(they_wait)
+        yield answers
+    for mover in movers:
+        mover.join(20)
+
+
+def test_metrics_are_served_while_every_request_thread_waits(
+    tmp_path: Path, alice: User, sales: Pipeline
+) -> None:
+    threads = int(environment(tmp_path)["WEB_THREADS"])
+    with web_in(tmp_path) as web, waiting_requests(web, threads, alice, sales):
+        scrape = HTTPConnection("127.0.0.1", web.metrics_port, timeout=5)
+        scrape.request("GET", "/metrics")
+        assert b"django_requests_total" in scrape.getresponse().read()
+        scrape.close()
+
+
+def test_sigterm_lets_a_running_request_finish(tmp_path: Path, alice: User, sales: Pipeline) -> None:
+    with web_in(tmp_path) as web:
+        with waiting_requests(web, 1, alice, sales) as answers:
+            web.role.process.send_signal(signal.SIGTERM)
+            until = time.monotonic() + 10
+            while "Handling signal: term" not in web.role.output():
+                assert time.monotonic() < until, web.role.output()
+                time.sleep(0.05)
+        assert [answer.status for answer in answers] == [200]
+        assert web.role.process.wait(20) == 0
 
 
 def test_a_won_deal_is_e_mailed_by_a_worker(web: Web, tmp_path: Path, alice: User, sales: Pipeline) -> None:
@@ -209,9 +227,7 @@ def test_a_won_deal_is_e_mailed_by_a_worker(web: Web, tmp_path: Path, alice: Use
 
 def test_beat_ticks_and_serves_what_there_is_one_of(tmp_path: Path) -> None:
     port = free_port()
-    with Role(
-        "beat", environment(tmp_path) | {"BEAT_METRICS_PORT": str(port)}, tmp_path / "beat.log"
-    ) as beat:
+    with Role("beat", environment(tmp_path) | {"METRICS_PORT": str(port)}, tmp_path / "beat.log") as beat:
         beat.wait_until((tmp_path / "beat-alive").exists)
         http = HTTPConnection("127.0.0.1", port, timeout=10)
         http.request("GET", "/metrics")

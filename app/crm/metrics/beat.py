@@ -39,4 +39,4 @@ class LivingScheduler(Scheduler):
 def serve_metrics(**_: Any) -> None:
     registry = CollectorRegistry()
     registry.register(RedisState(settings.CELERY_BROKER_URL, queues=(settings.CELERY_TASK_DEFAULT_QUEUE,)))
-    start_http_server(settings.BEAT_METRICS_PORT, registry=registry)
+    start_http_server(settings.METRICS_PORT, registry=registry)
