@@ -84,7 +84,8 @@ def env() -> None:
 
 def tools(names: list[str]) -> None:
     """Build single tools and print the folder that holds them all."""
-    go_tools.build(names or go_tools.ALL)
+    with _alone(wait=True):
+        go_tools.build(names or go_tools.ALL)
     print(paths.BIN)
 
 
@@ -94,12 +95,12 @@ def servers() -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One `up` or `down` at a time: the second one is told so."""
+def _alone(*, wait: bool = False) -> Iterator[None]:
+    """One at a time works on the machine and the cache: the second one is told so, or waits."""
     paths.CACHE.mkdir(parents=True, exist_ok=True)
     with (paths.CACHE / "lock").open("w", encoding="utf-8") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise ClusterError("Another `python -m cluster` is at work; wait until it has ended.") from error
         yield

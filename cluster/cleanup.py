@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from cluster import addresses, paths, processes, shell
+from cluster.errors import ClusterError
 
 KUBERNETES_FILES = (Path("/etc/kubernetes"), Path("/var/lib/kubelet"))
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -87,6 +88,9 @@ def _unmount() -> None:
             subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
         if pinned_namespaces().exists() or any(map(_is_pod_network, _mounts())):
             subprocess.run(["umount", "--lazy", NETWORK_NAMESPACES], check=False, capture_output=True)
+    if _mounts():
+        # What is mounted below a folder would be deleted with it.
+        raise ClusterError(f"{_mounts()[0]} is still mounted and nothing was deleted; end what uses it and repeat.")
     for left in NETWORK_NAMESPACES.glob("cni-*"):
         left.unlink()
 

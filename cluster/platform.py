@@ -248,6 +248,8 @@ def _passwords() -> dict[str, str]:
 
 
 def _remember_argocd_password() -> None:
+    if paths.ARGOCD_PASSWORD.exists():
+        return
     encoded = node.kubectl_output(
         "get",
         "secret",

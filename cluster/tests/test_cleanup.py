@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster import cleanup, paths, processes
+from cluster.errors import ClusterError
 from cluster.tests.namespaces import available, in_own_network
 from cluster.tests.programs import Programs
 
@@ -180,6 +181,18 @@ def test_namespaces_of_pods_go_when_somebody_has_laid_a_mount_over_them(
     cleanup._unmount()
     assert cleanup.mount_points() == []
     assert [file.name for file in namespaces.iterdir()] == ["vpn"]
+
+
+def test_nothing_is_deleted_below_a_mount_that_stays(state: Path, programs: Programs) -> None:
+    programs.add("umount", "exit 32")
+    volume = cleanup.KUBERNETES_FILES[1] / "pods" / "volume"
+    volume.mkdir(parents=True)
+    (volume / "data").touch()
+    mounted(volume)
+    with pytest.raises(ClusterError, match="still mounted and nothing was deleted"):
+        cleanup.everything()
+    assert (volume / "data").exists()
+    assert state.exists()
 
 
 def test_control_groups_of_pods_are_removed_and_others_stay() -> None:

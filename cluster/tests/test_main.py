@@ -295,3 +295,11 @@ def test_the_module_ends_with_the_status_of_its_command(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("cluster: There is no tool named no-such; there are ")
     assert "Traceback" not in ended.stderr
+
+
+def test_several_files_in_kubeconfig_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/a/config:/b/config")
+    assert main(["up"]) == 1
+    assert "KUBECONFIG names several files" in capsys.readouterr().err

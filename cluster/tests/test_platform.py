@@ -368,6 +368,14 @@ def test_on_our_own_node_the_password_of_argo_cd_is_kept_for_root(kubectl: Progr
     assert mode(paths.ARGOCD_PASSWORD) == 0o600
 
 
+def test_the_password_that_is_known_is_not_asked_for_again(kubectl: Programs, few: list[bool]) -> None:
+    """A careful person deletes the Secret that Argo CD made at its first start."""
+    three(kubectl)
+    paths.ARGOCD_PASSWORD.write_text("known", encoding="utf-8")
+    platform.up(local=True)
+    assert not [call for call in kubectl.calls("kubectl") if "argocd-initial-admin-secret" in call]
+
+
 def test_elsewhere_no_secret_is_made_and_none_is_kept(
     kubectl: Programs, few: list[bool], state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
