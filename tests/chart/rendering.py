@@ -74,10 +74,14 @@ def render(
     local: bool = False,
     namespace: str | None = None,
     values: Values | None = None,
+    monitored: bool = True,
 ) -> Manifests:
-    """Render as Argo CD does: chart, strategy, environment, local cluster, release, and then `values`."""
+    """Render as Argo CD does: chart, strategy, environment, local cluster, release, and then `values`.
+
+    `monitored`: for a cluster that has the Prometheus operator.
+    """
     namespace = namespace or f"crm-{environment or 'dev'}"
-    return _render(environment, strategy, local, namespace, json.dumps(values))
+    return _render(environment, strategy, local, namespace, json.dumps(values), monitored)
 
 
 def refusal(values: Values, *, strategy: str | None = None) -> str:
@@ -101,11 +105,12 @@ def merged(*layers: Values | None) -> Values:
 
 @cache
 def _render(
-    environment: str | None, strategy: str | None, local: bool, namespace: str, values: str
+    environment: str | None, strategy: str | None, local: bool, namespace: str, values: str, monitored: bool
 ) -> Manifests:
     files = _files(environment, strategy, "cluster" if local else None)
     layers = merged(RELEASE, json.loads(values))
-    return Manifests(_helm("template", "--namespace", namespace, *files, values=layers))
+    knows = ["--api-versions", "monitoring.coreos.com/v1"] if monitored else []
+    return Manifests(_helm("template", "--namespace", namespace, *knows, *files, values=layers))
 
 
 def _files(environment: str | None, strategy: str | None, cluster: str | None = None) -> list[str]:

@@ -72,3 +72,16 @@ def test_helm_fills_in_the_times_and_leaves_argos_arguments_alone(name: str) -> 
     assert set(re.findall(r"\{\{.*?\}\}", query)) == {"{{args.canary-hash}}", "{{args.stable-hash}}"}
     assert 'namespace="crm-production"' in query
     assert {argument["name"] for argument in template["spec"]["args"]} == {"canary-hash", "stable-hash"}
+
+
+def test_without_a_prometheus_operator_helm_alone_still_works() -> None:
+    alone = render(monitored=False)
+    assert not alone.of("PodMonitor")
+    assert not alone.of("PrometheusRule")
+    assert alone.one("Rollout")
+
+
+def test_a_strategy_that_asks_questions_never_goes_without_its_rules() -> None:
+    manifests = render("production", "canary", monitored=False)
+    assert manifests.of("PodMonitor")
+    assert manifests.of("PrometheusRule")

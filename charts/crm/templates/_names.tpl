@@ -52,3 +52,11 @@ Argo CD leaves fields alone that are not in Git.
 rollouts-pod-template-hash: {{ . }}
 {{- end }}
 {{- end }}
+
+{{- /*
+Whether there is a Prometheus operator to talk to. A strategy that asks questions needs it, so there its absence is an error
+of the install; without questions the CRM runs on a cluster that has none.
+*/}}
+{{- define "crm.monitored" -}}
+{{- if or .Values.strategy.questions (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}yes{{ end }}
+{{- end }}
