@@ -12,6 +12,8 @@ SERVICE_SUBNET = "10.96.0.0/16"
 API_PORT = 6443
 HTTP_PORT = 30080
 ARGOCD_PORT = 30081
+TRAEFIK_PORT = 30082
+"""Ping and metrics of the router, on the node's own address."""
 PROMETHEUS_PORT = 30090
 ALERTMANAGER_PORT = 30093
 GIT_PORT = 30300
@@ -28,4 +30,12 @@ REGISTRY = f"localhost:{REGISTRY_PORT}"
 
 # Ports of the control plane and of the node's own agents; `up` refuses to start when somebody else has one.
 NODE_PORTS = (2379, 2380, API_PORT, 10248, 10249, 10250, 10256, 10257, 10259)
-HOST_PORTS = (HTTP_PORT, ARGOCD_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT, GIT_PORT, REGISTRY_PORT)
+HOST_PORTS = (
+    HTTP_PORT,
+    ARGOCD_PORT,
+    TRAEFIK_PORT,
+    PROMETHEUS_PORT,
+    ALERTMANAGER_PORT,
+    GIT_PORT,
+    REGISTRY_PORT,
+)

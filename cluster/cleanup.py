@@ -90,7 +90,9 @@ def _unmount() -> None:
             subprocess.run(["umount", "--lazy", NETWORK_NAMESPACES], check=False, capture_output=True)
     if _mounts():
         # What is mounted below a folder would be deleted with it.
-        raise ClusterError(f"{_mounts()[0]} is still mounted and nothing was deleted; end what uses it and repeat.")
+        raise ClusterError(
+            f"{_mounts()[0]} is still mounted and nothing was deleted; end what uses it and repeat."
+        )
     for left in NETWORK_NAMESPACES.glob("cni-*"):
         left.unlink()
 

@@ -72,7 +72,9 @@ def existing_cluster() -> bool:
     """Whether the person works with a cluster that is not ours."""
     named = os.environ.get("KUBECONFIG", "")
     if os.pathsep in named:
-        raise ClusterError(f"KUBECONFIG names several files ({named}); name the one of the cluster that is meant.")
+        raise ClusterError(
+            f"KUBECONFIG names several files ({named}); name the one of the cluster that is meant."
+        )
     return bool(named) and Path(named).resolve() != paths.KUBECONFIG.resolve()
 
 

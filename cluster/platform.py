@@ -111,7 +111,7 @@ def _all_manifests(*, local: bool) -> list[Manifest]:
         *_read(_traefik_definitions()),
         *_metrics_server(local=local),
         *_own("monitoring"),
-        *_own("traefik"),
+        *_traefik(local=local),
         *(_own("forge") if local else []),
         *(_own("host-ports") if local else []),
     ]
@@ -187,6 +187,31 @@ def _metrics_server(*, local: bool) -> list[Manifest]:
                 container["args"].append("--kubelet-insecure-tls")
                 container["readinessProbe"].update(initialDelaySeconds=1, periodSeconds=2)
     return documents
+
+
+def _traefik(*, local: bool) -> list[Manifest]:
+    documents = _own("traefik")
+    if local:
+        for document in documents:
+            if document["kind"] == "Deployment":
+                _listen_on_the_host(document["spec"])
+    return documents
+
+
+def _listen_on_the_host(deployment: Manifest) -> None:
+    """Let the router listen on loopback itself (docs/decisions/0014): a measured request passes no address translation."""
+    addresses_of = {
+        "web": ("127.0.0.1", addresses.HTTP_PORT),
+        "traefik": (addresses.NODE_ADDRESS, addresses.TRAEFIK_PORT),
+    }
+    deployment["strategy"] = {"type": "Recreate"}
+    pod = deployment["template"]["spec"]
+    pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
+    (container,) = pod["containers"]
+    container["args"] = [word for word in container["args"] if not word.startswith("--entryPoints.")] + [
+        f"--entryPoints.{name}.address={host}:{port}" for name, (host, port) in addresses_of.items()
+    ]
+    container["ports"] = [{"name": name, "containerPort": port} for name, (_, port) in addresses_of.items()]
 
 
 def _own(name: str) -> list[Manifest]:

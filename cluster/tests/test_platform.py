@@ -444,3 +444,16 @@ def test_kubeconfig_may_name_another_cluster(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("KUBECONFIG", "/somewhere/config")
     assert node.existing_cluster()
     assert node.kubeconfig() == Path("/somewhere/config")
+
+
+def test_the_router_listens_on_the_host_only_here() -> None:
+    (here,) = [d for d in platform._traefik(local=True) if d["kind"] == "Deployment"]
+    pod = here["spec"]["template"]["spec"]
+    assert pod["hostNetwork"]
+    assert "--entryPoints.web.address=127.0.0.1:30080" in pod["containers"][0]["args"]
+    assert here["spec"]["strategy"] == {"type": "Recreate"}
+
+    (there,) = [d for d in platform._traefik(local=False) if d["kind"] == "Deployment"]
+    pod = there["spec"]["template"]["spec"]
+    assert "hostNetwork" not in pod
+    assert "--entryPoints.web.address=:8000" in pod["containers"][0]["args"]
