@@ -199,7 +199,7 @@ def _traefik(*, local: bool) -> list[Manifest]:
 
 
 def _listen_on_the_host(deployment: Manifest) -> None:
-    """Let the router listen on loopback itself (docs/decisions/0014): a measured request passes no address translation."""
+    """Let the router listen on loopback itself: a measured request passes no address translation (decision 0014)."""
     addresses_of = {
         "web": ("127.0.0.1", addresses.HTTP_PORT),
         "traefik": (addresses.NODE_ADDRESS, addresses.TRAEFIK_PORT),
