@@ -170,6 +170,8 @@ def test_what_a_person_opens_has_the_ports_that_addresses_tell(here: list[Manife
     ports = {
         port.get("nodePort") for d in here if d["kind"] == "Service" for port in d["spec"].get("ports", [])
     }
+    router = find(here, "Deployment", "traefik")
+    ports |= {port["containerPort"] for container in containers([router]) for port in container["ports"]}
     assert ports - {None} == set(addresses.HOST_PORTS)
 
 
