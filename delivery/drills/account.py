@@ -58,13 +58,16 @@ class Account:
 
     @property
     def seconds_from_first_failure_to_zero(self) -> float | None:
-        """From the first failed answer to the moment when no new request went to the canary any more."""
+        """From the first failed answer to the moment when no new request went to the canary any more.
+
+        None without a failed answer, and while the canary's weight was never sighted or never back at 0.
+        """
         failed_at = self.record.first_failed_answer()
-        if failed_at is None:
+        weighted = [held.weight > 0 for held in timeline.windows(self.sightings)]
+        if failed_at is None or True not in weighted or weighted[-1]:
             return None
-        zero = (held.start for held in timeline.windows(self.sightings, failed_at) if held.weight == 0)
-        back_at = next(zero, None)
-        return None if back_at is None else back_at - failed_at
+        # The last return to 0: a sighting of the old 0 from before the canary's first requests is none.
+        return max(0.0, timeline.windows(self.sightings)[-1].start - failed_at)
 
     def line(self) -> str:
         """The drill in one line."""

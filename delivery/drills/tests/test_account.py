@@ -46,6 +46,16 @@ def test_a_drill_that_ended_before_its_release() -> None:
     assert "undecided, 0 of 0 requests failed (0.00%), canary's weights none" in account.line()
 
 
+def test_a_failure_that_comes_before_the_new_weight_is_sighted_counts_until_the_weight_is_back() -> None:
+    """The watcher looks every 0.4 s: its last look at the old weight 0 is not the weight's return."""
+    early = requests(9, 60, new_from=9, new_until=20, code=500)
+    account = replace(
+        bad(), record=early, sightings=[seen(-5, 0), seen(8.9, 0), seen(9.3, 0), seen(10, 5), seen(23, 0)]
+    )
+
+    assert account.seconds_from_first_failure_to_zero == pytest.approx(14, abs=0.1)
+
+
 def test_a_failure_after_the_weight_went_back_counts_from_itself() -> None:
     late = requests(50, 60, new_from=50, new_until=51, code=500)
 
