@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +90,16 @@ def draw(account: Account, file: Path) -> Path:
         _happened(happened, account.moments, zero)
         figure.suptitle(f"{account.title}\n", x=0.01, ha="left", fontsize=15, fontweight="bold")
         figure.text(0.01, 0.955, subtitle(account), ha="left", va="top", fontsize=10.5, color=NEUTRAL)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=_DPI, facecolor="white")
+        _save(figure, file)
     return file
+
+
+def _save(figure: Figure, file: Path) -> None:
+    """A crowded picture is still one: matplotlib warns when there is no room left to lay it out."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
+        figure.savefig(file, dpi=_DPI, facecolor="white")
 
 
 def draw_summary(accounts: Sequence[Account], file: Path) -> Path:
@@ -114,8 +122,7 @@ def draw_summary(accounts: Sequence[Account], file: Path) -> Path:
             )
         rows[0][1].set_title("Canary's weight in percent; red: seconds with failed requests", pad=6)
         rows[-1][1].set_xlabel("seconds since the push")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=_DPI, facecolor="white")
+        _save(figure, file)
     return file
 
 

@@ -103,3 +103,11 @@ def test_a_picture_ends_with_the_load_or_the_last_thing_that_happened() -> None:
 
     assert zero == PUSHED
     assert 60 < end - zero < 63
+
+
+def test_a_drill_that_leaves_no_room_for_its_axes_is_drawn_all_the_same(tmp_path: Path) -> None:
+    wordy = [Moment(PUSHED + 1, "push", "a deed with a name as long as a line of a log " * 20)]
+
+    file = pictures.draw(replace(good(), deeds=wordy), tmp_path / "picture.png")
+
+    assert file.read_bytes().startswith(PNG)
