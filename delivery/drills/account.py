@@ -63,11 +63,11 @@ class Account:
         None without a failed answer, and while the canary's weight was never sighted or never back at 0.
         """
         failed_at = self.record.first_failed_answer()
-        weighted = [held.weight > 0 for held in timeline.windows(self.sightings)]
-        if failed_at is None or True not in weighted or weighted[-1]:
+        held = timeline.windows(self.sightings)
+        if failed_at is None or not any(window.weight for window in held) or held[-1].weight:
             return None
         # The last return to 0: a sighting of the old 0 from before the canary's first requests is none.
-        return max(0.0, timeline.windows(self.sightings)[-1].start - failed_at)
+        return max(0.0, held[-1].start - failed_at)
 
     def line(self) -> str:
         """The drill in one line."""
