@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from cluster.errors import ClusterError
+from cluster.progress import console, step
 from delivery.drills import images, local, platform, report, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
@@ -27,8 +26,6 @@ RATE = 100
 WEIGHTS = (5, 20, 50, 100)
 # The share of failed requests depends on how long a drill is; these are 75 s.
 REQUESTS = 7500
-
-console = Console(highlight=False)
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def _play() -> list[Account]:
     note = settings.worktree_note()
     if note:
         console.print(f"[yellow]·[/] {note}")
-    with _step("Tell Argo CD and the Git server about the CRM"):
+    with step("Tell Argo CD and the Git server about the CRM"):
         commit = platform.install()
     console.print(f"  [dim]main is {commit[:12]}, the commit of your checkout[/]")
     for recipe, what in (
@@ -104,11 +101,11 @@ def _play() -> list[Account]:
         (images.errors(), "1.2, which answers 500"),
         (images.slow(), "1.3, which sleeps 3 s"),
     ):
-        with _step(f"Build and push the image {what}"):
+        with step(f"Build and push the image {what}"):
             images.image(recipe)
     kubernetes = Kubernetes()
     with (
-        _step("Release 1.0 to production"),
+        step("Release 1.0 to production"),
         _environment(kubernetes, "first-release", "1.0 to production") as first,
     ):
         first.serving("1.0")
@@ -148,18 +145,6 @@ def _show(accounts: list[Account], took: float) -> None:
         mark = "[red]✗[/]" if account.problem else "[green]✓[/]"
         console.print(f"{mark} {account.line()}", soft_wrap=True)
     console.print(f"[dim]{took:.0f} s. The report: {local.REPORT / 'index.html'}[/]", soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _step(title: str) -> Iterator[None]:
-    started = time.monotonic()
-    try:
-        with console.status(f"{title} …"):
-            yield
-    except BaseException:
-        console.print(f"[red]✗[/] {title}")
-        raise
-    console.print(f"[green]✓[/] {title}  [dim]{time.monotonic() - started:.1f} s[/]")
 
 
 @contextlib.contextmanager
