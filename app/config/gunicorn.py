@@ -24,13 +24,14 @@ METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Serve the metrics beside the requests.
+    """Answer Prometheus and the kubelet beside the requests, from threads of their own.
 
-    When every request thread waits, Prometheus must still be answered: just then a release is judged.
+    When every request thread waits, the release must still be judged, and a busy pod must not be taken for a dead one:
+    all pods are busy at the same time, and then users would have none.
     """
-    from prometheus_client import start_http_server  # noqa: PLC0415 - in the worker, after the fork
+    from config.operations import serve  # noqa: PLC0415 - in the worker, after the fork
 
-    start_http_server(METRICS_PORT)
+    serve(METRICS_PORT)
 
 
 # The line of a request is written by crm.http.request_log.

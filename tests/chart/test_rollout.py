@@ -193,6 +193,8 @@ def test_probes_ask_what_they_are_for() -> None:
         for name in ("startup", "readiness", "liveness")
     }
     paths = {name: probe["httpGet"]["path"] for name, probe in probes.items()}
+    # Beside the requests: a pod whose threads are all busy must stay in the router.
+    assert {probe["httpGet"]["port"] for probe in probes.values()} == {"metrics"}
     assert paths == {"startup": "/health/live/", "readiness": "/health/ready/", "liveness": "/health/live/"}
 
 

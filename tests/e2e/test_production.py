@@ -41,6 +41,8 @@ def test_a_slow_release_is_rolled_back(production: Environment) -> None:
     when.rolled_back_by_hand()
     when.rollout_is("Healthy", within=minutes(1))
     when.no_new_steps_were_taken()
+    when.load_goes_on(until_requests=8_000)
+    when.failed_requests_are(below=0.01, of_at_least=8_000)
 
 
 def test_a_good_release_reaches_everybody(production: Environment) -> None:

@@ -182,15 +182,38 @@ def waiting_requests(web: Web, count: int, alice: User, sales: Pipeline) -> Iter
         mover.join(20)
 
 
-def test_metrics_are_served_while_every_request_thread_waits(
+def test_prometheus_and_the_kubelet_are_answered_while_every_request_thread_waits(
     tmp_path: Path, alice: User, sales: Pipeline
 ) -> None:
     threads = int(environment(tmp_path)["WEB_THREADS"])
+    paths = {"/metrics": 200, "/health/live/": 200, "/health/ready/": 200, "/api/v1/pipelines/": 404}
     with web_in(tmp_path) as web, waiting_requests(web, threads, alice, sales):
-        scrape = HTTPConnection("127.0.0.1", web.metrics_port, timeout=5)
-        scrape.request("GET", "/metrics")
-        assert b"django_requests_total" in scrape.getresponse().read()
-        scrape.close()
+        answers = {path: beside(web, path) for path in paths}
+    assert {path: status for path, (status, _) in answers.items()} == paths
+    assert "django_requests_total" in answers["/metrics"][1]
+    assert json.loads(answers["/health/ready/"][1])["checks"] == {"database": "ok", "cache": "ok"}
+
+
+def test_a_pod_without_its_cache_is_not_ready_on_either_port(web: Web, servers: Any) -> None:
+    if not servers.redis:
+        pytest.skip("the server was given and must not be stopped")
+    servers.redis.stop()
+    try:
+        assert beside(web, "/health/ready/")[0] == web.status("/health/ready/") == 503
+        assert beside(web, "/health/live/")[0] == 200
+    finally:
+        servers.redis.start()
+
+
+def beside(web: Web, path: str) -> tuple[int, str]:
+    """The answer on the port for Prometheus and the kubelet."""
+    http = HTTPConnection("127.0.0.1", web.metrics_port, timeout=5)
+    try:
+        http.request("GET", path)
+        answer = http.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        http.close()
 
 
 def test_sigterm_lets_a_running_request_finish(tmp_path: Path, alice: User, sales: Pipeline) -> None:

@@ -56,7 +56,7 @@ def test_a_failure_that_comes_before_the_new_weight_is_sighted_counts_until_the_
     assert account.seconds_from_first_failure_to_zero == pytest.approx(14, abs=0.1)
 
 
-def test_a_failure_after_the_weight_went_back_counts_from_itself() -> None:
+def test_a_failure_after_the_weight_went_back_is_not_the_canarys() -> None:
     late = requests(50, 60, new_from=50, new_until=51, code=500)
 
-    assert replace(bad(), record=late).seconds_from_first_failure_to_zero == 0.0
+    assert replace(bad(), record=late).seconds_from_first_failure_to_zero is None
