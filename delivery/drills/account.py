@@ -60,15 +60,17 @@ class Account:
     def seconds_from_first_failure_to_zero(self) -> float | None:
         """From the first failed answer to the moment when no new request went to the canary any more.
 
-        None without a failed answer of that time, and while the canary's weight was never sighted or never back at 0.
+        None without a failed answer to a request from before that, and while the canary's weight was never sighted or
+        never back at 0.
         """
-        failed_at = self.record.first_failed_answer()
         held = timeline.windows(self.sightings)
-        if failed_at is None or not any(window.weight for window in held) or held[-1].weight:
+        if not any(window.weight for window in held) or held[-1].weight:
             return None
         # The last return to 0: a sighting of the old 0 from before the canary's first requests is none.
-        # A failure after that return is not the canary's.
-        return held[-1].start - failed_at if held[-1].start >= failed_at else None
+        back = held[-1].start
+        # What was sent later is not the canary's fault.
+        failed_at = self.record.first_failed_answer(sent_before=back)
+        return None if failed_at is None else max(0.0, back - failed_at)
 
     def line(self) -> str:
         """The drill in one line."""

@@ -97,9 +97,9 @@ class Record:
     def failed_share(self) -> float:
         return len(self.failed) / len(self) if self.requests else 0.0
 
-    def first_failed_answer(self) -> float | None:
-        """When the first failed answer arrived."""
-        return min((request.answered_at for request in self.failed), default=None)
+    def first_failed_answer(self, *, sent_before: float) -> float | None:
+        """When the first failed answer to a request of that time arrived."""
+        return min((request.answered_at for request in self.failed if request.at < sent_before), default=None)
 
     def versions(self) -> Counter[str | None]:
         return Counter(request.version for request in self.requests)

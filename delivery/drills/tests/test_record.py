@@ -75,9 +75,10 @@ def test_a_share_leaves_out_what_no_version_answered() -> None:
 def test_the_first_failed_answer_is_the_one_that_arrived_first() -> None:
     record = Record([request(1.0, code=500, latency=9.0), request(2.0, code=500, latency=0.5), request(0.0)])
 
-    assert record.first_failed_answer() == 2.5
+    assert record.first_failed_answer(sent_before=10) == 2.5
+    assert record.first_failed_answer(sent_before=0) is None
     assert record.failed_share == pytest.approx(2 / 3)
-    assert Record([]).first_failed_answer() is None
+    assert Record([]).first_failed_answer(sent_before=10) is None
     assert Record([]).failed_share == 0.0
 
 
