@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery.drills import diagnosis, images, local, observe, story
+from delivery.drills import diagnosis, images, local, observe, story, timeline
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, good
 from delivery.drills.record import Record, Request
@@ -253,11 +253,12 @@ def test_shares_are_those_of_each_steps_requests(
     when: When, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.weight = 50
-    start = when.environment.until(lambda seen: seen.canary_weight == 50, ENOUGH, "50 %").at
+    when.environment.until(lambda seen: seen.canary_weight == 50, ENOUGH, "50 %")
     cluster.weight = 0
-    end = when.environment.until(lambda seen: seen.canary_weight == 0, ENOUGH, "0 %").at
+    when.environment.until(lambda seen: seen.canary_weight == 0, ENOUGH, "0 %")
+    (held,) = (each for each in timeline.windows(when.environment.watcher.sightings) if each.weight)
     monkeypatch.setattr("delivery.drills.timeline.shares.__kwdefaults__", {"trim": 0.0})
-    middle = (start + end) / 2
+    middle = (held.start + held.end) / 2
     when.environment.load = Load([request(at=middle), request(at=middle, version="1.1")])  # type: ignore[assignment]
 
     when.canary_shares_are((50,), within_points=1.5, of_at_least=2)
