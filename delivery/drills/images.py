@@ -1,7 +1,8 @@
 """The images that drills release: good ones, and good ones with a layer that breaks them.
 
-The product knows no fault switch. A faulty image has one changed file, the module that gunicorn loads, with code at its
-end that makes views fail or sleep inside Django, where middlewares and metrics see it; health endpoints stay fine.
+The product knows no fault switch. A faulty image has one changed file, mostly the module that gunicorn loads, with code
+at its end that breaks something inside Django, where middlewares and metrics see it; health endpoints stay fine unless
+they are what is broken.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from delivery.drills import local
 CONTENT = ("app", "requirements/app.txt")
 CONTAINERFILE = "app/Containerfile"
 FAULTY_MODULE = "app/config/wsgi.py"
+_CELERY_MODULE = "app/config/celery.py"
+_NEW_MIGRATION = "app/crm/deals/migrations/0003_broken_by_a_drill.py"
 _FAULTS = Path(__file__).parent / "faults"
 
 
@@ -30,6 +33,8 @@ class Recipe:
 
     version: str
     fault: str = ""
+    module: str = FAULTY_MODULE
+    """The file that ends with the fault's code; it may be new."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,40 @@ def slow(*, seconds: float = 3.0, share: float = 1.0, version: str = "1.3") -> R
     return Recipe(version, _fault("slow", share=share, seconds=seconds))
 
 
+def bursts(*, seconds: float = 4.0, every: float = 20.0, version: str = "1.20") -> Recipe:
+    """A CRM whose API answers nothing but 500 for some seconds of every so many."""
+    return Recipe(version, _fault("bursts", seconds=seconds, every=every))
+
+
+def crash_loop(*, version: str = "1.21") -> Recipe:
+    """A CRM whose web process ends while it starts."""
+    return Recipe(version, _fault("crash"))
+
+
+def never_ready(*, version: str = "1.22") -> Recipe:
+    """A CRM whose web pods live and are never ready."""
+    return Recipe(version, _fault("unready"))
+
+
+def lost_writes(*, version: str = "1.23") -> Recipe:
+    """A CRM whose API answers well and keeps nothing of what it is given."""
+    return Recipe(version, _fault("lost_writes"))
+
+
+def failing_tasks(*, version: str = "1.24") -> Recipe:
+    """A CRM whose worker fails every task, while its web pods are well."""
+    return Recipe(version, _fault("tasks"), _CELERY_MODULE)
+
+
+def bad_migration(*, version: str = "1.25") -> Recipe:
+    """A CRM with a migration that the database refuses."""
+    return Recipe(version, (_FAULTS / "migration.py").read_text(encoding="utf-8"), _NEW_MIGRATION)
+
+
 def _fault(kind: str, **settings: float) -> str:
     code = (_FAULTS / f"{kind}.py").read_text(encoding="utf-8")
     arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
-    return f"\n\n{code}\n\nbreak_the_api({arguments})\n"
+    return f"\n\n{code}\n\nbreak_it({arguments})\n"
 
 
 def head() -> str:
@@ -79,7 +114,7 @@ def image(recipe: Recipe) -> Image:
     """
     revision = head()
     content = _content(revision)
-    name = f"{content}-{_hash(recipe.version, recipe.fault, revision)}"
+    name = f"{content}-{_hash(recipe.version, recipe.fault, recipe.module, revision)}"
     if not builder.has_image(name):
         _finish(content, name, recipe, revision)
     return Image(recipe.version, builder.push(name, "crm"), revision)
@@ -136,18 +171,18 @@ def _finish(content: str, name: str, recipe: Recipe, revision: str) -> None:
     container = builder.buildah_output("from", "--pull-never", content).strip()
     try:
         if recipe.fault:
-            module = local.output(["git", "show", f"{revision}:{FAULTY_MODULE}"])
+            module = _text(revision, recipe.module)
             with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".py") as changed:
                 changed.write(module + recipe.fault)
                 changed.flush()
                 builder.buildah(
-                    "copy", "--quiet", "--chmod=0644", container, changed.name, f"/{FAULTY_MODULE}"
+                    "copy", "--quiet", "--chmod=0644", container, changed.name, f"/{recipe.module}"
                 )
             # The image's bytecode is used without a look at its source, so it is compiled anew.
             compile_it = ("python", "-m", "compileall", "-qf", "--invalidation-mode=unchecked-hash")
             as_root = ("--isolation=chroot", "--network=host", "--user=0")
             builder.buildah(
-                "run", *as_root, container, "--", *compile_it, f"/{FAULTY_MODULE}", log="crm-image"
+                "run", *as_root, container, "--", *compile_it, f"/{recipe.module}", log="crm-image"
             )
         builder.buildah(
             "config",
@@ -160,6 +195,12 @@ def _finish(content: str, name: str, recipe: Recipe, revision: str) -> None:
         builder.buildah("commit", "--quiet", container, name)
     finally:
         builder.buildah("rm", container)
+
+
+def _text(revision: str, file: str) -> str:
+    """A file's text at a commit, empty if there is no such file."""
+    listed = local.output(["git", "ls-tree", revision, "--", file])
+    return local.output(["git", "show", f"{revision}:{file}"]) if listed else ""
 
 
 def _hash(*parts: str) -> str:

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 
-def break_the_api(share: float) -> None:
+def break_it(share: float) -> None:
     prepare = APIView.initial
 
     def initial(view: APIView, request: Request, *args: object, **kwargs: object) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
+from asgiref.sync import async_to_sync
+from celery import Celery, Task
+from django.test import RequestFactory
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from delivery.drills.faults import errors, slow
+from crm.health.views import Ready
+from delivery.drills.faults import bursts, crash, errors, slow, tasks, unready
 
 
 class Greeting(APIView):
@@ -24,8 +28,11 @@ class Greeting(APIView):
 
 @pytest.fixture(autouse=True)
 def mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts the view's method back after the test."""
+    """Puts what the faults replace back after the test."""
     monkeypatch.setattr(APIView, "initial", APIView.initial)
+    monkeypatch.setattr(APIView, "dispatch", APIView.dispatch)
+    monkeypatch.setattr(Ready, "get", Ready.get)
+    monkeypatch.setattr(Task, "__call__", Task.__call__)
 
 
 def status() -> int:
@@ -33,7 +40,7 @@ def status() -> int:
 
 
 def test_errors_raise_inside_the_view() -> None:
-    errors.break_the_api(share=1.0)
+    errors.break_it(share=1.0)
 
     with pytest.raises(RuntimeError, match="a drill broke this view"):
         status()
@@ -41,8 +48,8 @@ def test_errors_raise_inside_the_view() -> None:
 
 def test_a_share_of_nothing_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", pytest.fail)
-    errors.break_the_api(share=0.0)
-    slow.break_the_api(share=0.0, seconds=3.0)
+    errors.break_it(share=0.0)
+    slow.break_it(share=0.0, seconds=3.0)
 
     assert status() == 200
 
@@ -50,7 +57,45 @@ def test_a_share_of_nothing_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 def test_slow_sleeps_inside_the_view_and_answers_well(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    slow.break_the_api(share=1.0, seconds=3.0)
+    slow.break_it(share=1.0, seconds=3.0)
 
     assert status() == 200
     assert slept == [3.0]
+
+
+@pytest.mark.parametrize(("now", "fails"), [(100.0, True), (103.9, True), (104.1, False), (119.9, False)])
+def test_bursts_come_and_go(monkeypatch: pytest.MonkeyPatch, now: float, fails: bool) -> None:
+    monkeypatch.setattr(time, "time", lambda: now)
+    bursts.break_it(seconds=4.0, every=20.0)
+
+    if fails:
+        with pytest.raises(RuntimeError, match="for a moment"):
+            status()
+    else:
+        assert status() == 200
+
+
+def test_a_crash_ends_the_process_that_loads_it() -> None:
+    with pytest.raises(RuntimeError, match="end while it starts"):
+        crash.break_it()
+
+
+def test_unready_is_a_503_of_readiness_alone() -> None:
+    unready.break_it()
+
+    answer = async_to_sync(Ready.as_view())(RequestFactory().get("/health/ready/"))
+    assert answer.status_code == 503
+    assert status() == 200
+
+
+def test_every_task_fails() -> None:
+    celery = Celery("drill", task_cls=Task, set_as_current=False)
+
+    @celery.task
+    def greet() -> str:
+        return "hello"
+
+    tasks.break_it()
+
+    with pytest.raises(RuntimeError, match="broke the task"):
+        greet()

@@ -16,9 +16,14 @@ def test_a_good_image_has_no_fault() -> None:
 @pytest.mark.parametrize(
     ("recipe", "version", "call"),
     [
-        (images.errors(), "1.2", "break_the_api(share=1.0)"),
-        (images.errors(share=0.5, version="1.2-half"), "1.2-half", "break_the_api(share=0.5)"),
-        (images.slow(seconds=3.0), "1.3", "break_the_api(share=1.0, seconds=3.0)"),
+        (images.errors(), "1.2", "break_it(share=1.0)"),
+        (images.errors(share=0.5, version="1.2-half"), "1.2-half", "break_it(share=0.5)"),
+        (images.slow(seconds=3.0), "1.3", "break_it(share=1.0, seconds=3.0)"),
+        (images.bursts(), "1.20", "break_it(seconds=4.0, every=20.0)"),
+        (images.crash_loop(), "1.21", "break_it()"),
+        (images.never_ready(), "1.22", "break_it()"),
+        (images.lost_writes(), "1.23", "break_it()"),
+        (images.failing_tasks(), "1.24", "break_it()"),
     ],
 )
 def test_a_fault_is_python_that_ends_in_its_call(recipe: images.Recipe, version: str, call: str) -> None:
@@ -130,9 +135,16 @@ def test_a_faulty_image_has_a_broken_module_with_fresh_bytecode(builder: Builder
     images.image(images.errors())
 
     assert builder.module.startswith("good = 1\n")
-    assert builder.module.endswith("break_the_api(share=1.0)\n")
+    assert builder.module.endswith("break_it(share=1.0)\n")
     compiled = next(words for words in builder.told if "compileall" in words)
     assert compiled.endswith(f"/{images.FAULTY_MODULE}")
+
+
+def test_a_fault_may_be_a_file_of_its_own(builder: Builder) -> None:
+    images.image(images.bad_migration())
+
+    assert builder.module.startswith("# A drill's fault: a migration")
+    assert "SELECT 1 / 0" in builder.module
 
 
 def test_images_of_earlier_contents_are_dropped(builder: Builder) -> None:
