@@ -44,6 +44,11 @@ e2e: .venv/complete ## The drills on the real cluster, through a Git push and un
 	@$(PYTHON) -m cluster up
 	@$(PYTEST) tests/e2e -m e2e
 
+.PHONY: drills
+drills: .venv/complete ## The proof matrix on the real cluster, or one of it: make drills SCENARIO=errors
+	@$(PYTHON) -m cluster up
+	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO)
+
 .PHONY: servers
 servers: .venv/complete
 	@$(PYTHON) -m cluster servers

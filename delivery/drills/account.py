@@ -26,6 +26,8 @@ class Account:
     """What the drill itself did: push, sync by hand, promote, delete a pod."""
     problem: str | None = None
     """What failed; None for a drill that went as it should."""
+    version_in_git: str | None = None
+    """The version that the release file named when the drill ended."""
 
     @property
     def moments(self) -> list[Moment]:
@@ -71,6 +73,26 @@ class Account:
         # What was sent later is not the canary's fault.
         failed_at = self.record.first_failed_answer(sent_before=back)
         return None if failed_at is None else max(0.0, back - failed_at)
+
+    @property
+    def measurements(self) -> int:
+        """How often an analysis of this release asked Prometheus or the canary's Service."""
+        before = {
+            run.name for each in self.sightings if each.at < (self.pushed_at or 0.0) for run in each.analyses
+        }
+        taken: dict[str, int] = {}
+        for each in self.sightings:
+            taken |= {run.name: run.taken for run in each.analyses if run.name not in before}
+        return sum(taken.values())
+
+    @property
+    def end_state(self) -> str:
+        """What Git, Argo Rollouts and Argo CD said when the drill ended."""
+        last = self.sightings[-1] if self.sightings else None
+        rollout = last.rollout.phase if last and last.rollout else "no Rollout"
+        application = last.application if last else None
+        argocd = f"{application.sync}, {application.health}" if application else "no Application"
+        return f"Git {self.version_in_git or '?'}, Rollout {rollout}, Argo CD {argocd}"
 
     def line(self) -> str:
         """The drill in one line."""

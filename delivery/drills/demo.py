@@ -5,16 +5,15 @@ Ends with status 0 only if all of that was so. The report is in build/report/.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.errors import ClusterError
 from cluster.progress import console, step
-from delivery.drills import images, local, platform, report, settings
+from delivery.drills import images, local, performing, platform, report, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Recipe
@@ -73,7 +72,7 @@ def _rolled_back(given: Given, recipe: Recipe) -> None:
 
 def main() -> int:
     started = time.monotonic()
-    with _ends_at(signal.SIGTERM):
+    with performing.ends_at(signal.SIGTERM):
         try:
             accounts = _play()
         except (NotReady, DrillFailed, ClusterError) as error:
@@ -82,7 +81,7 @@ def main() -> int:
         except KeyboardInterrupt:
             console.print("[red]demo:[/] stopped; the load has ended, and production is left as it is now.")
             return 130
-    _show(accounts, time.monotonic() - started)
+    performing.show(accounts, time.monotonic() - started, local.REPORT / "index.html")
     return 1 if any(account.problem for account in accounts) else 0
 
 
@@ -119,45 +118,14 @@ def _play() -> list[Account]:
 
 
 def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> Account:
-    console.print(f"[bold]{scene.title}[/]")
     environment = _environment(kubernetes, scene.name, scene.title)
-    with contextlib.suppress(DrillFailed, NotReady), environment:
-        scene.play(environment.serving(stable).under(traffic(rate=RATE)))
-    account = environment.account()
-    report.write_drill(account, environment.folder)
-    if account.problem:
-        console.print(f"  [red]✗[/] {account.problem}", soft_wrap=True)
-    return account
+    return performing.perform(
+        environment, lambda it: scene.play(it.serving(stable).under(traffic(rate=RATE)))
+    )
 
 
 def _environment(kubernetes: Kubernetes, drill: str, title: str) -> Environment:
-    return Environment("production", kubernetes, drill=drill, title=title, tell=_tell)
-
-
-def _tell(fact: str) -> None:
-    console.print(f"  [dim]·[/] {fact}")
-
-
-def _show(accounts: list[Account], took: float) -> None:
-    console.print()
-    for account in accounts:
-        mark = "[red]✗[/]" if account.problem else "[green]✓[/]"
-        console.print(f"{mark} {account.line()}", soft_wrap=True)
-    console.print(f"[dim]{took:.0f} s. The report: {local.REPORT / 'index.html'}[/]", soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _ends_at(number: signal.Signals) -> Iterator[None]:
-    """Let a signal end the program as Ctrl-C does, so that the load generator ends as well."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
+    return Environment("production", kubernetes, drill=drill, title=title, tell=performing.tell)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ def bursts(*, seconds: float = 4.0, every: float = 20.0, version: str = "1.20") 
     return Recipe(version, _fault("bursts", seconds=seconds, every=every))
 
 
+def stray_error(*, version: str = "1.26") -> Recipe:
+    """A CRM whose API answers one single request with 500, and all others well."""
+    return Recipe(version, _fault("stray"))
+
+
 def crash_loop(*, version: str = "1.21") -> Recipe:
     """A CRM whose web process ends while it starts."""
     return Recipe(version, _fault("crash"))

@@ -33,6 +33,7 @@ class Kubernetes:
             raise NotReady(f"{local.kubeconfig()} cannot be used: {error}") from error
         api = client.ApiClient(settings)
         self._core = client.CoreV1Api(api)
+        self._batch = client.BatchV1Api(api)
         self._custom = client.CustomObjectsApi(api)
 
     def objects(self, environment: str) -> Objects:
@@ -51,6 +52,16 @@ class Kubernetes:
 
     def application_set(self, environment: str) -> Object | None:
         return self._get(*_ARGO, ARGOCD_NAMESPACE, "applicationsets", f"crm-{environment}")
+
+    def migration(self, namespace: str) -> Object | None:
+        """The Job of the newest migration; None while there is none."""
+        answer: Any = self._batch.list_namespaced_job(
+            namespace,
+            field_selector="metadata.name=crm-migrate",
+            _preload_content=False,
+            _request_timeout=_TIMEOUT_SECONDS,
+        )
+        return next(iter(json.loads(answer.data)["items"]), None)
 
     def pods(self, namespace: str, selector: str) -> list[Object]:
         answer: Any = self._core.list_namespaced_pod(

@@ -10,13 +10,19 @@ from delivery import git
 from delivery.drills import local
 from delivery.drills.errors import NotReady
 
+SETTINGS = "environments/{environment}/values.yaml"
+# What the local cluster lays over every environment's own.
+LOCAL_SETTINGS = "cluster/values.yaml"
 
-def with_settings(environment: str, settings: dict[str, Any]) -> str:
+
+def with_settings(environment: str, settings: dict[str, Any], *, file: str = SETTINGS) -> str:
     """Push a branch `drills/…` whose settings of an environment have these changes; the commit to release.
+
+    `file` is another file of values than the environment's own.
 
     Main stays as it is, and no checkout is touched.
     """
-    path = f"environments/{environment}/values.yaml"
+    path = file.format(environment=environment)
     with git.opened(local.GIT, local.CHECKOUT) as repository:
         main = repository.fetch_branch("main")
         text = repository.text(main, path) if main else None

@@ -33,6 +33,9 @@ class Analysis:
     phase: str
     message: str | None
     measurements: tuple[Measurement, ...] = ()
+    """The newest ones; Argo Rollouts keeps ten of each question."""
+    taken: int = 0
+    """How many there were, those without an answer included."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,9 @@ def _analysis(thing: Object) -> Analysis:
             )
             for result in status.get("metricResults") or []
             for measured in result.get("measurements") or []
+        ),
+        taken=sum(
+            result.get("count", 0) + result.get("error", 0) for result in status.get("metricResults") or []
         ),
     )
 

@@ -11,11 +11,13 @@ look.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -114,7 +116,17 @@ class Environment:
             sightings=self.watcher.sightings,
             deeds=self.deeds,
             problem=self.problem,
+            version_in_git=self.version_in_git(),
         )
+
+    def version_in_git(self) -> str | None:
+        """The version that the release file names, None if it cannot be read."""
+        try:
+            with git.opened(local.GIT, local.CHECKOUT) as repository:
+                release = environments.fetch(repository).release(self.name)
+        except Refused:
+            return None
+        return release.image.version if release else None
 
     def serving(self, version: str | Recipe) -> Given:
         """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
@@ -262,8 +274,18 @@ class Given:
 
     def released(self, recipe: Recipe, *, revision: str | None = None) -> When:
         """Release an image by `delivery release`; `revision` when not the commit that it was built from."""
+        return self._release(images.image(recipe), revision)
+
+    def released_again(self, revision: str) -> When:
+        """Release the image that serves already with the settings of another commit."""
+        if self.environment.stable is None:
+            raise NotReady("A drill that releases again begins with serving(…).")
+        when = self._release(self.environment.stable, revision)
+        when.synced_revision = revision
+        return when
+
+    def _release(self, image: Image, revision: str | None) -> When:
         environment = self.environment
-        image = images.image(recipe)
         # The clock starts before the command does, so that nothing of it is left out.
         push = environment.done("push", f"push {image.version}")
         options = ["--revision", revision] if revision else []
@@ -280,6 +302,8 @@ class When:
         self.image = image
         self._wanted = image
         self._waiting_since = environment.pushed_at or time.time()
+        self.synced_revision: str | None = None
+        """The commit that Argo CD must have synced, where the image alone does not tell that the release arrived."""
 
     # --- waiting
 
@@ -300,6 +324,32 @@ class When:
 
         seen = self._until(is_so, within, f"the Rollout to be {phase} with {version_of(self._wanted)}")
         self.environment.tell(f"the Rollout is {phase} {seen.at - self._waiting_since:.0f} s after the push")
+
+    def migration_fails(self, *, within: timedelta) -> None:
+        """A pod of the release's migration has failed."""
+
+        def failed(_: Sighting) -> bool:
+            job = self.environment.kubernetes.migration(self.environment.namespace)
+            return bool(job and self._runs_this(job) and (job.get("status") or {}).get("failed"))
+
+        self._until(failed, within, f"the migration of {version_of(self.image)} to fail")
+        self.environment.tell("the migration has failed")
+
+    def argocd_is_content(self, *, within: timedelta) -> None:
+        """Argo CD has synced what Git wants, and calls it Healthy."""
+
+        def content(seen: Sighting) -> bool:
+            application = seen.application
+            return bool(
+                application
+                and application.wanted_digest == self._wanted.digest
+                and application.operation == "Succeeded"
+                and (application.sync, application.health) == ("Synced", "Healthy")
+            )
+
+        seen = self._until(content, within, f"Argo CD Synced and Healthy with {version_of(self._wanted)}")
+        took = seen.at - self._waiting_since
+        self.environment.tell(f"Argo CD is Synced and Healthy {took:.0f} s after the push")
 
     def weight_is(self, weight: int, *, within: timedelta) -> None:
         """The router gives the canary that share in percent."""
@@ -322,7 +372,7 @@ class When:
     def git_is_back_at(self, version: str, *, within: timedelta) -> None:
         """The release file names that version again."""
         self.environment.until(
-            lambda _: self.version_in_git() == version,
+            lambda _: self.environment.version_in_git() == version,
             within,
             f"{version} in {self.environment.name}/release.yaml",
         )
@@ -349,6 +399,8 @@ class When:
         moment = self.environment.done("push", "push rollback")
         self.environment.deliver("rollback", self.environment.name, "--reason", "a drill ended this release")
         self._wanted, self._waiting_since = before, moment.at
+        if self.synced_revision:
+            self.synced_revision = before.revision
 
     def approved(self) -> None:
         """`kubectl argo rollouts promote`, by a person."""
@@ -369,12 +421,48 @@ class When:
         )
 
     def prometheus_deleted(self) -> None:
-        pods = self.environment.kubernetes.pods("monitoring", "app.kubernetes.io/name=prometheus")
-        self.environment.done("deed", "delete Prometheus")
-        for pod in pods:
-            self.environment.kubernetes.delete_pod("monitoring", pod["metadata"]["name"])
+        self._restart("monitoring", "app.kubernetes.io/name=prometheus", "delete Prometheus")
+
+    def rollouts_controller_deleted(self) -> None:
+        """The pod of Argo Rollouts is deleted; its Deployment makes another one."""
+        self._restart("argo-rollouts", "app.kubernetes.io/name=argo-rollouts", "restart Argo Rollouts")
+
+    @contextmanager
+    def prometheus_down(self) -> Iterator[None]:
+        """As long as this lasts there is no Prometheus."""
+        self.environment.done("deed", "stop Prometheus")
+        self._prometheus(0)
+        try:
+            yield
+        finally:
+            self.environment.done("deed", "start Prometheus")
+            self._prometheus(1)
+
+    @contextmanager
+    def argocd_down(self) -> Iterator[None]:
+        """As long as this lasts there is no Argo CD."""
+        self.environment.done("deed", "stop Argo CD")
+        self._argocd(0)
+        try:
+            yield
+        finally:
+            self.environment.done("deed", "start Argo CD")
+            self._argocd(1)
 
     # --- what was so
+
+    def no_pod_was_started(self) -> None:
+        """No web pod of the release was ever there."""
+        sightings, since = self.environment.watcher.sightings, self.environment.pushed_at or 0.0
+        known = {pod.pod_hash for seen in sightings if seen.at < since for pod in seen.pods}
+        found = {pod.name for seen in sightings for pod in seen.pods if pod.pod_hash not in known}
+        if found:
+            self.environment.fail("no web pod of the release", ", ".join(sorted(found)))
+
+    def failures_are(self, *, exactly: int) -> None:
+        """Ends the load. So many requests failed and no more."""
+        if len(self.record.failed) != exactly:
+            self.environment.fail(f"exactly {exactly} failed requests", self._failures())
 
     def weights_seen_are(self, *weights: int) -> None:
         """The router had exactly these weights for the canary, in this order (0 left out)."""
@@ -453,15 +541,6 @@ class When:
         """Every request of the drill; asking for it ends the load."""
         return self._load().stop()
 
-    def version_in_git(self) -> str | None:
-        """The version that the release file names, None if it cannot be read."""
-        try:
-            with git.opened(local.GIT, local.CHECKOUT) as repository:
-                release = environments.fetch(repository).release(self.environment.name)
-        except Refused:
-            return None
-        return release.image.version if release else None
-
     # --- how
 
     def _until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
@@ -469,7 +548,11 @@ class When:
 
     def _arrived(self, seen: Sighting) -> bool:
         """Whether the Rollout's controller works on what Git wants now."""
-        rollout = seen.rollout
+        rollout, application, revision = seen.rollout, seen.application, self.synced_revision
+        if revision and application:
+            said = (application.wanted_revision, application.revision, application.sync)
+            if said != (revision, revision, "Synced"):
+                return False
         return bool(rollout and rollout.observed and rollout.image.endswith(self._wanted.digest))
 
     def _canary_pods(self, seen: Sighting) -> list[Pod]:
@@ -482,6 +565,43 @@ class When:
         seen = self._until(lambda seen: bool(choose(seen)), minutes(1), f"{what} to delete")
         self.environment.done("deed", f"delete {what}")
         self.environment.kubernetes.delete_pod(self.environment.namespace, choose(seen)[0].name)
+
+    def _restart(self, namespace: str, selector: str, deed: str) -> None:
+        pods = self.environment.kubernetes.pods(namespace, selector)
+        self.environment.done("deed", deed)
+        for pod in pods:
+            self.environment.kubernetes.delete_pod(namespace, pod["metadata"]["name"])
+
+    def _prometheus(self, replicas: int) -> None:
+        # Its operator would undo a change of the StatefulSet.
+        spec = json.dumps({"spec": {"replicas": replicas}})
+        local.output(
+            [
+                "kubectl",
+                "patch",
+                "prometheus/prometheus",
+                "--namespace=monitoring",
+                "--type=merge",
+                "-p",
+                spec,
+            ]
+        )
+
+    def _argocd(self, replicas: int) -> None:
+        local.output(
+            [
+                "kubectl",
+                "scale",
+                "deployment,statefulset",
+                "--all",
+                "--namespace=argocd",
+                f"--replicas={replicas}",
+            ]
+        )
+
+    def _runs_this(self, job: Object) -> bool:
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        return str(container["image"]).endswith(self.image.digest)
 
     def _load(self) -> RunningTraffic:
         if self.environment.load is None:

@@ -23,6 +23,7 @@ class MadeUp:
         self.runs: list[Object] = []
         self.deleted: list[str] = []
         self.complaint = ""
+        self.failed_migrations = 0
 
     def objects(self, environment: str) -> Objects:
         assert environment == "production"
@@ -45,7 +46,8 @@ class MadeUp:
             "metadata": {"name": "crm-production"},
             "spec": {"source": {"targetRevision": REVISION, "helm": {"valuesObject": {"image": image}}}},
             "status": {
-                "sync": {"status": "Synced"},
+                "sync": {"status": "Synced", "revision": REVISION},
+                "operationState": {"phase": "Succeeded", "finishedAt": "now"},
                 "health": {"status": self.phase},
                 "conditions": conditions,
             },
@@ -59,6 +61,10 @@ class MadeUp:
             "message": self.complaint,
         }
         return {"metadata": {}, "status": {"conditions": [good, bad]}}
+
+    def migration(self, _: str) -> Object:
+        template = {"spec": {"containers": [{"image": self.wanted.reference}]}}
+        return {"spec": {"template": template}, "status": {"failed": self.failed_migrations}}
 
     def pods(self, namespace: str, selector: str) -> list[Object]:
         return [{"metadata": {"name": f"{namespace}/{selector}"}}]

@@ -20,6 +20,7 @@ class Stage:
 
     def __init__(self, account: Account, folder: Path) -> None:
         self._account = account
+        self.title = account.title
         self.folder = folder / account.name
         self.served: list[str] = []
 

@@ -332,3 +332,51 @@ def test_silence_is_described() -> None:
     assert described(seen(0, analyses=(failed_analysis(),))).startswith(
         "the Rollout Healthy, the canary's weight 0"
     )
+
+
+def test_the_same_image_arrives_with_its_settings(production: Environment, cluster: MadeUp) -> None:
+    given = production.serving("1.0")
+    production.load = Load()  # type: ignore[assignment]
+
+    when = given.released_again("a-commit-that-argo-cd-has-not-synced")
+    with pytest.raises(DrillFailed, match="Expected the Rollout to be Healthy"):
+        when.rollout_is("Healthy", within=SHORT)
+    when.rolled_back_by_hand()
+    when.rollout_is("Healthy", within=ENOUGH)
+
+
+def test_a_migration_that_fails_starts_no_pod(when: When, cluster: MadeUp) -> None:
+    with pytest.raises(DrillFailed, match=r"Expected the migration of version 1\.1 to fail"):
+        when.migration_fails(within=SHORT)
+    cluster.failed_migrations = 1
+    when.migration_fails(within=ENOUGH)
+
+    with pytest.raises(DrillFailed, match=r"Expected no web pod of the release; found crm-1\.1"):
+        when.no_pod_was_started()
+
+
+def test_argo_cd_is_content_with_what_git_wants(when: When, cluster: MadeUp) -> None:
+    with pytest.raises(DrillFailed, match="Expected Argo CD Synced and Healthy"):
+        when.argocd_is_content(within=SHORT)
+    cluster.ends()
+    when.argocd_is_content(within=ENOUGH)
+
+
+def test_failures_are_counted_exactly(when: When) -> None:
+    when.environment.load = Load([request(code=500), request()])  # type: ignore[assignment]
+
+    when.failures_are(exactly=1)
+    with pytest.raises(DrillFailed, match="Expected exactly 2 failed requests; found 1 of 2 failed"):
+        when.failures_are(exactly=2)
+
+
+def test_what_a_drill_stops_is_started_again_whatever_happens(when: When, delivered: list[str]) -> None:
+    with pytest.raises(DrillFailed), when.prometheus_down(), when.argocd_down():
+        when.environment.fail("this", "that")
+
+    said = [words for words in delivered if "replicas" in words]
+    assert ["0" in words for words in said] == [True, True, False, False]
+    when.rollouts_controller_deleted()
+    assert when.environment.kubernetes.deleted == [  # type: ignore[attr-defined]
+        "argo-rollouts: argo-rollouts/app.kubernetes.io/name=argo-rollouts"
+    ]

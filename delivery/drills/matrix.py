@@ -1,0 +1,99 @@
+"""`python -m delivery.drills.matrix [SCENARIO…]`: plays the proof matrix, or those scenarios of it.
+
+A run of all of them writes docs/proof.md, whatever came out; status 0 only if every scenario ended as it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from cluster.errors import ClusterError
+from cluster.progress import console, step
+from delivery.drills import images, local, performing, platform, proof, report, settings
+from delivery.drills.account import Account
+from delivery.drills.errors import DrillFailed, NotReady
+from delivery.drills.observe import Kubernetes
+from delivery.drills.scenarios import GOOD, SCENARIOS, Scenario
+from delivery.drills.story import Environment
+
+# Built before the first scenario begins: a build under load would be felt.
+RECIPES = (
+    *map(images.good, GOOD),
+    images.errors(),
+    images.errors(share=0.1, version="1.2-some"),
+    images.errors(share=0.02, version="1.2-little"),
+    images.bursts(),
+    images.slow(),
+    images.stray_error(),
+    images.crash_loop(),
+    images.never_ready(),
+    images.bad_migration(),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    chosen = _chosen(arguments)
+    started = time.monotonic()
+    with performing.ends_at(signal.SIGTERM):
+        try:
+            accounts = _play(chosen)
+        except (NotReady, DrillFailed, ClusterError) as error:
+            console.print(f"[red]drills:[/] {error}", soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            console.print("[red]drills:[/] stopped; the load has ended, and production is left as it is now.")
+            return 130
+    took = time.monotonic() - started
+    report.write_summary(accounts, local.REPORT)
+    if len(accounts) == len(SCENARIOS):
+        proof.write(accounts, took, local.CHECKOUT / "docs")
+    performing.show(accounts, took, local.REPORT / "index.html")
+    return 1 if any(account.problem for account in accounts) else 0
+
+
+def _chosen(arguments: Sequence[str] | None) -> list[Scenario]:
+    parser = argparse.ArgumentParser(prog="python -m delivery.drills.matrix", description="The proof matrix.")
+    names = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else all)"
+    )
+    wanted = parser.parse_args(arguments).scenarios
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
+    return [scenario for scenario in SCENARIOS if not wanted or scenario.name in wanted]
+
+
+def _play(chosen: Sequence[Scenario]) -> list[Account]:
+    local.prepare()
+    note = settings.worktree_note()
+    if note:
+        console.print(f"[yellow]·[/] {note}")
+    with step("Tell Argo CD and the Git server about the CRM"):
+        platform.install()
+    with step("Build and push the images"):
+        for recipe in RECIPES:
+            images.image(recipe)
+    kubernetes = Kubernetes()
+    with (
+        step(f"Release {GOOD[0]} to production"),
+        Environment("production", kubernetes, drill="first-release", title="A first release") as first,
+    ):
+        first.serving(GOOD[0])
+    return [
+        performing.perform(
+            Environment(
+                "production", kubernetes, drill=scenario.name, title=scenario.title, tell=performing.tell
+            ),
+            scenario.play,
+        )
+        for scenario in chosen
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

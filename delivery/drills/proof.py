@@ -1,0 +1,81 @@
+"""Writes docs/proof.md, the page of the proof matrix, from the accounts of a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from delivery.drills import images, local
+from delivery.drills.account import Account
+
+_COLUMNS = (
+    "what happens",
+    "verdict",
+    "s from push to verdict",
+    "s from first failure to weight 0",
+    "failed requests",
+    "weights, %",
+    "measurements",
+    "in the end",
+)
+_GIB = 2**30
+
+
+def write(accounts: Sequence[Account], took: float, folder: Path) -> Path:
+    """Write proof.md and its picture (that of the report's summary) into a folder; the page.
+
+    `took` is the whole run's time in seconds.
+    """
+    shutil.copyfile(local.REPORT / "summary.png", folder / "proof.png")
+    page = folder / "proof.md"
+    page.write_text(text(accounts, took), encoding="utf-8")
+    return page
+
+
+def text(accounts: Sequence[Account], took: float) -> str:
+    """The page as Markdown."""
+    now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    held = sum(account.problem is None for account in accounts)
+    lines = [
+        "# The proof",
+        "",
+        f"Written by `make drills` on {now}: {held} of {len(accounts)} scenarios ended as they should, in",
+        f"{took / 60:.0f} minutes on {os.cpu_count()} cores and {memory:.0f} GiB, at commit {images.head()[:12]}.",
+        "Load: 100 requests/s through the router, counted by the load generator.",
+        "`make drills SCENARIO=errors` replays one.",
+        "",
+        "![Every scenario: its weight and the failed requests of all users](proof.png)",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        "|" + "---|" * len(_COLUMNS),
+        *(f"| {' | '.join(_row(account))} |" for account in accounts),
+        "",
+    ]
+    problems = [
+        f"- **{account.title}**: {account.problem}" for account in accounts if account.problem is not None
+    ]
+    if problems:
+        lines += ["Not as it should be:", "", *problems, ""]
+    return "\n".join(lines)
+
+
+def _row(account: Account) -> list[str]:
+    record = account.record
+    return [
+        account.title,
+        account.verdict if account.problem is None else f"**{account.verdict}**",
+        _seconds(account.seconds_to_verdict, 0),
+        _seconds(account.seconds_from_first_failure_to_zero, 1),
+        f"{len(record.failed)} of {len(record)} ({record.failed_share:.2%})",
+        " → ".join(map(str, account.weights)) or "none",
+        str(account.measurements),
+        account.end_state,
+    ]
+
+
+def _seconds(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,220 @@
+"""The proof matrix: everything that a release may be or meet, each as a story with its ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from delivery.drills import images, settings
+from delivery.drills.images import Recipe
+from delivery.drills.story import Environment, Given, When, minutes, seconds
+from delivery.drills.traffic import traffic
+
+RATE = 100
+WEIGHTS = (5, 20, 50, 100)
+GOOD = ("1.0", "1.1")
+# A release is watched for some seconds after its end, so that a failure at the very end is seen.
+AFTER = 500
+# Pods that never get ready: cluster/values.yaml gives them two minutes.
+NEVER_READY = minutes(4)
+USUAL = minutes(3)
+AT_ONCE = minutes(1)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    play: Callable[[Environment], None]
+
+
+def good(production: Environment) -> None:
+    when = _released_well(production)
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    _nobody_felt_it(when)
+
+
+def errors(production: Environment) -> None:
+    when = _rolled_back(production, images.errors())
+    when.weight_was_never_above(5)
+    when.weight_was_back_at_zero(within=seconds(12))
+    when.failed_requests_are(below=0.005)
+
+
+def few_errors(production: Environment) -> None:
+    when = _rolled_back(production, images.errors(share=0.1, version="1.2-some"), within=minutes(5))
+    when.failed_requests_are(below=0.01)
+
+
+def bursts(production: Environment) -> None:
+    when = _rolled_back(production, images.bursts())
+    when.failed_requests_are(below=0.01)
+
+
+def slow(production: Environment) -> None:
+    when = _rolled_back(production, images.slow())
+    when.weight_was_never_above(5)
+    _nobody_felt_it(when)
+
+
+def stray_error(production: Environment) -> None:
+    when = _given(production).released(images.stray_error())
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    when.requests_go_on(AFTER)
+    when.failures_are(exactly=1)
+
+
+def crash_loop(production: Environment) -> None:
+    _nobody_felt_it(_rolled_back(production, images.crash_loop(), within=NEVER_READY))
+
+
+def never_ready(production: Environment) -> None:
+    _nobody_felt_it(_rolled_back(production, images.never_ready(), within=NEVER_READY))
+
+
+def good_settings(production: Environment) -> None:
+    given = _given(production)
+    when = given.released_again(settings.with_settings("production", {"logLevel": "WARNING"}))
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    _nobody_felt_it(when)
+
+
+def bad_settings(production: Environment) -> None:
+    """Web pods of this release get less memory than they need to start; they are never ready."""
+    given = _given(production)
+    too_little = {"web": {"resources": {"requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}}}
+    revision = settings.with_settings("production", too_little, file=settings.LOCAL_SETTINGS)
+    _nobody_felt_it(_taken_back(given.released_again(revision), within=NEVER_READY))
+
+
+def bad_migration(production: Environment) -> None:
+    when = _given(production).released(images.bad_migration())
+    when.migration_fails(within=minutes(3))
+    when.no_pod_was_started()
+    when.rolled_back_by_hand()
+    when.argocd_is_content(within=minutes(5))
+    _nobody_felt_it(when)
+
+
+def prometheus_down(production: Environment) -> None:
+    when = _released_well(production)
+    when.weight_is(5, within=minutes(1))
+    with when.prometheus_down():
+        when.rollout_is("Degraded", within=minutes(3))
+    when.weight_is(0, within=seconds(10))
+    _back(when)
+    _nobody_felt_it(when)
+
+
+def argocd_down(production: Environment) -> None:
+    when = _given(production).released(images.errors())
+    when.weight_is(5, within=minutes(1))
+    with when.argocd_down():
+        when.rollout_is("Degraded", within=minutes(2))
+        when.weight_is(0, within=seconds(10))
+    _back(when, within=minutes(3))
+    when.failed_requests_are(below=0.005)
+
+
+def controller_restarted(production: Environment) -> None:
+    when = _released_well(production)
+    when.weight_is(20, within=minutes(2))
+    when.rollouts_controller_deleted()
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    _nobody_felt_it(when)
+
+
+def pods_killed(production: Environment) -> None:
+    when = _released_well(production)
+    when.weight_is(20, within=minutes(2))
+    when.canary_pod_deleted()
+    when.stable_pod_deleted()
+    when.rollout_is("Healthy", within=minutes(4))
+    _nobody_felt_it(when)
+
+
+def newer_push(production: Environment) -> None:
+    """A fix arrives while the release before it is on its way."""
+    given = _given(production)
+    given.released(images.errors(share=0.02, version="1.2-little")).weight_is(5, within=minutes(1))
+    when = given.released(images.good(_other(production)))
+    when.rollout_is("Healthy", within=minutes(4))
+    when.requests_go_on(AFTER)
+    when.failed_requests_are(below=0.005)
+
+
+def sync_at_5(production: Environment) -> None:
+    when = _released_well(production)
+    when.weight_is(5, within=minutes(1))
+    when.synced_by_hand()
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    _nobody_felt_it(when)
+
+
+SCENARIOS = (
+    Scenario("good", "A good release", good),
+    Scenario("errors", "Every answer is a 500", errors),
+    Scenario("few-errors", "1 answer in 10 is a 500", few_errors),
+    Scenario("bursts", "Errors come in bursts", bursts),
+    Scenario("slow", "Every answer takes 3 s", slow),
+    Scenario("stray-error", "A good release with one single 500", stray_error),
+    Scenario("crash-loop", "Web pods end while they start", crash_loop),
+    Scenario("never-ready", "Web pods live and are never ready", never_ready),
+    Scenario("good-settings", "Only settings change, for the good", good_settings),
+    Scenario("bad-settings", "Only settings change, to too little memory", bad_settings),
+    Scenario("bad-migration", "The database refuses a migration", bad_migration),
+    Scenario("prometheus-down", "Prometheus is down in the middle of a good release", prometheus_down),
+    Scenario("argocd-down", "Argo CD is down while a release answers 500", argocd_down),
+    Scenario("controller-restarted", "Argo Rollouts restarts at 20 %", controller_restarted),
+    Scenario("pods-killed", "A canary and a stable pod die at 20 %", pods_killed),
+    Scenario("newer-push", "A newer release is pushed at 5 %", newer_push),
+    Scenario("sync-at-5", "Argo CD syncs at 5 %", sync_at_5),
+)
+
+
+def _given(production: Environment) -> Given:
+    """A good version serves everybody, under load."""
+    serves = production.answering_version()
+    return production.serving(serves if serves in GOOD else GOOD[0]).under(traffic(rate=RATE))
+
+
+def _other(production: Environment) -> str:
+    """The good version that does not serve now."""
+    stable = production.stable.version if production.stable else ""
+    return next(version for version in GOOD if version != stable)
+
+
+def _released_well(production: Environment) -> When:
+    given = _given(production)
+    return given.released(images.good(_other(production)))
+
+
+def _rolled_back(production: Environment, recipe: Recipe, *, within: timedelta = USUAL) -> When:
+    return _taken_back(_given(production).released(recipe), within=within)
+
+
+def _taken_back(when: When, *, within: timedelta) -> When:
+    """The release aborts itself, and a commit puts the one before it back."""
+    when.rollout_is("Degraded", within=within)
+    when.weight_is(0, within=seconds(10))
+    _back(when)
+    when.no_new_steps_were_taken()
+    return when
+
+
+def _back(when: When, *, within: timedelta = AT_ONCE) -> None:
+    when.rolled_back_by_hand()
+    when.rollout_is("Healthy", within=within)
+    when.argocd_is_content(within=minutes(2))
+    when.requests_go_on(AFTER)
+
+
+def _nobody_felt_it(when: When) -> None:
+    when.requests_go_on(AFTER)
+    when.no_request_failed(of_at_least=3_000)

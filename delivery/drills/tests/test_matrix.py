@@ -1,0 +1,130 @@
+"""The proof matrix plays what it is told, and its exit status and its page are the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from delivery.drills import images, local, matrix, performing, platform, proof, report, settings
+from delivery.drills.account import Account
+from delivery.drills.errors import NotReady
+from delivery.drills.scenarios import SCENARIOS
+from delivery.drills.tests.drills import bad, failed_analysis, good
+
+
+class Environment:
+    """An environment in which nothing happens."""
+
+    def __init__(self, _name: str, _kubernetes: object, *, drill: str, title: str, **_: object) -> None:
+        self.drill, self.title = drill, title
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def serving(self, _: str) -> None: ...
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The names of what was played, without a cluster; everything ends well."""
+    names: list[str] = []
+
+    def perform(environment: Any, _: Callable[[Any], None]) -> Account:
+        names.append(environment.drill)
+        return replace(good(), name=environment.drill, title=environment.title)
+
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(local, "REPORT", tmp_path)
+    monkeypatch.setattr(local, "prepare", lambda: None)
+    monkeypatch.setattr(settings, "worktree_note", lambda: None)
+    monkeypatch.setattr(platform, "install", lambda: "c0ffee")
+    monkeypatch.setattr(images, "image", lambda recipe: recipe)
+    monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
+    monkeypatch.setattr(matrix, "Kubernetes", object)
+    monkeypatch.setattr(matrix, "Environment", Environment)
+    monkeypatch.setattr(report, "write_summary", lambda *_: (tmp_path / "summary.png").touch())
+    monkeypatch.setattr(performing, "perform", perform)
+    return names
+
+
+def test_all_scenarios_make_the_page(played: list[str], tmp_path: Path) -> None:
+    assert matrix.main([]) == 0
+
+    assert played == [scenario.name for scenario in SCENARIOS]
+    page = (tmp_path / "docs" / "proof.md").read_text(encoding="utf-8")
+    assert all(f"| {scenario.title} | promoted | 50 |" in page for scenario in SCENARIOS)
+    assert (tmp_path / "docs" / "proof.png").exists()
+
+
+def test_one_scenario_is_replayed_without_touching_the_page(played: list[str], tmp_path: Path) -> None:
+    assert matrix.main(["errors"]) == 0
+
+    assert played == ["errors"]
+    assert not (tmp_path / "docs" / "proof.md").exists()
+
+
+def test_a_scenario_that_ends_otherwise_fails_the_run(
+    played: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(performing, "perform", lambda *_: replace(good(), problem="Not promoted."))
+
+    assert matrix.main(["good"]) == 1
+
+
+def test_an_unknown_scenario_is_refused_with_those_that_exist(
+    played: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        matrix.main(["erors"])
+
+    assert ended.value.code == 2
+    assert "there is no scenario erors; there are: good, errors," in capsys.readouterr().err
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(
+    played: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> None:
+        raise NotReady("No cluster is there.")
+
+    monkeypatch.setattr(local, "prepare", missing)
+
+    assert matrix.main([]) == 1
+    assert "drills: No cluster is there." in capsys.readouterr().out
+
+
+def test_names_are_unique_and_every_image_is_built_before() -> None:
+    assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+    assert len({recipe.version for recipe in matrix.RECIPES}) == len(matrix.RECIPES)
+
+
+def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
+    wrong = replace(bad(), problem="Expected less.", version_in_git="1.0")
+
+    page = proof.text([good(), wrong], 600)
+
+    assert "1 of 2 scenarios ended as they should, in\n10 minutes" in page
+    assert "| A good release | promoted | 50 | - | 0 of 1300 (0.00%) | 5 → 20 → 50 → 100 | 0 |" in page
+    assert "| **rolled back** | 28 | 13.0 |" in page
+    assert "Git 1.0, Rollout Healthy, Argo CD Synced, Healthy |" in page
+    assert "- **A bad release**: Expected less." in page
+
+
+def test_measurements_are_those_of_this_release() -> None:
+    earlier = replace(failed_analysis(), name="crm-0", taken=7)
+    now = replace(failed_analysis(), taken=3)
+    first, *others = bad().sightings
+    sightings = [
+        replace(first, analyses=(earlier,)),
+        *(replace(each, analyses=(earlier, now)) for each in others),
+    ]
+
+    assert replace(bad(), sightings=sightings).measurements == 3
