@@ -19,12 +19,11 @@ from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Recipe
 from delivery.drills.observe import Kubernetes
 from delivery.drills.story import Environment, Given, minutes, seconds
-from delivery.drills.traffic import traffic
+from delivery.drills.traffic import RATE, traffic
 
-RATE = 100
 WEIGHTS = (5, 20, 50, 100)
 # The share of failed requests depends on how long a drill is; these are 75 s.
-REQUESTS = 7500
+REQUESTS = 75 * RATE
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,7 @@ def _play() -> list[Account]:
 
 def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> Account:
     environment = _environment(kubernetes, scene.name, scene.title)
-    return performing.perform(
-        environment, lambda it: scene.play(it.serving(stable).under(traffic(rate=RATE)))
-    )
+    return performing.perform(environment, lambda it: scene.play(it.serving(stable).under(traffic())))
 
 
 def _environment(kubernetes: Kubernetes, drill: str, title: str) -> Environment:

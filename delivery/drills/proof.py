@@ -10,6 +10,7 @@ from pathlib import Path
 
 from delivery.drills import images, local
 from delivery.drills.account import Account
+from delivery.drills.traffic import RATE
 
 _COLUMNS = (
     "what happens",
@@ -45,7 +46,7 @@ def text(accounts: Sequence[Account], took: float) -> str:
         "",
         f"Written by `make drills` on {now}: {held} of {len(accounts)} scenarios ended as they should, in",
         f"{took / 60:.0f} minutes on {os.cpu_count()} cores and {memory:.0f} GiB, at commit {images.head()[:12]}.",
-        "Load: 100 requests/s through the router, counted by the load generator.",
+        f"Load: {RATE} requests/s through the router, counted by the load generator.",
         "`make drills SCENARIO=errors` replays one.",
         "",
         "![Every scenario: its weight and the failed requests of all users](proof.png)",

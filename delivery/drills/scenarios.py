@@ -11,7 +11,6 @@ from delivery.drills.images import Recipe
 from delivery.drills.story import Environment, Given, When, minutes, seconds
 from delivery.drills.traffic import traffic
 
-RATE = 100
 WEIGHTS = (5, 20, 50, 100)
 GOOD = ("1.0", "1.1")
 # A release is watched for some seconds after its end, so that a failure at the very end is seen.
@@ -181,7 +180,7 @@ SCENARIOS = (
 def _given(production: Environment) -> Given:
     """A good version serves everybody, under load."""
     serves = production.answering_version()
-    return production.serving(serves if serves in GOOD else GOOD[0]).under(traffic(rate=RATE))
+    return production.serving(serves if serves in GOOD else GOOD[0]).under(traffic())
 
 
 def _other(production: Environment) -> str:

@@ -1,6 +1,6 @@
 """Drills as stories: given what serves and under which load, when something is released, then this is so.
 
-    given = production.serving("1.0").under(traffic(rate=100))
+    given = production.serving("1.0").under(traffic())
     when = given.released(images.errors(share=1.0))
     when.rollout_is("Degraded", within=minutes(2))
     when.failed_requests_are(below=0.01)
