@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from delivery.errors import Refused
@@ -128,6 +129,10 @@ class Repository:
 
     def message(self, commit: str) -> str:
         return self._git("show", "--no-patch", "--format=%B", commit)
+
+    def time(self, commit: str) -> datetime:
+        """When a commit was made."""
+        return datetime.fromtimestamp(int(self._git("show", "--no-patch", "--format=%ct", commit)), tz=UTC)
 
     def log(self, commit: str, path: str) -> list[str]:
         """Commits that changed a file, newest first."""

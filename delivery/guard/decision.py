@@ -1,0 +1,197 @@
+"""What is to be done about an environment, from what is seen alone: no clock, no Git, no cluster in here.
+
+The same sight always gives the same decision, so a restarted guard goes on where the other stopped, and a
+repeated event changes nothing: once Git has gone back, the aborted Rollout no longer belongs to Git's release.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from delivery.environments import Past
+from delivery.kube import Object
+from delivery.release import Release
+from delivery.verdicts import findings
+
+REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
+OLD = timedelta(minutes=20)
+_HASH = "rollouts-pod-template-hash"
+_ATTEMPT = "rollout.argoproj.io/revision"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One environment at one moment. `history` has its releases in Git, newest first."""
+
+    environment: str
+    started: datetime
+    commit: str
+    committed: datetime
+    release: Release
+    goes_back: bool
+    history: tuple[Past, ...] = ()
+    rollout: Object | None = None
+    replica_sets: list[Object] = field(default_factory=list)
+    analysis_runs: list[Object] = field(default_factory=list)
+    migration: Object | None = None
+
+
+@dataclass(frozen=True)
+class Heal:
+    """Git goes back `to` a release that was fully promoted; `blame` quarantines what it leaves."""
+
+    to: Past
+    left: Release
+    commit: str
+    reasons: tuple[str, ...]
+    blame: bool
+
+
+@dataclass(frozen=True)
+class PromoteInFull:
+    """The Rollout goes where Git went back to, without the canary's steps."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    why: str
+
+
+Decision = Heal | PromoteInFull | Nothing
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    at: datetime
+    reasons: tuple[str, ...]
+    blame: bool
+
+
+def decide(seen: Seen) -> Decision:
+    if seen.rollout is None:
+        return Nothing("There is no Rollout yet.")
+    trouble = _migration(seen) or _rollout_trouble(seen, seen.rollout)
+    if trouble is None:
+        return _forward(seen, seen.rollout)
+    if seen.goes_back:
+        return Nothing("The release that Git went back to is in trouble itself: a person has to look.")
+    if trouble.at < seen.started - OLD:
+        return Nothing("The trouble is more than 20 minutes older than this guard: a person has to look.")
+    to = _fully_promoted(seen, seen.rollout)
+    if to is None:
+        return Nothing("No fully promoted release is known in Git: there is nothing to go back to.")
+    if to.release == seen.release:
+        return Nothing("Git names the fully promoted release already.")
+    same_image = to.release.image.digest == seen.release.image.digest
+    return Heal(to, seen.release, seen.commit, trouble.reasons, trouble.blame and not same_image)
+
+
+def _forward(seen: Seen, rollout: Object) -> Decision:
+    status = rollout.get("status") or {}
+    moving = status.get("currentPodHash") != status.get("stableRS")
+    if seen.goes_back and moving and _is_of(rollout, seen.release) and not status.get("promoteFull"):
+        return PromoteInFull()
+    return Nothing("Nothing is wrong.")
+
+
+def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
+    """Why the Rollout gave up on Git's release, if it did."""
+    status = rollout.get("status") or {}
+    if not _is_of(rollout, seen.release) or not _is_observed(rollout):
+        return None
+    progress = next((each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {})
+    message = str(status.get("message") or "")
+    stuck = progress.get("reason") == "ProgressDeadlineExceeded" or "timed out progressing" in message
+    if status.get("abort"):
+        at = _time(status.get("abortedAt")) or seen.started
+    elif stuck:
+        at = _time(progress.get("lastUpdateTime")) or seen.started
+    else:
+        return None
+    return _why(seen, rollout, at, message or str(progress.get("message") or ""), stuck=stuck)
+
+
+def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool) -> _Trouble:
+    found = [
+        finding
+        for run in seen.analysis_runs
+        if _belongs(run, rollout)
+        for finding in findings(run, seen.release.image.version)
+    ]
+    reasons = tuple(dict.fromkeys(finding.says for finding in found))
+    if stuck:
+        reasons += (f"progress: {message or 'the new pods did not become ready in time'}",)
+    failed = any(finding.phase == "Failed" for finding in found)
+    unhealthy = any(finding.question.startswith("health") for finding in found)
+    blame = failed or stuck or (unhealthy and _stable_holds(seen, rollout))
+    return _Trouble(at, reasons or (message or "aborted, without a verdict",), blame)
+
+
+def _migration(seen: Seen) -> _Trouble | None:
+    """The failed migration of Git's release; a Job older than Git's commit tells about another attempt."""
+    job = seen.migration
+    if job is None or (_time(job["metadata"].get("creationTimestamp")) or seen.started) < seen.committed:
+        return None
+    images = [container["image"] for container in job["spec"]["template"]["spec"]["containers"]]
+    if not any(image.endswith(f"@{seen.release.image.digest}") for image in images):
+        return None
+    for condition in (job.get("status") or {}).get("conditions") or []:
+        if condition["type"] == "Failed" and condition["status"] == "True":
+            at = _time(condition.get("lastTransitionTime")) or seen.started
+            why = condition.get("message") or condition.get("reason") or "it failed"
+            return _Trouble(at, (f"migration of {seen.release.image.version}: {why}",), blame=True)
+    return None
+
+
+def _fully_promoted(seen: Seen, rollout: Object) -> Past | None:
+    """The release in Git that the stable ReplicaSet runs; by image alone where it names no commit."""
+    stable = _replica_set(seen, (rollout.get("status") or {}).get("stableRS"))
+    if stable is None:
+        return None
+    matching = [past for past in seen.history if _runs(stable, past.release.image.digest)]
+    revision = (stable["metadata"].get("annotations") or {}).get(REVISION)
+    exact = (past for past in matching if past.release.revision == revision)
+    others = (past for past in matching if past.release != seen.release)
+    return next(exact, None) or next(others, None)
+
+
+def _stable_holds(seen: Seen, rollout: Object) -> bool:
+    stable = _replica_set(seen, (rollout.get("status") or {}).get("stableRS"))
+    if stable is None:
+        return False
+    wanted = int(stable["spec"].get("replicas") or 0)
+    return 0 < wanted <= int((stable.get("status") or {}).get("readyReplicas") or 0)
+
+
+def _replica_set(seen: Seen, pod_hash: str | None) -> Object | None:
+    for each in seen.replica_sets:
+        if pod_hash and (each["metadata"].get("labels") or {}).get(_HASH) == pod_hash:
+            return each
+    return None
+
+
+def _is_of(rollout: Object, release: Release) -> bool:
+    revision = (rollout["metadata"].get("annotations") or {}).get(REVISION)
+    return _runs(rollout, release.image.digest) and revision in (None, release.revision)
+
+
+def _is_observed(rollout: Object) -> bool:
+    """The status speaks of this specification, not of the one before. Argo Rollouts writes a text here."""
+    observed = (rollout.get("status") or {}).get("observedGeneration")
+    return str(observed) == str(rollout["metadata"].get("generation"))
+
+
+def _runs(workload: Object, digest: str) -> bool:
+    containers = workload["spec"]["template"]["spec"]["containers"]
+    return any(container["image"].endswith(f"@{digest}") for container in containers)
+
+
+def _belongs(run: Object, rollout: Object) -> bool:
+    """An earlier attempt with the same pods has the same hash, but another number."""
+    metadata = run["metadata"]
+    attempt = (rollout["metadata"].get("annotations") or {}).get(_ATTEMPT)
+    same_pods = (metadata.get("labels") or {}).get(_HASH) == rollout["status"].get("currentPodHash")
+    return same_pods and (metadata.get("annotations") or {}).get(_ATTEMPT) == attempt
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,85 @@
+"""Acts in Git: one commit that goes back, says why, and quarantines the image where it is to blame."""
+
+from datetime import datetime
+
+import yaml
+
+from delivery.environments import (
+    ROLLBACK_TRAILER,
+    Change,
+    Environments,
+    Past,
+    Published,
+    path_of,
+    publish,
+)
+from delivery.errors import UnreadableRelease
+from delivery.git import Repository
+from delivery.guard.decision import Heal
+
+QUARANTINE = "quarantine.yaml"
+RUNBOOK = "release-aborted.md"
+
+
+def heal(
+    repository: Repository, environment: str, decision: Heal, *, now: datetime, runbooks: str
+) -> Published | None:
+    """Push the heal, or nothing if Git's release has changed meanwhile: a person's newer word counts.
+
+    Raises Refused.
+    """
+
+    def change(branch: Environments) -> Change | None:
+        if branch.last_commit(environment) != decision.commit:
+            return None
+        files = {path_of(environment): decision.to.release.to_yaml()}
+        if decision.blame:
+            text = repository.text(branch.tip, QUARANTINE) if branch.tip else None
+            files[QUARANTINE] = _quarantined(text, environment, decision, now)
+        return Change(files, _message(environment, decision, runbooks))
+
+    return publish(repository, change)
+
+
+def past_releases(repository: Repository, branch: Environments, environment: str) -> tuple[Past, ...]:
+    """What an environment had, newest first, without what cannot be read."""
+    found: list[Past] = []
+    for commit in repository.log(branch.tip, path_of(environment)) if branch.tip else []:
+        try:
+            release = branch.release(environment, at=commit)
+        except UnreadableRelease:
+            continue
+        if release:
+            found.append(Past(commit, release))
+    return tuple(found)
+
+
+def _quarantined(text: str | None, environment: str, decision: Heal, now: datetime) -> str:
+    """The file with the image added; an image is listed once."""
+    entries = yaml.safe_load(text or "") or []
+    digest = decision.left.image.digest
+    if not any(entry["digest"] == digest for entry in entries):
+        entries.append(
+            {
+                "digest": digest,
+                "version": decision.left.image.version,
+                "environment": environment,
+                "at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "reason": "; ".join(decision.reasons),
+            }
+        )
+    return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True)
+
+
+def _message(environment: str, decision: Heal, runbooks: str) -> str:
+    left, to = decision.left.image.version, decision.to.release.image.version
+    why = "\n".join(f"- {reason}" for reason in decision.reasons)
+    blame = f"The image of {left} is quarantined." if decision.blame else "No image is quarantined."
+    return (
+        f"heal {environment}: back to {to}\n\n"
+        f"{left} did not pass:\n{why}\n\n"
+        f"{blame} What to do now: {runbooks}{RUNBOOK}\n\n"
+        "By: delivery guard\n"
+        f"{ROLLBACK_TRAILER}: {decision.to.commit}\n"
+        f"Healed-from: {decision.commit}\n"
+    )

@@ -1,0 +1,84 @@
+"""An environment in trouble: 1.1 is stable, 1.2 was aborted."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from delivery.environments import Past
+from delivery.guard.decision import REVISION, Seen
+from delivery.release import Image, Release
+
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+_ATTEMPT = "rollout.argoproj.io/revision"
+_HASH = "rollouts-pod-template-hash"
+
+
+def release(version: str, revision: str = "", digest: str = "") -> Release:
+    last = version[-1]
+    image = Image("registry.example.com/crm", f"sha256:{(digest or last) * 64}", version)
+    return Release((revision or last) * 40, image, "canary")
+
+
+GOOD, BAD = release("1.1"), release("1.2")
+
+
+def pods(of: Release) -> dict[str, Any]:
+    return {"spec": {"containers": [{"image": f"{of.image.repository}@{of.image.digest}"}]}}
+
+
+def replica_set(of: Release, pod_hash: str, ready: int = 4) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {_HASH: pod_hash}, "annotations": {REVISION: of.revision}},
+        "spec": {"replicas": 4, "template": pods(of)},
+        "status": {"readyReplicas": ready},
+    }
+
+
+def rollout(of: Release = BAD, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"generation": 7, "annotations": {REVISION: of.revision, _ATTEMPT: "2"}},
+        "spec": {"template": pods(of)},
+        "status": {"currentPodHash": "new", "stableRS": "old", "observedGeneration": "7", **status},
+    }
+
+
+def aborted(of: Release = BAD, at: str = "2026-01-02T11:59:58Z", **status: Any) -> dict[str, Any]:
+    return rollout(of, abort=True, abortedAt=at, **status)
+
+
+def run(name: str, phase: str, attempt: str = "2", **measurement: Any) -> dict[str, Any]:
+    result = {"name": name, "phase": phase, "measurements": [measurement]}
+    return {
+        "metadata": {"labels": {_HASH: "new"}, "annotations": {_ATTEMPT: attempt}},
+        "status": {"phase": phase, "metricResults": [result]},
+    }
+
+
+def migration(of: Release = BAD, created: str = "2026-01-02T11:59:30Z") -> dict[str, Any]:
+    condition = {
+        "type": "Failed",
+        "status": "True",
+        "lastTransitionTime": "2026-01-02T11:59:50Z",
+        "message": "Job has reached the specified backoff limit",
+    }
+    return {
+        "metadata": {"creationTimestamp": created},
+        "spec": {"template": pods(of)},
+        "status": {"conditions": [condition]},
+    }
+
+
+def seen(**other: Any) -> Seen:
+    usual = Seen(
+        environment="production",
+        started=NOW,
+        commit="b" * 40,
+        committed=datetime(2026, 1, 2, 11, 59, tzinfo=UTC),
+        release=BAD,
+        goes_back=False,
+        history=(Past("b" * 40, BAD), Past("a" * 40, GOOD)),
+        rollout=aborted(),
+        replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],
+        analysis_runs=[run("error-rate", "Failed", value="[12.3]")],
+    )
+    return replace(usual, **other)

@@ -1,0 +1,133 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from delivery.environments import Past
+from delivery.guard.decision import Heal, Nothing, PromoteInFull, decide
+from delivery.guard.tests.sights import (
+    BAD,
+    GOOD,
+    NOW,
+    aborted,
+    migration,
+    release,
+    replica_set,
+    rollout,
+    run,
+    seen,
+)
+
+
+def healed(**other: Any) -> Heal:
+    decision = decide(seen(**other))
+    assert isinstance(decision, Heal), decision
+    return decision
+
+
+def nothing(**other: Any) -> str:
+    decision = decide(seen(**other))
+    assert isinstance(decision, Nothing), decision
+    return decision.why
+
+
+def test_a_failed_verdict_goes_back_and_blames_the_image() -> None:
+    decision = healed()
+    assert decision.to.release == GOOD
+    assert decision.blame
+    assert decision.reasons == ("error-rate: 1.2 was proven bad (measured [12.3])",)
+
+
+def test_an_outage_of_prometheus_goes_back_and_blames_nobody() -> None:
+    decision = healed(analysis_runs=[run("error-rate", "Error", message="connection refused")])
+    assert not decision.blame
+    assert decision.reasons == ("error-rate: could not be measured (connection refused)",)
+
+
+def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:
+    assert not healed(analysis_runs=[]).blame
+
+
+@pytest.mark.parametrize(("ready", "blame"), [(4, True), (3, False)])
+def test_failed_health_blames_only_while_the_stable_version_holds(ready: int, blame: bool) -> None:
+    sets = [replica_set(GOOD, "old", ready), replica_set(BAD, "new")]
+    runs = [run("health-watch", "Error", message="503")]
+    assert healed(analysis_runs=runs, replica_sets=sets).blame is blame
+
+
+def test_progress_that_failed_blames() -> None:
+    late = {
+        "type": "Progressing",
+        "reason": "ProgressDeadlineExceeded",
+        "lastUpdateTime": "2026-01-02T11:59:58Z",
+        "message": "timed out",
+    }
+    decision = healed(rollout=rollout(conditions=[late]), analysis_runs=[])
+    assert decision.blame
+    assert decision.reasons == ("progress: timed out",)
+
+
+def test_a_failed_migration_of_gits_image_blames() -> None:
+    decision = healed(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
+    assert decision.blame
+    assert decision.reasons[0].startswith("migration of 1.2: ")
+
+
+@pytest.mark.parametrize("job", [migration(GOOD), migration(created="2026-01-02T11:58:00Z")])
+def test_a_migration_of_another_image_or_attempt_says_nothing(job: dict[str, Any]) -> None:
+    assert nothing(rollout=rollout(GOOD), migration=job) == "Nothing is wrong."
+
+
+def test_settings_alone_that_were_bad_leave_the_image_free() -> None:
+    settings = release("1.1", revision="c")
+    decision = healed(
+        release=settings,
+        rollout=aborted(settings),
+        history=(Past("b" * 40, settings), Past("a" * 40, GOOD)),
+    )
+    assert decision.to.release == GOOD
+    assert not decision.blame
+
+
+def test_the_stable_release_is_found_by_commit_and_image_though_another_has_the_same_image() -> None:
+    never_promoted = release("1.1", revision="c")
+    history = (Past("b" * 40, BAD), Past("c" * 40, never_promoted), Past("a" * 40, GOOD))
+    assert healed(history=history).to.release == GOOD
+
+
+def test_without_a_commit_on_the_stable_pods_the_image_decides() -> None:
+    stable = replica_set(GOOD, "old")
+    stable["metadata"]["annotations"] = {}
+    assert healed(replica_sets=[stable]).to.release == GOOD
+
+
+def test_a_revert_is_never_reverted() -> None:
+    assert "went back to" in nothing(goes_back=True)
+
+
+def test_it_acts_once_though_the_abort_is_seen_again() -> None:
+    """Git went back already; Argo CD has not told the Rollout yet."""
+    assert nothing(release=GOOD, goes_back=True) == "Nothing is wrong."
+
+
+def test_an_abort_long_before_its_start_is_ignored_and_said() -> None:
+    assert "20 minutes" in nothing(started=NOW + timedelta(minutes=21))
+    assert healed(started=NOW + timedelta(minutes=19))
+
+
+def test_findings_of_an_earlier_attempt_do_not_count() -> None:
+    assert not healed(analysis_runs=[run("error-rate", "Failed", attempt="1")]).blame
+
+
+def test_a_status_that_is_not_of_this_specification_says_nothing() -> None:
+    assert nothing(rollout=aborted(observedGeneration="6")) == "Nothing is wrong."
+
+
+def test_a_first_release_has_nothing_to_go_back_to() -> None:
+    assert "nothing to go back to" in nothing(rollout=aborted(stableRS=""))
+
+
+def test_going_back_takes_no_steps() -> None:
+    assert decide(seen(goes_back=True, rollout=rollout())) == PromoteInFull()
+    assert nothing(goes_back=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
+    assert nothing(goes_back=False, rollout=rollout()) == "Nothing is wrong."

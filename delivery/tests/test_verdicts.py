@@ -1,0 +1,21 @@
+from delivery.verdicts import Count, findings
+
+
+def result(name: str, phase: str, **measurement: str) -> dict[str, object]:
+    return {"status": {"metricResults": [{"name": name, "phase": phase, "measurements": [measurement]}]}}
+
+
+def test_counts_are_told_in_figures() -> None:
+    counts = {"error-rate": Count(requests=30, bad=22)}
+    (finding,) = findings(result("error-rate-watch", "Failed"), "1.2", counts)
+    assert finding.says == "error-rate: 22 of 30 requests of 1.2 failed (73 %, limit 5 %)"
+
+
+def test_without_counts_the_measured_value_is_told() -> None:
+    (finding,) = findings(result("latency", "Failed", value="[5.1]"), "1.2")
+    assert finding.says == "latency: 1.2 was proven bad (measured [5.1])"
+
+
+def test_what_passed_is_not_told() -> None:
+    assert findings(result("latency", "Successful"), "1.2") == []
+    assert findings({}, "1.2") == []

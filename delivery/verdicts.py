@@ -1,0 +1,56 @@
+"""What each question found about a version, in plain words."""
+
+from dataclasses import dataclass
+from typing import Any
+
+_LIMIT = "limit 5 %"
+_BAD = {"error-rate": "failed", "latency": "were slow"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A question that did not let the version pass. Phase: Failed, Error or Inconclusive."""
+
+    question: str
+    phase: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """Requests that a version answered, and how many of them badly."""
+
+    requests: int
+    bad: int
+
+
+def findings(run: dict[str, Any], version: str, counts: dict[str, Count] | None = None) -> list[Finding]:
+    """The findings of one AnalysisRun; `counts` by question, where Prometheus could be asked."""
+    results = (run.get("status") or {}).get("metricResults") or []
+    return [
+        Finding(_question(each), each["phase"], _words(each, version, counts or {}))
+        for each in results
+        if each.get("phase") in ("Failed", "Error", "Inconclusive")
+    ]
+
+
+def _question(result: dict[str, Any]) -> str:
+    return str(result["name"]).removesuffix("-watch")
+
+
+def _words(result: dict[str, Any], version: str, counts: dict[str, Count]) -> str:
+    question = _question(result)
+    count = counts.get(question)
+    if result["phase"] == "Failed" and question in _BAD and count and count.requests:
+        share = 100 * count.bad / count.requests
+        return (
+            f"{question}: {count.bad} of {count.requests} requests of {version} {_BAD[question]} "
+            f"({share:.0f} %, {_LIMIT})"
+        )
+    last = (result.get("measurements") or [{}])[-1]
+    if result["phase"] == "Failed":
+        return f"{question}: {version} was proven bad (measured {last.get('value', 'nothing')})"
+    if result["phase"] == "Error":
+        why = last.get("message") or result.get("message") or "no reason was given"
+        return f"{question}: could not be measured ({' '.join(str(why).split())})"
+    return f"{question}: stayed undecided (measured {last.get('value', 'nothing')})"
