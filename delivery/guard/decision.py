@@ -67,16 +67,19 @@ class _Trouble:
 
 
 def decide(seen: Seen) -> Decision:
+    """What to do, and why nothing where that is so."""
     if seen.rollout is None:
         return Nothing("There is no Rollout yet.")
     trouble = _migration(seen) or _rollout_trouble(seen, seen.rollout)
-    if trouble is None:
-        return _forward(seen, seen.rollout)
+    return _back(seen, seen.rollout, trouble) if trouble else _forward(seen, seen.rollout)
+
+
+def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
     if seen.goes_back:
         return Nothing("The release that Git went back to is in trouble itself: a person has to look.")
     if trouble.at < seen.started - OLD:
         return Nothing("The trouble is more than 20 minutes older than this guard: a person has to look.")
-    to = _fully_promoted(seen, seen.rollout)
+    to = _fully_promoted(seen, rollout)
     if to is None:
         return Nothing("No fully promoted release is known in Git: there is nothing to go back to.")
     if to.release == seen.release:
@@ -98,7 +101,7 @@ def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
     status = rollout.get("status") or {}
     if not _is_of(rollout, seen.release) or not _is_observed(rollout):
         return None
-    progress = next((each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {})
+    progress: Object = next((each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {})
     message = str(status.get("message") or "")
     stuck = progress.get("reason") == "ProgressDeadlineExceeded" or "timed out progressing" in message
     if status.get("abort"):
@@ -121,7 +124,7 @@ def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool
     if stuck:
         reasons += (f"progress: {message or 'the new pods did not become ready in time'}",)
     failed = any(finding.phase == "Failed" for finding in found)
-    unhealthy = any(finding.question.startswith("health") for finding in found)
+    unhealthy = any(finding.question == "health" and finding.phase == "Error" for finding in found)
     blame = failed or stuck or (unhealthy and _stable_holds(seen, rollout))
     return _Trouble(at, reasons or (message or "aborted, without a verdict",), blame)
 
