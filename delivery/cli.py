@@ -2,12 +2,17 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from delivery import commands, git, status
+from delivery.environments import ENVIRONMENTS
 from delivery.errors import Refused
+from delivery.guard.watch import Guard
+from delivery.kube import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
 
@@ -51,9 +56,18 @@ def _run(options: argparse.Namespace) -> int:
                 print(
                     commands.rollback(repository, options.environment, to=options.to, reason=options.reason)
                 )
+            case "guard":
+                _guard(repository)
             case "status":
                 return status.show(repository, as_json=options.json)
     return 0
+
+
+def _guard(repository: git.Repository) -> None:
+    """Until SIGTERM, or Ctrl-C."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    Guard(Cluster.from_here(), repository, ENVIRONMENTS).watch(stopped)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
         "--to", metavar="COMMIT", help="the release at this commit of the branch environments"
     )
     rollback.add_argument("--reason", metavar="TEXT", help="why, for the commit message")
+
+    command(
+        "guard",
+        "Watch the environments until stopped: after an abort, put Git back to the release before and say why.",
+    )
 
     shown = command("status", "Show what Git, Argo Rollouts and Argo CD say about each environment.")
     shown.add_argument("--json", action="store_true", help="as JSON")

@@ -95,6 +95,10 @@ class Environments:
         """The commit that last changed an environment's release."""
         return next(iter(self._log(environment)), None)
 
+    def goes_back(self, commit: str) -> bool:
+        """Whether a commit puts an earlier release back."""
+        return bool(_GOES_BACK.search(self._repository.message(commit)))
+
     def before(self, environment: str) -> Past | None:
         """The release to go back to: the one before the current, where going back again goes further back.
 
@@ -109,7 +113,7 @@ class Environments:
             if release is None:
                 continue
             known = [past.release for past in line]
-            if release in known and _GOES_BACK.search(self._repository.message(commit)):
+            if release in known and self.goes_back(commit):
                 del line[known.index(release) + 1 :]
             elif not known or known[-1] != release:
                 line.append(Past(commit, release))

@@ -1,7 +1,8 @@
-"""What the cluster says about an environment, read through KUBECONFIG."""
+"""What the cluster says about an environment, read through KUBECONFIG or, in a pod, as its own account."""
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +30,7 @@ class Observed:
 
 
 class Cluster:
-    """A read-only view of one cluster."""
+    """One cluster, of which all is only read but a Rollout's promotion in full."""
 
     def __init__(self, api: client.CustomObjectsApi) -> None:
         self._api = api
@@ -49,11 +50,43 @@ class Cluster:
         settings.retries = 0
         return cls(client.CustomObjectsApi(client.ApiClient(settings)))
 
+    @classmethod
+    def from_here(cls) -> Self:
+        """Inside a pod its own cluster, else that of KUBECONFIG. Raises ClusterUnreachable."""
+        if "KUBECONFIG" in os.environ or "KUBERNETES_SERVICE_HOST" not in os.environ:
+            return cls.from_kubeconfig()
+        settings = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        except config.ConfigException as error:
+            raise ClusterUnreachable(f"The pod has no account for the cluster: {error}") from error
+        settings.retries = 0
+        return cls(client.CustomObjectsApi(client.ApiClient(settings)))
+
+    def rollout(self, environment: str) -> Object | None:
+        """Raises ClusterUnreachable."""
+        return self._get("argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", ROLLOUT)
+
+    def migration(self, environment: str) -> Object | None:
+        """The Job of the newest migration. Raises ClusterUnreachable."""
+        return self._get("batch", "v1", f"crm-{environment}", "jobs", "crm-migrate")
+
+    def promote_in_full(self, environment: str) -> None:
+        """Let the Rollout leave out the rest of its steps. Raises ClusterUnreachable."""
+        path = ("argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", ROLLOUT)
+        change = {"status": {"promoteFull": True}}
+        patch = partial(
+            self._api.patch_namespaced_custom_object_status,
+            body=change,
+            _content_type="application/merge-patch+json",
+        )
+        self._ask(patch, *path)
+
     def observe(self, environment: str) -> Observed:
         """Raises ClusterUnreachable."""
         namespace, application = f"crm-{environment}", f"crm-{environment}"
         return Observed(
-            rollout=self._get("argoproj.io", "v1alpha1", namespace, "rollouts", ROLLOUT),
+            rollout=self.rollout(environment),
             replica_sets=self._list("apps", "v1", namespace, "replicasets"),
             analysis_runs=self._list("argoproj.io", "v1alpha1", namespace, "analysisruns"),
             application=self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", application),
@@ -76,7 +109,7 @@ class Cluster:
             if error.status == _NOT_FOUND:
                 return None
             raise ClusterUnreachable(
-                f"The cluster refuses to show {path[3]}: {error.status} {error.reason}."
+                f"The cluster refuses access to {path[3]}: {error.status} {error.reason}."
             ) from error
         except Exception as error:  # urllib3's and the sign-in plug-ins' errors have no common base
             first_line = str(error).split("\n", 1)[0]

@@ -101,7 +101,9 @@ def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
     status = rollout.get("status") or {}
     if not _is_of(rollout, seen.release) or not _is_observed(rollout):
         return None
-    progress: Object = next((each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {})
+    progress: Object = next(
+        (each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {}
+    )
     message = str(status.get("message") or "")
     stuck = progress.get("reason") == "ProgressDeadlineExceeded" or "timed out progressing" in message
     if status.get("abort"):

@@ -240,8 +240,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("failing", "sentence"),
         [
-            (403, "The cluster refuses to show rollouts: 403 Forbidden."),
-            (500, "The cluster refuses to show rollouts: 500"),
+            (403, "The cluster refuses access to rollouts: 403 Forbidden."),
+            (500, "The cluster refuses access to rollouts: 500"),
         ],
     )
     def test_says_what_the_cluster_refuses(

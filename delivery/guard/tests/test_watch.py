@@ -1,0 +1,202 @@
+"""The guard on a real Git remote, with a cluster that the test moves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from delivery import git
+from delivery.errors import ClusterUnreachable
+from delivery.guard.tests.sights import BAD, GOOD, aborted, migration, replica_set, rollout, run
+from delivery.guard.watch import Guard
+from delivery.kube import Object, Observed
+from delivery.tests.hosts import Remote
+
+FILE = "production/release.yaml"
+
+
+class MadeUp:
+    """A cluster in which production is what the test says, and nothing else exists."""
+
+    def __init__(self) -> None:
+        self.state: Object | None = None
+        self.job: Object | None = None
+        self.promoted: list[str] = []
+        self.away = False
+
+    def rollout(self, environment: str) -> Object | None:
+        if self.away:
+            raise ClusterUnreachable("The cluster cannot be reached: refused")
+        return self.state if environment == "production" else None
+
+    def migration(self, environment: str) -> Object | None:
+        return self.job if environment == "production" else None
+
+    def observe(self, environment: str) -> Observed:
+        return Observed(
+            rollout=self.rollout(environment),
+            replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],
+            analysis_runs=[run("error-rate", "Failed", value="[12.3]")],
+        )
+
+    def promote_in_full(self, environment: str) -> None:
+        self.promoted.append(environment)
+
+
+@pytest.fixture
+def cluster() -> MadeUp:
+    return MadeUp()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def guard(remote: Remote, cluster: MadeUp, said: list[str]) -> Iterator[Guard]:
+    remote.commit("environments", {FILE: GOOD.to_yaml()})
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        yield Guard(cluster, repository, ["production"], tell=said.append)
+
+
+def just_now(**ago: float) -> str:
+    return (datetime.now(tz=UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def in_git(remote: Remote) -> Any:
+    return yaml.safe_load(remote.git("show", f"environments:{FILE}"))["image"]["version"]
+
+
+def test_an_aborted_release_is_taken_back_once(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+
+    guard.look("production")
+    tip = remote.tip("environments")
+    guard.look("production")
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+    assert remote.tip("environments") == tip
+    assert BAD.image.digest in remote.git("show", "environments:quarantine.yaml")
+    assert said[0].startswith("production: heal production: back to 1.1 (")
+
+
+def test_a_guard_that_was_restarted_goes_on(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(minutes=19))
+
+    Guard(cluster, guard.repository, ["production"], tell=lambda _: None).look("production")
+
+    assert in_git(remote) == "1.1"
+
+
+def test_what_is_older_than_20_minutes_is_left_to_a_person(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(minutes=21))
+
+    guard.look("production")
+    guard.look("production")
+
+    assert in_git(remote) == "1.2"
+    assert said == [
+        "production: The trouble is more than 20 minutes older than this guard: a person has to look."
+    ]
+
+
+def test_a_git_server_that_is_away_is_told_once_and_tried_again(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    elsewhere = remote.path.with_suffix(".away")
+    remote.path.rename(elsewhere)
+
+    guard.look("production")
+    guard.look("production")
+    elsewhere.rename(remote.path)
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+    assert len(said) == 2
+    assert said[0].startswith("production: cannot go on: ")
+
+
+def test_a_cluster_that_is_away_does_not_end_the_guard(
+    guard: Guard, cluster: MadeUp, said: list[str]
+) -> None:
+    cluster.away = True
+    guard.look("production")
+    cluster.away = False
+    guard.look("production")
+
+    assert said == ["production: cannot go on: The cluster cannot be reached: refused"]
+
+
+def test_a_failed_migration_is_taken_back(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = rollout(GOOD, currentPodHash="old")
+    cluster.job = migration(created=just_now(seconds=-1))
+    cluster.job["status"]["failed"] = 3
+    cluster.job["status"]["conditions"][0]["lastTransitionTime"] = just_now()
+
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+
+
+def test_a_rollback_of_what_was_promoted_takes_no_steps(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n")
+    cluster.state = rollout(GOOD)
+
+    guard.look("production")
+
+    assert cluster.promoted == ["production"]
+
+
+def test_a_release_on_its_way_is_left_alone(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    tip = remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = rollout()
+
+    guard.look("production")
+
+    assert remote.tip("environments") == tip
+    assert (said, cluster.promoted) == ([], [])
+
+
+def test_a_file_that_cannot_be_read_is_told(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    remote.commit("environments", {FILE: "revision: [unfinished\n"})
+    cluster.state = aborted(at=just_now(seconds=1))
+
+    guard.look("production")
+
+    assert "is not YAML" in said[0]
+
+
+def test_it_watches_until_it_is_stopped(guard: Guard, said: list[str]) -> None:
+    stopped = threading.Event()
+    watching = threading.Thread(target=guard.watch, args=(stopped,))
+    watching.start()
+    stopped.set()
+    watching.join(10)
+
+    assert not watching.is_alive()
+    assert said == [f"watching production and {guard.repository.remote}"]

@@ -1,0 +1,124 @@
+"""The guard at work: looks at every environment each second and does what is decided.
+
+It keeps nothing that it could not see again, so it may be killed at any moment. What cannot be reached is told once and
+tried again with the next look.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from delivery.environments import Environments, fetch_existing
+from delivery.errors import Refused, UnreadableRelease
+from delivery.git import Repository
+from delivery.guard.decision import Decision, Heal, Nothing, PromoteInFull, Seen, decide
+from delivery.guard.healing import heal, past_releases
+from delivery.kube import Object, Observed
+
+RUNBOOKS = "docs/runbooks/"
+_EVERY_SECONDS = 1.0
+
+
+class Cluster(Protocol):
+    """What the guard reads and writes in the cluster; each call raises Refused when there is no answer."""
+
+    def rollout(self, environment: str) -> Object | None: ...
+
+    def migration(self, environment: str) -> Object | None: ...
+
+    def observe(self, environment: str) -> Observed: ...
+
+    def promote_in_full(self, environment: str) -> None: ...
+
+
+def now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+def tell(sentence: str) -> None:
+    sys.stdout.write(f"{now():%H:%M:%S} {sentence}\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Guard:
+    cluster: Cluster
+    repository: Repository
+    environments: Sequence[str]
+    started: datetime = field(default_factory=now)
+    tell: Callable[[str], None] = tell
+    runbooks: str = RUNBOOKS
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def watch(self, stopped: threading.Event) -> None:
+        """Look at all environments until stopped."""
+        self.tell(f"watching {', '.join(self.environments)} and {self.repository.remote}")
+        while not stopped.is_set():
+            for environment in self.environments:
+                self.look(environment)
+            stopped.wait(_EVERY_SECONDS)
+
+    def look(self, environment: str) -> None:
+        """Look at one environment, and act if that is needed."""
+        try:
+            said = self._act(environment)
+        except Refused as refusal:
+            said = f"cannot go on: {refusal}"
+        if said != self._told.get(environment, ""):
+            self._told[environment] = said
+            if said:
+                self.tell(f"{environment}: {said}")
+
+    def _act(self, environment: str) -> str:
+        """What was done or what stands in the way; empty where all is well."""
+        rollout, migration = self.cluster.rollout(environment), self.cluster.migration(environment)
+        if not _needs_a_look(rollout, migration):
+            return ""
+        branch = fetch_existing(self.repository)
+        try:
+            seen = self._see(environment, branch, migration)
+        except UnreadableRelease as error:
+            return str(error)
+        return self._do(environment, decide(seen)) if seen else ""
+
+    def _do(self, environment: str, decision: Decision) -> str:
+        match decision:
+            case Heal():
+                done = heal(self.repository, environment, decision, now=now(), runbooks=self.runbooks)
+                return f"{done.subject} ({done.commit[:12]})" if done else ""
+            case PromoteInFull():
+                self.cluster.promote_in_full(environment)
+                return "goes back without the canary's steps"
+            case Nothing(why):
+                return "" if why == "Nothing is wrong." else why
+
+    def _see(self, environment: str, branch: Environments, migration: Object | None) -> Seen | None:
+        release, commit = branch.release(environment), branch.last_commit(environment)
+        if release is None or commit is None:
+            return None
+        observed = self.cluster.observe(environment)
+        return Seen(
+            environment=environment,
+            started=self.started,
+            commit=commit,
+            committed=self.repository.time(commit),
+            release=release,
+            goes_back=branch.goes_back(commit),
+            history=past_releases(self.repository, branch, environment),
+            rollout=observed.rollout,
+            replica_sets=observed.replica_sets,
+            analysis_runs=observed.analysis_runs,
+            migration=migration,
+        )
+
+
+def _needs_a_look(rollout: Object | None, migration: Object | None) -> bool:
+    """Whether Git has to be asked: not while a Rollout rests and its migration is well, which is nearly always."""
+    status = (rollout or {}).get("status") or {}
+    moving = bool(status) and status.get("currentPodHash") != status.get("stableRS")
+    return moving or bool(status.get("abort")) or bool(((migration or {}).get("status") or {}).get("failed"))
