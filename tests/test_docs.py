@@ -18,6 +18,7 @@ DOCUMENTS = [
     README,
     ROOT / "docs" / "architecture.md",
     *DECISIONS,
+    *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
     ROOT / "argocd" / "platform" / "README.md",
 ]
 FOLDERS = (

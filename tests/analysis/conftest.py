@@ -27,6 +27,7 @@ VALUES = {
         "interval": "3s",
         "initialDelay": "5s",
         "count": 100,
+        "window": "10s",
     },
 }
 RENDER = """\

@@ -8,6 +8,8 @@ import yaml
 from tests.chart.rendering import CHART, ROOT, render
 
 QUESTIONS = sorted(path.stem for path in ROOT.glob("analysis-templates/*.yaml"))
+# Judged by evidence, as a gate and as a watch.
+EVIDENCE = [name for name in QUESTIONS if name not in ("health", "weight")]
 
 
 def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
@@ -53,7 +55,7 @@ def test_rules_are_evaluated_as_often_as_pods_are_scraped() -> None:
 
 
 def test_every_question_is_rendered_whether_a_strategy_asks_it_or_not() -> None:
-    expected = {"health"} | {name + end for name in QUESTIONS if name != "health" for end in ("", "-watch")}
+    expected = {"health", "weight"} | {name + end for name in EVIDENCE for end in ("", "-watch")}
     assert render("dev", "rolling-update").names("AnalysisTemplate") == expected
 
 
@@ -63,7 +65,7 @@ def test_questions_are_reached_through_a_relative_link() -> None:
     assert str(link.readlink()) == "../../analysis-templates"
 
 
-@pytest.mark.parametrize("name", [name for name in QUESTIONS if name != "health"])
+@pytest.mark.parametrize("name", EVIDENCE)
 def test_helm_fills_in_the_times_and_leaves_argos_arguments_alone(name: str) -> None:
     template = render("production", "canary", local=True).one("AnalysisTemplate", name)
     (metric,) = template["spec"]["metrics"]
@@ -72,6 +74,18 @@ def test_helm_fills_in_the_times_and_leaves_argos_arguments_alone(name: str) -> 
     assert set(re.findall(r"\{\{.*?\}\}", query)) == {"{{args.canary-hash}}", "{{args.stable-hash}}"}
     assert 'namespace="crm-production"' in query
     assert {argument["name"] for argument in template["spec"]["args"]} == {"canary-hash", "stable-hash"}
+
+
+@pytest.mark.parametrize(("local", "window", "delay"), [(False, "30s", "45s"), (True, "10s", "15s")])
+def test_the_weight_is_first_measured_when_the_former_step_is_out_of_the_window(
+    window: str, delay: str, *, local: bool
+) -> None:
+    template = render("production", "canary", local=local).one("AnalysisTemplate", "weight")
+    (metric,) = template["spec"]["metrics"]
+    assert metric["initialDelay"] == delay
+    query = metric["provider"]["prometheus"]["query"]
+    assert f"[{window}]" in query
+    assert set(re.findall(r"\{\{.*?\}\}", query)) == {"{{args.canary-hash}}", "{{args.weight}}"}
 
 
 def test_without_a_prometheus_operator_helm_alone_still_works() -> None:

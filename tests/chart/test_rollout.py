@@ -67,6 +67,23 @@ def test_health_alone_is_watched_and_gates_nothing() -> None:
     assert strategy["analysis"]["templates"] == [{"templateName": "health"}]
 
 
+def test_the_weight_is_witnessed_at_each_step_by_what_the_step_has_set() -> None:
+    strategy = canary(questions=["weight", "error-rate"])
+    told = [
+        (argument["value"], step["analysis"]["templates"])
+        for step in strategy["steps"]
+        for argument in step.get("analysis", {}).get("args", [])
+        if argument["name"] == "weight"
+    ]
+    names = [{"templateName": "weight"}, {"templateName": "error-rate"}]
+    assert told == [(weight, names) for weight in ("5", "20", "50", "100")]
+    assert strategy["analysis"]["templates"] == [{"templateName": "error-rate-watch"}]
+
+
+def test_the_weight_alone_leaves_nothing_to_watch() -> None:
+    assert "analysis" not in canary(questions=["weight"])
+
+
 def test_every_template_that_the_rollout_names_is_rendered() -> None:
     manifests = render("production", "canary")
     strategy = manifests.rollout["strategy"]["canary"]

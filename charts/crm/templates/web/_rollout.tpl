@@ -1,6 +1,7 @@
 {{/*
 The steps of a strategy: for each weight its share of the traffic, a hold if asked for, and the gate that asks the
-questions. A release that wants approval waits before its last step. `health` is asked in the background only.
+questions. A release that wants approval waits before its last step. `health` is asked in the background only, `weight` at
+the steps only, which tell it their own.
 */}}
 {{- define "crm.steps" -}}
 {{- $strategy := .Values.strategy -}}
@@ -20,6 +21,10 @@ questions. A release that wants approval waits before its last step. `health` is
       - templateName: {{ . }}
       {{- end }}
     {{- include "crm.analysisArgs" $ | nindent 4 }}
+      {{- if has "weight" $gates }}
+      - name: weight
+        value: {{ $weight | quote }}
+      {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -27,7 +32,7 @@ questions. A release that wants approval waits before its last step. `health` is
 {{/* The same questions for the whole rollout: `-watch` holds the conditions for the background (VERDICTS.md). */}}
 {{- define "crm.background" -}}
 templates:
-  {{- range .Values.strategy.questions }}
+  {{- range without .Values.strategy.questions "weight" }}
   - templateName: {{ eq . "health" | ternary . (print . "-watch") }}
   {{- end }}
 {{ include "crm.analysisArgs" . }}
