@@ -56,6 +56,8 @@ def _run(options: argparse.Namespace) -> int:
                 print(
                     commands.rollback(repository, options.environment, to=options.to, reason=options.reason)
                 )
+            case "pardon":
+                print(commands.pardon(repository, options.digest, reason=options.reason))
             case "guard":
                 _guard(repository)
             case "status":
@@ -111,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         "--to", metavar="COMMIT", help="the release at this commit of the branch environments"
     )
     rollback.add_argument("--reason", metavar="TEXT", help="why, for the commit message")
+
+    pardon = command("pardon", "Let an image be released again that the guard has quarantined.")
+    pardon.add_argument("digest", metavar="DIGEST", help="sha256:…")
+    pardon.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
 
     command(
         "guard",

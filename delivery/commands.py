@@ -2,7 +2,7 @@
 
 import re
 
-from delivery import registry
+from delivery import quarantine, registry
 from delivery.environments import (
     BRANCH,
     README,
@@ -66,6 +66,7 @@ def release(
         now = branch.current(to)
         wanted = Release(commit, released, strategy or _strategy_of(now, to))
         Release.parse(wanted.to_yaml(), "The release")  # a version from a label can be anything
+        quarantine.refuse(branch, released.digest)
         _refuse_incomplete(repository, wanted, to)
         return _replacing(now, wanted, to, f"release {released.version} to {to}", f"By: {repository.author}")
 
@@ -91,6 +92,7 @@ def promote(repository: Repository, source: str, target: str) -> str:
             raise Refused(f"{source} has no release that could be promoted.")
         now = branch.current(target)
         wanted = release.with_strategy(_strategy_of(now, target))
+        quarantine.refuse(branch, wanted.image.digest)
         _refuse_unknown_commit(repository, wanted)
         _refuse_incomplete(repository, wanted, target)
         if wanted.image.digest not in seen:
@@ -130,6 +132,32 @@ def rollback(
 
     sentence = _done(publish(repository, decide), environment)
     return "\n".join([*warnings, sentence])
+
+
+def pardon(repository: Repository, digest: str, *, reason: str) -> str:
+    """Let a quarantined image be released again.
+
+    Raises Refused.
+    """
+    why = " ".join(reason.split())
+    if not why:
+        raise Refused("A pardon needs a reason: say in --reason why the image may be released after all.")
+    fetch_existing(repository)
+
+    def decide(branch: Environments) -> Change:
+        known = quarantine.entries(branch)
+        found = next((each for each in known if each.digest == digest), None)
+        if found is None:
+            listed = ", ".join(f"{each.version} ({each.digest})" for each in known) or "no image"
+            raise Refused(f"{digest} is not quarantined; {listed} is.")
+        message = (
+            f"pardon {found.version}\n\n{why}\n\nimage: {digest}\nfailed: {found.reason}\n\n"
+            f"By: {repository.author}\n"
+        )
+        return Change({quarantine.FILE: quarantine.text_without(known, digest)}, message)
+
+    published = publish(repository, decide)
+    return f"{published.subject} ({published.commit[:12]})" if published else "Nothing was changed."
 
 
 def _before(branch: Environments, environment: str) -> Past:

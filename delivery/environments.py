@@ -95,6 +95,10 @@ class Environments:
         """The commit that last changed an environment's release."""
         return next(iter(self._log(environment)), None)
 
+    def text(self, path: str) -> str | None:
+        """A file of the branch, None if there is no such file."""
+        return self._repository.text(self.tip, path) if self.tip else None
+
     def goes_back(self, commit: str) -> bool:
         """Whether a commit puts an earlier release back."""
         return bool(_GOES_BACK.search(self._repository.message(commit)))

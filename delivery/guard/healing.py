@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-import yaml
-
+from delivery import quarantine
 from delivery.environments import (
     ROLLBACK_TRAILER,
     Change,
@@ -17,7 +16,6 @@ from delivery.errors import UnreadableRelease
 from delivery.git import Repository
 from delivery.guard.decision import Heal
 
-QUARANTINE = "quarantine.yaml"
 RUNBOOK = "release-aborted.md"
 
 
@@ -34,8 +32,7 @@ def heal(
             return None
         files = {path_of(environment): decision.to.release.to_yaml()}
         if decision.blame:
-            text = repository.text(branch.tip, QUARANTINE) if branch.tip else None
-            files[QUARANTINE] = _quarantined(text, environment, decision, now)
+            files[quarantine.FILE] = _quarantined(branch, environment, decision, now)
         return Change(files, _message(environment, decision, runbooks))
 
     return publish(repository, change)
@@ -54,21 +51,17 @@ def past_releases(repository: Repository, branch: Environments, environment: str
     return tuple(found)
 
 
-def _quarantined(text: str | None, environment: str, decision: Heal, now: datetime) -> str:
-    """The file with the image added; an image is listed once."""
-    entries = yaml.safe_load(text or "") or []
-    digest = decision.left.image.digest
-    if not any(entry["digest"] == digest for entry in entries):
-        entries.append(
-            {
-                "digest": digest,
-                "version": decision.left.image.version,
-                "environment": environment,
-                "at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "reason": "; ".join(decision.reasons),
-            }
-        )
-    return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True)
+def _quarantined(branch: Environments, environment: str, decision: Heal, now: datetime) -> str:
+    """The file of quarantined images with this one added."""
+    image = decision.left.image
+    entry = quarantine.Entry(
+        digest=image.digest,
+        version=image.version,
+        environment=environment,
+        at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        reason="; ".join(decision.reasons),
+    )
+    return quarantine.text_with(quarantine.entries(branch), entry)
 
 
 def _message(environment: str, decision: Heal, runbooks: str) -> str:

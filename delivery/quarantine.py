@@ -1,0 +1,68 @@
+"""Images that must not be released again: `quarantine.yaml` on the branch `environments`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import yaml
+
+from delivery.environments import BRANCH, Environments
+from delivery.errors import Refused
+
+FILE = "quarantine.yaml"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image, where it failed, when (UTC) and why."""
+
+    digest: str
+    version: str
+    environment: str
+    at: str
+    reason: str
+
+
+def entries(branch: Environments) -> tuple[Entry, ...]:
+    """What is quarantined, oldest first. Raises Refused if the file cannot be read."""
+    where = f"{FILE} on the branch {BRANCH}"
+    try:
+        found = yaml.safe_load(branch.text(FILE) or "") or []
+    except yaml.YAMLError as error:
+        raise Refused(f"{where} is not YAML: repair it by hand. {' '.join(str(error).split())}") from error
+    wanted = {field.name for field in fields(Entry)}
+    if not isinstance(found, list) or not all(
+        isinstance(each, dict)
+        and each.keys() == wanted
+        and all(isinstance(text, str) for text in each.values())
+        for each in found
+    ):
+        raise Refused(
+            f"{where} must be a list whose entries have the texts {', '.join(sorted(wanted))}: repair it by hand."
+        )
+    return tuple(Entry(**each) for each in found)
+
+
+def text_with(known: Sequence[Entry], entry: Entry) -> str:
+    """The file with an image added; an image is listed once, with its first reason."""
+    return _text(known if any(each.digest == entry.digest for each in known) else [*known, entry])
+
+
+def text_without(known: Sequence[Entry], digest: str) -> str:
+    """The file without an image."""
+    return _text([each for each in known if each.digest != digest])
+
+
+def refuse(branch: Environments, digest: str) -> None:
+    """Raises Refused if that image is quarantined."""
+    for entry in entries(branch):
+        if entry.digest == digest:
+            raise Refused(
+                f"{entry.version} is quarantined since {entry.at}, when it failed in {entry.environment}"
+                f" ({entry.reason}). Build a better one, or: delivery pardon {digest} --reason …"
+            )
+
+
+def _text(wanted: Sequence[Entry]) -> str:
+    return yaml.safe_dump([asdict(each) for each in wanted], sort_keys=False, allow_unicode=True)
