@@ -12,7 +12,7 @@ from delivery.environments import (
     path_of,
     publish,
 )
-from delivery.errors import UnreadableRelease
+from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard.decision import Heal
 
@@ -54,6 +54,11 @@ def past_releases(repository: Repository, branch: Environments, environment: str
 def _quarantined(branch: Environments, environment: str, decision: Heal, now: datetime) -> str:
     """The file of quarantined images with this one added."""
     image = decision.left.image
+    # Going back must not wait for somebody who repairs a file: what cannot be read is written anew.
+    try:
+        known = quarantine.entries(branch)
+    except Refused:
+        known = ()
     entry = quarantine.Entry(
         digest=image.digest,
         version=image.version,
@@ -61,7 +66,7 @@ def _quarantined(branch: Environments, environment: str, decision: Heal, now: da
         at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         reason="; ".join(decision.reasons),
     )
-    return quarantine.text_with(quarantine.entries(branch), entry)
+    return quarantine.text_with(known, entry)
 
 
 def _message(environment: str, decision: Heal, runbooks: str) -> str:

@@ -54,3 +54,13 @@ def test_a_newer_release_is_left_alone(remote: Remote) -> None:
     with git.opened(str(remote.path), Path.cwd()) as repository:
         assert heal(repository, "production", decision, now=NOW, runbooks="") is None
     assert remote.tip("environments") == newer
+
+
+def test_a_quarantine_that_cannot_be_read_does_not_hold_up_the_way_back(remote: Remote) -> None:
+    good = remote.commit("environments", {FILE: GOOD.to_yaml(), "quarantine.yaml": "- [unfinished\n"})
+    bad = remote.commit("environments", {FILE: BAD.to_yaml()})
+    decision = Heal(Past(good, GOOD), BAD, bad, (REASON,), blame=True)
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        assert heal(repository, "production", decision, now=NOW, runbooks="")
+    (entry,) = yaml.safe_load(remote.git("show", "environments:quarantine.yaml"))
+    assert entry["digest"] == BAD.image.digest
