@@ -28,6 +28,8 @@ class Account:
     """What failed; None for a drill that went as it should."""
     version_in_git: str | None = None
     """The version that the release file named when the drill ended."""
+    healed_at: float | None = None
+    """When Git was seen to name the release before again, put back by the guard."""
 
     @property
     def moments(self) -> list[Moment]:
@@ -37,11 +39,7 @@ class Account:
     @property
     def ending(self) -> Moment | None:
         """What became of the release: the moment when it was aborted or promoted."""
-        since = self.pushed_at or 0.0
-        endings = (
-            moment for moment in self.moments if moment.kind in ("abort", "promoted") and moment.at >= since
-        )
-        return next(endings, None)
+        return timeline.ending(self.sightings, self.pushed_at or 0.0)
 
     @property
     def verdict(self) -> str:
@@ -73,6 +71,13 @@ class Account:
         # What was sent later is not the canary's fault.
         failed_at = self.record.first_failed_answer(sent_before=back)
         return None if failed_at is None else max(0.0, back - failed_at)
+
+    @property
+    def seconds_from_abort_to_healed(self) -> float | None:
+        """From the abort, as it was seen, to the moment when Git was seen to be back."""
+        if self.healed_at is None or self.ending is None or self.ending.kind != "abort":
+            return None
+        return max(0.0, self.healed_at - self.ending.at)
 
     @property
     def measurements(self) -> int:

@@ -100,6 +100,11 @@ def bad_migration(*, version: str = "1.25") -> Recipe:
     return Recipe(version, (_FAULTS / "migration.py").read_text(encoding="utf-8"), _NEW_MIGRATION)
 
 
+def missing(*, version: str = "1.27") -> Image:
+    """An image that the registry does not have."""
+    return Image(version, f"sha256:{hashlib.sha256(version.encode()).hexdigest()}", head())
+
+
 def _fault(kind: str, **settings: float) -> str:
     code = (_FAULTS / f"{kind}.py").read_text(encoding="utf-8")
     arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())

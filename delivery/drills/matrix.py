@@ -32,6 +32,8 @@ RECIPES = (
     images.crash_loop(),
     images.never_ready(),
     images.bad_migration(),
+    images.failing_tasks(),
+    images.lost_writes(),
 )
 
 

@@ -19,6 +19,8 @@ AFTER = 500
 NEVER_READY = minutes(4)
 USUAL = minutes(3)
 AT_ONCE = minutes(1)
+# From the abort to Git, by the guard.
+HEALED = seconds(10)
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,22 @@ def bad_settings(production: Environment) -> None:
     given = _given(production)
     too_little = {"web": {"resources": {"requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}}}
     revision = settings.with_settings("production", too_little, file=settings.LOCAL_SETTINGS)
-    _nobody_felt_it(_taken_back(given.released_again(revision), within=NEVER_READY))
+    _nobody_felt_it(_taken_back(given.released_again(revision), within=NEVER_READY, blamed=False))
 
 
 def bad_migration(production: Environment) -> None:
     when = _given(production).released(images.bad_migration())
     when.migration_fails(within=minutes(3))
+    _back(when, within=minutes(1))
     when.no_pod_was_started()
-    when.rolled_back_by_hand()
-    when.argocd_is_content(within=minutes(5))
+    _nobody_felt_it(when)
+
+
+def missing_image(production: Environment) -> None:
+    """Somebody writes a release file by hand whose image the registry does not have."""
+    when = _given(production).released_by_hand(images.missing())
+    _back(when, healed_within=minutes(2), within=minutes(1))
+    when.no_pod_was_started()
     _nobody_felt_it(when)
 
 
@@ -105,7 +114,7 @@ def prometheus_down(production: Environment) -> None:
     with when.prometheus_down():
         when.rollout_is("Degraded", within=minutes(3))
     when.weight_is(0, within=seconds(10))
-    _back(when)
+    _back(when, blamed=False)
     _nobody_felt_it(when)
 
 
@@ -115,7 +124,10 @@ def argocd_down(production: Environment) -> None:
     with when.argocd_down():
         when.rollout_is("Degraded", within=minutes(2))
         when.weight_is(0, within=seconds(10))
-    _back(when, within=minutes(3))
+        when.healed(within=HEALED, blamed=True)
+    when.rollout_is("Healthy", within=minutes(3))
+    when.argocd_is_content(within=minutes(2))
+    when.requests_go_on(AFTER)
     when.failed_requests_are(below=0.005)
 
 
@@ -147,6 +159,34 @@ def newer_push(production: Environment) -> None:
     when.failed_requests_are(below=0.005)
 
 
+def worker_only(production: Environment) -> None:
+    """Web pods of this release are well; its worker fails every task, a won deal's mail among them."""
+    _nobody_felt_it(_rolled_back(production, images.failing_tasks()))
+
+
+def lost_writes(production: Environment) -> None:
+    """Every answer is a success, and nothing is kept."""
+    _nobody_felt_it(_rolled_back(production, images.lost_writes(), within=minutes(5)))
+
+
+def no_traffic(production: Environment) -> None:
+    """At night nobody asks anything: the prober's requests are all that a verdict can go by."""
+    production.serving(_serving_now(production))
+    when = Given(production).released(images.good(_other(production)))
+    when.rollout_is("Healthy", within=minutes(8))
+    when.weights_seen_are(*WEIGHTS)
+
+
+def no_traffic_errors(production: Environment) -> None:
+    production.serving(_serving_now(production))
+    when = Given(production).released(images.errors())
+    when.rollout_is("Degraded", within=minutes(3))
+    when.weight_is(0, within=seconds(10))
+    when.healed(within=HEALED, blamed=True)
+    when.rollout_is("Healthy", within=AT_ONCE)
+    when.argocd_is_content(within=minutes(2))
+
+
 def sync_at_5(production: Environment) -> None:
     when = _released_well(production)
     when.weight_is(5, within=minutes(1))
@@ -168,19 +208,29 @@ SCENARIOS = (
     Scenario("good-settings", "Only settings change, for the good", good_settings),
     Scenario("bad-settings", "Only settings change, to too little memory", bad_settings),
     Scenario("bad-migration", "The database refuses a migration", bad_migration),
+    Scenario("missing-image", "The image does not exist", missing_image),
     Scenario("prometheus-down", "Prometheus is down in the middle of a good release", prometheus_down),
     Scenario("argocd-down", "Argo CD is down while a release answers 500", argocd_down),
     Scenario("controller-restarted", "Argo Rollouts restarts at 20 %", controller_restarted),
     Scenario("pods-killed", "A canary and a stable pod die at 20 %", pods_killed),
     Scenario("newer-push", "A newer release is pushed at 5 %", newer_push),
     Scenario("sync-at-5", "Argo CD syncs at 5 %", sync_at_5),
+    Scenario("worker-only", "Only the worker's tasks fail", worker_only),
+    Scenario("lost-writes", "Writes are lost behind a 200", lost_writes),
+    Scenario("no-traffic", "A good release while nobody asks anything", no_traffic),
+    Scenario("no-traffic-errors", "A release that answers 500 while nobody asks anything", no_traffic_errors),
 )
 
 
 def _given(production: Environment) -> Given:
     """A good version serves everybody, under load."""
+    return production.serving(_serving_now(production)).under(traffic())
+
+
+def _serving_now(production: Environment) -> str:
+    """The good version that serves already, if one does."""
     serves = production.answering_version()
-    return production.serving(serves if serves in GOOD else GOOD[0]).under(traffic())
+    return serves if serves in GOOD else GOOD[0]
 
 
 def _other(production: Environment) -> str:
@@ -198,17 +248,19 @@ def _rolled_back(production: Environment, recipe: Recipe, *, within: timedelta =
     return _taken_back(_given(production).released(recipe), within=within)
 
 
-def _taken_back(when: When, *, within: timedelta) -> When:
-    """The release aborts itself, and a commit puts the one before it back."""
+def _taken_back(when: When, *, within: timedelta, blamed: bool = True) -> When:
+    """The release aborts itself, and the guard puts the one before back in Git."""
     when.rollout_is("Degraded", within=within)
     when.weight_is(0, within=seconds(10))
-    _back(when)
+    _back(when, blamed=blamed)
     when.no_new_steps_were_taken()
     return when
 
 
-def _back(when: When, *, within: timedelta = AT_ONCE) -> None:
-    when.rolled_back_by_hand()
+def _back(
+    when: When, *, blamed: bool = True, healed_within: timedelta = HEALED, within: timedelta = AT_ONCE
+) -> None:
+    when.healed(within=healed_within, blamed=blamed)
     when.rollout_is("Healthy", within=within)
     when.argocd_is_content(within=minutes(2))
     when.requests_go_on(AFTER)

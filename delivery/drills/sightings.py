@@ -9,6 +9,7 @@ from typing import Any
 Object = dict[str, Any]
 
 HASH_LABEL = "rollouts-pod-template-hash"
+STRATEGY = "crm/strategy"
 VERSION_LABEL = "app.kubernetes.io/version"
 
 
@@ -64,6 +65,8 @@ class Rollout:
     """The image in its specification: what Argo CD wants to run."""
     observed: bool
     """Whether the controller has seen the specification as it is."""
+    strategy: str = ""
+    """The name of the release's strategy."""
 
     @property
     def settled(self) -> bool:
@@ -130,7 +133,7 @@ def sighting(at: float, objects: Objects) -> Sighting:
     return Sighting(
         at=at,
         rollout=_rollout(objects.rollout) if objects.rollout else None,
-        weights=_weights(objects.traefik_service) if objects.traefik_service else None,
+        weights=_weights(objects),
         analyses=tuple(sorted(map(_analysis, objects.analysis_runs), key=lambda run: run.name)),
         pods=tuple(sorted(_pods(objects.pods), key=lambda pod: pod.name)),
         application=_application(objects.application) if objects.application else None,
@@ -156,6 +159,7 @@ def _rollout(thing: Object) -> Rollout:
         newest_hash=status.get("currentPodHash", ""),
         image=containers[0].get("image", ""),
         observed=observed,
+        strategy=(thing["metadata"].get("annotations") or {}).get(STRATEGY, ""),
     )
 
 
@@ -163,9 +167,28 @@ def _ends_by_person(steps: list[Object], index: int | None) -> bool:
     return index is not None and index < len(steps) and steps[index].get("pause", {"duration": ""}) == {}
 
 
-def _weights(thing: Object) -> dict[str, int]:
-    services = (thing.get("spec", {}).get("weighted") or {}).get("services") or []
-    return {service["name"].removeprefix("crm-"): int(service.get("weight") or 0) for service in services}
+def _weights(objects: Objects) -> dict[str, int] | None:
+    """The shares of stable and canary: Traefik's own, else what Argo Rollouts has told another router.
+
+    With blue-green the active Service has everything: the new version, until it is the stable one.
+    """
+    rollout = objects.rollout or {}
+    status = rollout.get("status") or {}
+    spec = (rollout.get("spec") or {}).get("strategy") or {}
+    if "blueGreen" in spec:
+        newest, active = status.get("currentPodHash"), (status.get("blueGreen") or {}).get("activeSelector")
+        share = 100 if newest == active and newest != status.get("stableRS") else 0
+    elif "traefik" in ((spec.get("canary") or {}).get("trafficRouting") or {}):
+        services = ((objects.traefik_service or {}).get("spec", {}).get("weighted") or {}).get(
+            "services"
+        ) or []
+        return {service["name"].removeprefix("crm-"): int(service.get("weight") or 0) for service in services}
+    elif rollout:
+        weights = (status.get("canary") or {}).get("weights") or {}
+        share = int((weights.get("canary") or {}).get("weight") or 0)
+    else:
+        return None
+    return {"stable": 100 - share, "canary": share}
 
 
 def _analysis(thing: Object) -> Analysis:

@@ -18,14 +18,15 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 import httpx
 
-from delivery import environments, git
-from delivery.drills import argocd, diagnosis, images, local, timeline
+from delivery import environments, git, quarantine
+from delivery.drills import argocd, diagnosis, images, local, settings, timeline
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, Recipe
@@ -36,6 +37,7 @@ from delivery.drills.timeline import Moment
 from delivery.drills.traffic import RunningTraffic, Traffic
 from delivery.errors import Refused
 from delivery.kube import ROLLOUT
+from delivery.release import Release
 
 # An environment's first release starts its database and runs all migrations.
 _FIRST_RELEASE = timedelta(minutes=5)
@@ -74,6 +76,7 @@ class Environment:
         self.stable: Image | None = None
         self.released: Image | None = None
         self.pushed_at: float | None = None
+        self.healed_at: float | None = None
         self.problem: str | None = None
         shutil.rmtree(self.folder, ignore_errors=True)
         self.watcher = Watcher(kubernetes, name)
@@ -117,21 +120,37 @@ class Environment:
             deeds=self.deeds,
             problem=self.problem,
             version_in_git=self.version_in_git(),
+            healed_at=self.healed_at,
         )
+
+    def release_in_git(self) -> Release | None:
+        """What the release file names, None if it cannot be read."""
+        try:
+            with git.opened(local.GIT, local.CHECKOUT) as repository:
+                return environments.fetch(repository).release(self.name)
+        except Refused:
+            return None
 
     def version_in_git(self) -> str | None:
         """The version that the release file names, None if it cannot be read."""
-        try:
-            with git.opened(local.GIT, local.CHECKOUT) as repository:
-                release = environments.fetch(repository).release(self.name)
-        except Refused:
-            return None
+        release = self.release_in_git()
         return release.image.version if release else None
 
-    def serving(self, version: str | Recipe) -> Given:
-        """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
+    def quarantined(self, image: Image) -> bool:
+        """Whether that image must not be released."""
+        with git.opened(local.GIT, local.CHECKOUT) as repository:
+            return any(
+                each.digest == image.digest for each in quarantine.entries(environments.fetch(repository))
+            )
+
+    def serving(self, version: str | Recipe, *, strategy: str | None = None) -> Given:
+        """Bring a version to all users by a release that is promoted at once; nothing to do if they have it.
+
+        `strategy` is the environment's from now on; it keeps its own otherwise.
+        """
         image = images.image(images.good(version) if isinstance(version, str) else version)
-        self.deliver("release", "--image", image.reference, "--to", self.name)
+        options = ["--strategy", strategy] if strategy else []
+        self.deliver("release", "--image", image.reference, "--to", self.name, *options)
         promoted: set[str] = set()
 
         def is_stable(seen: Sighting) -> bool:
@@ -139,6 +158,8 @@ class Environment:
             if not rollout or not wanted or wanted.wanted_revision != image.revision:
                 return False
             if not rollout.observed or not rollout.image.endswith(image.digest):
+                return False
+            if strategy and rollout.strategy != strategy:
                 return False
             if rollout.newest_hash and not rollout.settled and rollout.newest_hash not in promoted:
                 self.promote("--full")
@@ -284,8 +305,22 @@ class Given:
         when.synced_revision = revision
         return when
 
+    def released_by_hand(self, image: Image) -> When:
+        """Write an image into the release file as a person would who does not use `delivery`, which would refuse it."""
+        environment = self.environment
+        now = environment.release_in_git()
+        if now is None:
+            raise NotReady("A drill that releases by hand begins with serving(…).")
+        wanted = replace(now, image=replace(now.image, digest=image.digest, version=image.version))
+        push = environment.done("push", f"push {image.version} by hand")
+        settings.push_by_hand(environments.path_of(environment.name), wanted.to_yaml(), "release by hand")
+        environment.pushed_at, environment.released = push.at, image
+        return When(environment, image)
+
     def _release(self, image: Image, revision: str | None) -> When:
         environment = self.environment
+        if environment.quarantined(image):  # by an earlier run of the same drill
+            environment.deliver("pardon", image.digest, "--reason", "a drill releases it again")
         # The clock starts before the command does, so that nothing of it is left out.
         push = environment.done("push", f"push {image.version}")
         options = ["--revision", revision] if revision else []
@@ -369,13 +404,34 @@ class When:
         )
         self.environment.tell("the Rollout waits for approval")
 
-    def git_is_back_at(self, version: str, *, within: timedelta) -> None:
-        """The release file names that version again."""
-        self.environment.until(
-            lambda _: self.environment.version_in_git() == version,
-            within,
-            f"{version} in {self.environment.name}/release.yaml",
-        )
+    def healed(self, *, within: timedelta, blamed: bool) -> None:
+        """The guard put the release before back in Git; `within` counts from the abort that was seen.
+
+        `blamed`: it has quarantined the image as well, or has not.
+        """
+        environment, before = self.environment, self.environment.stable
+        if before is None:
+            raise NotReady("A drill that heals begins with serving(…).")
+        found = timeline.ending(environment.watcher.sightings, environment.pushed_at or 0.0)
+        since = found.at if found and found.kind == "abort" else time.time()
+
+        def back(_: Sighting) -> bool:
+            release = environment.release_in_git()
+            return release is not None and (release.image.digest, release.revision) == (
+                before.digest,
+                before.revision,
+            )
+
+        left = max(within - seconds(time.time() - since), seconds(0))
+        environment.until(back, left, f"{before.version} in {environment.name}/release.yaml, by the guard")
+        moment = environment.done("push", f"the guard puts {before.version} back")
+        environment.healed_at = moment.at
+        environment.tell(f"Git was back {moment.at - since:.1f} s after the abort")
+        if environment.quarantined(self.image) != blamed:
+            environment.fail(
+                f"{version_of(self.image)} {'in' if blamed else 'not in'} quarantine", "the opposite"
+            )
+        self._wants(before, moment)
 
     def load_goes_on(self, *, until_requests: int) -> None:
         """Wait until the drill's load has sent that many requests since it began."""
@@ -398,9 +454,7 @@ class When:
             raise NotReady("A drill that rolls back begins with serving(…).")
         moment = self.environment.done("push", "push rollback")
         self.environment.deliver("rollback", self.environment.name, "--reason", "a drill ended this release")
-        self._wanted, self._waiting_since = before, moment.at
-        if self.synced_revision:
-            self.synced_revision = before.revision
+        self._wants(before, moment)
 
     def approved(self) -> None:
         """`kubectl argo rollouts promote`, by a person."""
@@ -543,6 +597,12 @@ class When:
 
     # --- how
 
+    def _wants(self, image: Image, moment: Moment) -> None:
+        """From now on Git names that image."""
+        self._wanted, self._waiting_since = image, moment.at
+        if self.synced_revision:
+            self.synced_revision = image.revision
+
     def _until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
         return self.environment.until(condition, within, expected)
 
@@ -593,7 +653,7 @@ class When:
                 "kubectl",
                 "scale",
                 "deployment,statefulset",
-                "--all",
+                "--selector=app.kubernetes.io/part-of=argocd",  # not the guard, which lives beside it
                 "--namespace=argocd",
                 f"--replicas={replicas}",
             ]

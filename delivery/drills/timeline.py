@@ -47,6 +47,12 @@ def moments(sightings: Sequence[Sighting]) -> list[Moment]:
     return sorted(found, key=lambda moment: moment.at)
 
 
+def ending(sightings: Sequence[Sighting], since: float) -> Moment | None:
+    """What became of the release that was pushed then: the moment when it was aborted or promoted."""
+    endings = (each for each in moments(sightings) if each.kind in ("abort", "promoted") and each.at >= since)
+    return next(endings, None)
+
+
 def _argocd(before: Sighting, now: Sighting) -> Iterable[Moment]:
     old, new = before.application, now.application
     if new and old and new.finished_at != old.finished_at and new.operation == "Succeeded":

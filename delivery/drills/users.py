@@ -16,8 +16,8 @@ import httpx
 from delivery.drills.errors import NotReady
 
 _TIMEOUT_SECONDS = 20.0
-# Stages that a deal may go back and forth between; a won deal sends mail and a closed one may refuse to move.
-_OPEN_STAGES = 3
+# One new deal in so many is won at once, and a won deal queues a mail: a task for the worker every few seconds.
+_WON_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class User:
     token: str
     pipeline: Any
     stages: tuple[Any, ...]
+    """The open ones, between which a deal may go back and forth."""
+    won: Any
     deals: tuple[Any, ...]
 
     @property
@@ -61,12 +63,14 @@ class Api:
         self._post("auth/register/", {**account, "email": f"{name}@example.com"})
         token = str(self._post("auth/token/", account)["access"])
         pipeline = _results(self._ask("GET", "pipelines/", token=token))[0]
-        stages = tuple(stage["id"] for stage in pipeline["stages"])[:_OPEN_STAGES]
+        stages = pipeline["stages"]
+        still_open = tuple(stage["id"] for stage in stages if not (stage["is_won"] or stage["is_lost"]))
+        won = next(stage["id"] for stage in stages if stage["is_won"])
         made = [
             self._post("deals/", new_deal(pipeline["id"], number), token=token)["id"]
             for number in range(deals)
         ]
-        return User(token, pipeline["id"], stages, tuple(made))
+        return User(token, pipeline["id"], still_open, won, tuple(made))
 
     def _post(self, path: str, data: dict[str, Any], token: str = "") -> Any:
         return self._ask("POST", path, data=data, token=token)
@@ -91,8 +95,8 @@ def new_deal(pipeline: Any, number: int) -> dict[str, Any]:
 def targets(api: Api, users: list[User], count: int, *, seed: int = 1) -> list[dict[str, Any]]:
     """Requests in vegeta's JSON format, to be sent over and over.
 
-    35 % are lists, 35 % single deals, 22 % moves and 8 % new deals. A deal moves to another stage each time, and all
-    deals take turns, so that two moves of one deal lie seconds apart.
+    35 % are lists, 35 % single deals, 22 % moves and 8 % new deals, some of them won at once. A deal moves to another
+    stage each time, and all deals take turns, so that two moves of one deal lie seconds apart.
     """
     dice = random.Random(seed)  # noqa: S311  # the mix of requests is no secret
     turns = cycle(users)
@@ -107,11 +111,13 @@ def targets(api: Api, users: list[User], count: int, *, seed: int = 1) -> list[d
             case "retrieve":
                 wanted.append(_target(api, user, "GET", f"deals/{dice.choice(user.deals)}/"))
             case "move":
-                deal, stage = next(moves[user.token])
-                wanted.append(_target(api, user, "POST", f"deals/{deal}/move/", {"stage": stage}))
+                moved, stage = next(moves[user.token])
+                wanted.append(_target(api, user, "POST", f"deals/{moved}/move/", {"stage": stage}))
             case "create":
                 made += 1
-                wanted.append(_target(api, user, "POST", "deals/", new_deal(user.pipeline, made)))
+                deal = new_deal(user.pipeline, made)
+                won = {"stage": user.won} if made % _WON_EVERY == 0 else {}
+                wanted.append(_target(api, user, "POST", "deals/", deal | won))
     return wanted
 
 

@@ -22,6 +22,7 @@ class MadeUp:
         self.paused = False
         self.runs: list[Object] = []
         self.deleted: list[str] = []
+        self.quarantined: set[str] = set()
         self.complaint = ""
         self.failed_migrations = 0
 
@@ -90,7 +91,7 @@ class MadeUp:
         return {
             "metadata": {"generation": 1},
             "spec": {
-                "strategy": {"canary": {"steps": steps}},
+                "strategy": {"canary": {"steps": steps, "trafficRouting": {"traefik": {}}}},
                 "template": {"spec": {"containers": [{"image": self.wanted.reference}]}},
             },
             "status": {

@@ -13,6 +13,7 @@ from delivery.drills import images, local, matrix, performing, platform, proof, 
 from delivery.drills.account import Account
 from delivery.drills.errors import NotReady
 from delivery.drills.scenarios import SCENARIOS
+from delivery.drills.tests import drills
 from delivery.drills.tests.drills import bad, failed_analysis, good
 
 
@@ -107,13 +108,13 @@ def test_names_are_unique_and_every_image_is_built_before() -> None:
 
 def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
-    wrong = replace(bad(), problem="Expected less.", version_in_git="1.0")
+    wrong = replace(bad(), problem="Expected less.", version_in_git="1.0", healed_at=drills.PUSHED + 28 + 6.2)
 
     page = proof.text([good(), wrong], 600)
 
     assert "1 of 2 scenarios ended as they should, in\n10 minutes" in page
-    assert "| A good release | promoted | 50 | - | 0 of 1300 (0.00%) | 5 → 20 → 50 → 100 | 0 |" in page
-    assert "| **rolled back** | 28 | 13.0 |" in page
+    assert "| A good release | promoted | 50 | - | - | 0 of 1300 (0.00%) | 5 → 20 → 50 → 100 | 0 |" in page
+    assert "| **rolled back** | 28 | 13.0 | 6.2 |" in page
     assert "Git 1.0, Rollout Healthy, Argo CD Synced, Healthy |" in page
     assert "- **A bad release**: Expected less." in page
 

@@ -79,12 +79,33 @@ def test_a_step_that_is_reached_but_not_paused_waits_for_nobody() -> None:
 def test_weights_are_those_of_the_router() -> None:
     services = [{"name": "crm-stable", "weight": 95}, {"name": "crm-canary", "weight": 5}]
 
+    routed = rollout_object()
+    routed["spec"]["strategy"] = {"canary": {"steps": STEPS, "trafficRouting": {"traefik": {}}}}
+
     seen = sighting(
-        1.0, Objects(traefik_service={"metadata": {}, "spec": {"weighted": {"services": services}}})
+        1.0,
+        Objects(
+            rollout=routed, traefik_service={"metadata": {}, "spec": {"weighted": {"services": services}}}
+        ),
     )
 
     assert seen.weights == {"stable": 95, "canary": 5}
     assert seen.canary_weight == 5
+
+
+def test_another_routers_weights_are_those_that_argo_rollouts_wrote() -> None:
+    rollout = rollout_object(canary={"weights": {"canary": {"weight": 20}, "stable": {"weight": 80}}})
+
+    assert sighting(1.0, Objects(rollout=rollout)).canary_weight == 20
+    assert sighting(1.0, Objects(rollout=rollout_object())).canary_weight == 0
+
+
+@pytest.mark.parametrize(("active", "stable", "share"), [("a", "a", 0), ("b", "a", 100), ("b", "b", 0)])
+def test_blue_green_gives_everything_to_the_active_version(active: str, stable: str, share: int) -> None:
+    rollout = rollout_object(stableRS=stable, blueGreen={"activeSelector": active})
+    rollout["spec"]["strategy"] = {"blueGreen": {}}
+
+    assert sighting(1.0, Objects(rollout=rollout)).canary_weight == share
 
 
 def test_pods_that_go_and_pods_of_others_do_not_count() -> None:

@@ -15,6 +15,8 @@ from delivery.drills.story import Environment, When, described, seconds
 from delivery.drills.tests.cluster import REVISION, MadeUp
 from delivery.drills.tests.drills import failed_analysis, seen
 from delivery.drills.traffic import Traffic
+from delivery.release import Image as ReleasedImage
+from delivery.release import Release
 
 SHORT = seconds(0.3)
 ENOUGH = seconds(5)
@@ -22,6 +24,10 @@ ENOUGH = seconds(5)
 
 def image_of(version: str) -> Image:
     return Image(version, f"sha256:{version}", REVISION)
+
+
+def release_of(image: Image) -> Release:
+    return Release(image.revision, ReleasedImage("r", image.digest, image.version), "canary")
 
 
 class Load:
@@ -78,6 +84,8 @@ def production(
     monkeypatch.setattr(story, "_FIRST_RELEASE", ENOUGH)
     monkeypatch.setattr(images, "image", lambda recipe: image_of(recipe.version))
     monkeypatch.setattr(Environment, "answering_version", lambda _: cluster.stable.version)
+    monkeypatch.setattr(Environment, "release_in_git", lambda _: release_of(cluster.wanted))
+    monkeypatch.setattr(Environment, "quarantined", lambda _, image: image.digest in cluster.quarantined)
     with Environment("production", cluster, drill="a-drill", title="A drill") as environment:  # type: ignore[arg-type]
         yield environment
 
@@ -141,6 +149,47 @@ def test_an_aborted_release_is_taken_back(when: When, cluster: MadeUp, delivered
 
     assert any("delivery rollback production" in words for words in delivered)
     assert when.environment.account().verdict == "rolled back"
+
+
+def test_the_guard_heals(when: When, cluster: MadeUp, delivered: list[str]) -> None:
+    cluster.aborts()
+    when.rollout_is("Degraded", within=ENOUGH)
+    cluster.quarantined.add("sha256:1.1")
+    cluster.wanted = cluster.stable
+    cluster.ends()
+    when.healed(within=ENOUGH, blamed=True)
+    when.rollout_is("Healthy", within=ENOUGH)
+    when.no_new_steps_were_taken()
+
+    took = when.environment.account().seconds_from_abort_to_healed
+    assert took is not None
+    assert took < 5
+
+
+def test_git_that_nobody_heals_fails(when: When, cluster: MadeUp) -> None:
+    cluster.aborts()
+    when.rollout_is("Degraded", within=ENOUGH)
+
+    with pytest.raises(DrillFailed, match=r"Expected 1\.0 in production/release\.yaml, by the guard"):
+        when.healed(within=SHORT, blamed=True)
+
+
+def test_blame_is_part_of_healing(when: When, cluster: MadeUp) -> None:
+    cluster.wanted = cluster.stable
+
+    with pytest.raises(DrillFailed, match=r"Expected version 1\.1 in quarantine"):
+        when.healed(within=ENOUGH, blamed=True)
+
+
+def test_a_quarantined_image_is_pardoned_before_it_is_released_again(
+    production: Environment, cluster: MadeUp, delivered: list[str]
+) -> None:
+    given = production.serving("1.0")
+    cluster.quarantined.add("sha256:1.1")
+
+    given.released(good("1.1"))
+
+    assert "delivery pardon sha256:1.1 --reason" in delivered[-2]
 
 
 def test_a_person_approves(when: When, cluster: MadeUp, delivered: list[str]) -> None:

@@ -112,7 +112,7 @@ def user(signed_in_for: float) -> User:
         def signed_in_until(self) -> float:
             return time.time() + signed_in_for
 
-    return Known("a.b.c", 1, (1, 2, 3), (1, 2))
+    return Known("a.b.c", 1, (1, 2, 3), 4, (1, 2))
 
 
 def test_the_load_ends_before_its_users_are_signed_out(

@@ -29,7 +29,15 @@ def answer(request: httpx.Request) -> httpx.Response:
         "/api/v1/auth/register/": {"id": 1},
         "/api/v1/auth/token/": {"access": TOKEN, "refresh": "r"},
         "/api/v1/pipelines/": {
-            "results": [{"id": 3, "stages": [{"id": number} for number in range(10, 15)]}]
+            "results": [
+                {
+                    "id": 3,
+                    "stages": [
+                        {"id": number, "is_won": number == 13, "is_lost": number == 14}
+                        for number in range(10, 15)
+                    ],
+                }
+            ]
         },
         "/api/v1/deals/": {"id": 77},
     }
@@ -40,7 +48,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 def test_a_new_user_is_signed_in_and_has_deals(api: Api) -> None:
     user = api.new_user(deals=2)
 
-    assert user == User(TOKEN, 3, (10, 11, 12), (77, 77))
+    assert user == User(TOKEN, 3, (10, 11, 12), 13, (77, 77))
     assert user.signed_in_until == 1_800_000_900
 
 
@@ -63,7 +71,7 @@ def test_silence_is_one_sentence(monkeypatch: pytest.MonkeyPatch, api: Api) -> N
 
 
 def test_most_requests_read_and_some_write() -> None:
-    users = [User(f"a.{name}.c", 3, (10, 11, 12), tuple(range(40))) for name in "xyz"]
+    users = [User(f"a.{name}.c", 3, (10, 11, 12), 13, tuple(range(40))) for name in "xyz"]
 
     wanted = targets(Api("http://router:1", "h"), users, 3000)
 
@@ -82,10 +90,12 @@ def test_most_requests_read_and_some_write() -> None:
         "pipeline": 3,
         "amount": "1001.00",
     }
+    won = [target for target in created if json.loads(base64.b64decode(target["body"])).get("stage") == 13]
+    assert len(won) == len(created) // 10
 
 
 def test_a_deal_moves_to_another_stage_each_time() -> None:
-    user = User("a.b.c", 3, (10, 11, 12), (1, 2))
+    user = User("a.b.c", 3, (10, 11, 12), 13, (1, 2))
 
     wanted = targets(Api("http://router:1", "h"), [user], 400)
 
