@@ -49,6 +49,11 @@ drills: .venv/complete ## The proof matrix on the real cluster, or one of it: ma
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO)
 
+.PHONY: soak
+soak: .venv/complete ## 20 good releases in a row under load: none aborted, no request failed.
+	@$(PYTHON) -m cluster up
+	@$(PYTHON) -m delivery.drills.matrix good --times 20
+
 .PHONY: servers
 servers: .venv/complete
 	@$(PYTHON) -m cluster servers

@@ -1,4 +1,4 @@
-"""`python -m delivery.drills.matrix [SCENARIO…]`: plays the proof matrix, or those scenarios of it.
+"""`python -m delivery.drills.matrix [SCENARIO…] [--times N]`: plays the proof matrix, or those scenarios of it.
 
 A run of all of them writes docs/proof.md, whatever came out; status 0 only if every scenario ended as it should.
 """
@@ -9,6 +9,7 @@ import argparse
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from cluster.errors import ClusterError
@@ -38,11 +39,11 @@ RECIPES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    chosen = _chosen(arguments)
+    chosen, times = _chosen(arguments)
     started = time.monotonic()
     with performing.ends_at(signal.SIGTERM):
         try:
-            accounts = _play(chosen)
+            accounts = _play(chosen * times)
         except (NotReady, DrillFailed, ClusterError) as error:
             console.print(f"[red]drills:[/] {error}", soft_wrap=True)
             return 1
@@ -51,23 +52,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 130
     took = time.monotonic() - started
     report.write_summary(accounts, local.REPORT)
-    if len(accounts) == len(SCENARIOS):
+    if len(chosen) == len(SCENARIOS) and times == 1:
         proof.write(accounts, took, local.CHECKOUT / "docs")
     performing.show(accounts, took, local.REPORT / "index.html")
     return 1 if any(account.problem for account in accounts) else 0
 
 
-def _chosen(arguments: Sequence[str] | None) -> list[Scenario]:
+def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
+    """What to play, and how often."""
     parser = argparse.ArgumentParser(prog="python -m delivery.drills.matrix", description="The proof matrix.")
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else all)"
     )
-    wanted = parser.parse_args(arguments).scenarios
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
+    options = parser.parse_args(arguments)
+    wanted = options.scenarios
+    if options.times < 1:
+        parser.error("--times must be 1 or more")
     unknown = [name for name in wanted if name not in names]
     if unknown:
         parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
-    return [scenario for scenario in SCENARIOS if not wanted or scenario.name in wanted]
+    return [scenario for scenario in SCENARIOS if not wanted or scenario.name in wanted], options.times
 
 
 def _play(chosen: Sequence[Scenario]) -> list[Account]:
@@ -86,15 +92,20 @@ def _play(chosen: Sequence[Scenario]) -> list[Account]:
         Environment("production", kubernetes, drill="first-release", title="A first release") as first,
     ):
         first.serving(GOOD[0])
-    return [
-        performing.perform(
-            Environment(
-                "production", kubernetes, drill=scenario.name, title=scenario.title, tell=performing.tell
-            ),
-            scenario.play,
+    played: Counter[str] = Counter()
+    accounts = []
+    for scenario in chosen:
+        played[scenario.name] += 1
+        number = f"-{played[scenario.name]}" if played[scenario.name] > 1 else ""
+        environment = Environment(
+            "production",
+            kubernetes,
+            drill=f"{scenario.name}{number}",
+            title=scenario.title,
+            tell=performing.tell,
         )
-        for scenario in chosen
-    ]
+        accounts.append(performing.perform(environment, scenario.play))
+    return accounts
 
 
 if __name__ == "__main__":

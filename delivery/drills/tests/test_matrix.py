@@ -71,6 +71,22 @@ def test_one_scenario_is_replayed_without_touching_the_page(played: list[str], t
     assert not (tmp_path / "docs" / "proof.md").exists()
 
 
+def test_a_scenario_is_played_as_often_as_asked_with_a_report_of_each(
+    played: list[str], tmp_path: Path
+) -> None:
+    assert matrix.main(["good", "--times", "3"]) == 0
+
+    assert played == ["good", "good-2", "good-3"]
+    assert not (tmp_path / "docs" / "proof.md").exists()
+
+
+def test_less_than_once_is_refused(played: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        matrix.main(["good", "--times", "0"])
+
+    assert "--times must be 1 or more" in capsys.readouterr().err
+
+
 def test_a_scenario_that_ends_otherwise_fails_the_run(
     played: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
