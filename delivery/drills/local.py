@@ -14,6 +14,8 @@ CHECKOUT = paths.CHECKOUT
 REPORT = CHECKOUT / "build" / "report"
 REPOSITORY = f"{addresses.REGISTRY}/crm"
 HTTP = addresses.HTTP
+# Where each router listens. The annotations of nginx are read by the same Traefik.
+ROUTERS = {"traefik": HTTP, "nginx": HTTP, "istio": addresses.ISTIO}
 ARGOCD = addresses.ARGOCD
 GIT = addresses.GIT
 GIT_IN_CLUSTER = addresses.GIT_IN_CLUSTER
@@ -24,6 +26,11 @@ _IDENTITY = {"name": "Delivery drills", "email": "drills@crm.localhost"}
 def api_host(environment: str) -> str:
     """The host name under which an environment's API is served."""
     return f"api.{environment}.localhost"
+
+
+def preview_host(environment: str) -> str:
+    """The host name under which a blue-green release is seen before users have it."""
+    return f"preview.{environment}.localhost"
 
 
 def kubeconfig() -> Path:

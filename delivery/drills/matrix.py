@@ -103,6 +103,8 @@ def _play(chosen: Sequence[Scenario]) -> list[Account]:
             drill=f"{scenario.name}{number}",
             title=scenario.title,
             tell=performing.tell,
+            strategy=scenario.strategy,
+            router=scenario.router,
         )
         accounts.append(performing.perform(environment, scenario.play))
     return accounts

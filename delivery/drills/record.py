@@ -18,6 +18,8 @@ _NANO = 1_000_000_000
 _VERSION = re.compile(rb"^X-Crm-Version: *([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 # Columns of `vegeta encode --to csv`.
 _AT, _CODE, _LATENCY, _ERROR, _METHOD, _URL, _HEADERS = 0, 1, 2, 5, 9, 10, 11
+# At the end of each URL that a user of the group beta asks for: a record has no headers of requests.
+BETA = "?group=beta"
 _FIRST_GOOD, _FIRST_BAD = 200, 400
 
 
@@ -38,6 +40,11 @@ class Request:
     @property
     def answered_at(self) -> float:
         return self.at + self.latency
+
+    @property
+    def beta(self) -> bool:
+        """Whether it came from a user of the group beta."""
+        return self.url.endswith(BETA)
 
     @property
     def failed(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from delivery.drills import images, settings
 from delivery.drills.images import Recipe
@@ -28,6 +29,8 @@ class Scenario:
     name: str
     title: str
     play: Callable[[Environment], None]
+    strategy: str = "canary"
+    router: str = "traefik"
 
 
 def good(production: Environment) -> None:
@@ -196,6 +199,102 @@ def sync_at_5(production: Environment) -> None:
     _nobody_felt_it(when)
 
 
+def blue_green(production: Environment) -> None:
+    """Users keep the version before until the preview has been judged; then all have the new one at once."""
+    when = _released_well(production)
+    when.previewed(within=minutes(2))
+    when.rollout_is("Healthy", within=minutes(5))
+    when.weights_seen_are(100)
+    when.rolled_back_by_hand()
+    when.rollout_is("Healthy", within=AT_ONCE)
+    _nobody_felt_it(when)
+
+
+def blue_green_refused(production: Environment, recipe: Recipe) -> None:
+    """The preview's own requests tell: no user ever has it."""
+    when = _rolled_back(production, recipe, within=minutes(4))
+    when.weights_seen_are()
+    _nobody_felt_it(when)
+
+
+def ab_test(production: Environment) -> None:
+    """Users who send x-user-group: beta have the new version and nobody else has, until a person decides."""
+    serves = _serving_now(production)
+    when = production.serving(serves).under(traffic(beta=1)).released(images.good(_other(production)))
+    when.waits_for_approval(within=minutes(3))
+    window = when.stays_so(2_000)
+    when.approved()
+    when.rollout_is("Healthy", within=minutes(4))
+    when.requests_go_on(AFTER)
+    when.only_beta_had_it(window, of_at_least=400)
+    when.no_request_failed(of_at_least=3_000)
+
+
+def ab_test_refused(production: Environment, recipe: Recipe) -> None:
+    """Only the group beta, a quarter of the requests here, can feel it, and only until the verdict."""
+    given = production.serving(_serving_now(production)).under(traffic(beta=1))
+    when = _taken_back(given.released(recipe), within=USUAL)
+    when.failed_requests_are(below=0.05)
+
+
+def rolling_update(production: Environment) -> None:
+    when = _released_well(production)
+    when.rollout_is("Healthy", within=minutes(3))
+    _nobody_felt_it(when)
+
+
+def rolling_update_felt(production: Environment, recipe: Recipe) -> None:
+    """Nothing is asked: everybody has the bad version until a person takes it back, for which one command does."""
+    when = _given(production).released(recipe)
+    when.rollout_is("Healthy", within=minutes(3))
+    when.requests_go_on(AFTER)
+    when.rolled_back_by_hand()
+    when.rollout_is("Healthy", within=AT_ONCE)
+    when.argocd_is_content(within=minutes(2))
+
+
+def shares(production: Environment, hold: str, requests: int) -> None:
+    """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
+    production.settings = {"strategy": {"hold": hold, "approval": True}}
+    when = _released_well(production)
+    when.weight_is(20, within=minutes(5))
+    when.requests_go_on(1_000)
+    when.synced_by_hand()
+    when.waits_for_approval(within=minutes(8))
+    when.approved()
+    when.rollout_is("Healthy", within=minutes(5))
+    when.canary_shares_are(WEIGHTS, within_points=1.5, of_at_least=requests)
+    _nobody_felt_it(when)
+
+
+def strategies_switched(production: Environment) -> None:
+    """The same load sees one strategy after the other."""
+    given = _given(production)
+    for strategy in ("blue-green", "ab-test", "rolling-update", "canary"):
+        production.strategy = strategy
+        production.serving(_other(production))
+        when = When(given.environment, production.stable or images.image(images.good(GOOD[0])))
+        when.requests_go_on(AFTER)
+    _nobody_felt_it(when)
+
+
+def _bad(strategy: str, play: Callable[[Environment, Recipe], None]) -> tuple[Scenario, ...]:
+    """A release that answers 500 and a slow one, by that strategy."""
+    called = {"blue-green": "Blue-green", "ab-test": "A/B", "rolling-update": "Rolling update"}[strategy]
+    kinds = (
+        ("errors", "every answer is a 500", images.errors()),
+        ("slow", "every answer takes 3 s", images.slow()),
+    )
+
+    def played(recipe: Recipe) -> Callable[[Environment], None]:
+        return lambda production: play(production, recipe)
+
+    return tuple(
+        Scenario(f"{strategy}-{kind}", f"{called}: {what}", played(recipe), strategy)
+        for kind, what, recipe in kinds
+    )
+
+
 SCENARIOS = (
     Scenario("good", "A good release", good),
     Scenario("errors", "Every answer is a 500", errors),
@@ -214,11 +313,30 @@ SCENARIOS = (
     Scenario("controller-restarted", "Argo Rollouts restarts at 20 %", controller_restarted),
     Scenario("pods-killed", "A canary and a stable pod die at 20 %", pods_killed),
     Scenario("newer-push", "A newer release is pushed at 5 %", newer_push),
+    Scenario("shares", "Each step's share of the requests", partial(shares, hold="75s", requests=4_000)),
     Scenario("sync-at-5", "Argo CD syncs at 5 %", sync_at_5),
     Scenario("worker-only", "Only the worker's tasks fail", worker_only),
     Scenario("lost-writes", "Writes are lost behind a 200", lost_writes),
     Scenario("no-traffic", "A good release while nobody asks anything", no_traffic),
     Scenario("no-traffic-errors", "A release that answers 500 while nobody asks anything", no_traffic_errors),
+    Scenario("blue-green", "Blue-green: a good release", blue_green, "blue-green"),
+    *_bad("blue-green", blue_green_refused),
+    Scenario("ab-test", "A/B: a good release", ab_test, "ab-test"),
+    *_bad("ab-test", ab_test_refused),
+    Scenario("rolling-update", "Rolling update: a good release", rolling_update, "rolling-update"),
+    *_bad("rolling-update", rolling_update_felt),
+    Scenario("switch", "One strategy after the other", strategies_switched),
+    *(
+        Scenario(f"shares-{router}", f"{called}: each step's share", play, router=router)
+        for router, called, play in (
+            ("nginx", "nginx annotations", partial(shares, hold="75s", requests=4_000)),
+            ("istio", "Istio", partial(shares, hold="175s", requests=10_000)),
+        )
+    ),
+    *(
+        Scenario(f"ab-test-{router}", f"{called}: A/B", ab_test, "ab-test", router)
+        for router, called in (("nginx", "nginx annotations"), ("istio", "Istio"))
+    ),
 )
 
 

@@ -16,12 +16,14 @@ import shutil
 import sys
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -31,7 +33,7 @@ from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, Recipe
 from delivery.drills.observe import Kubernetes, Watcher
-from delivery.drills.record import Record
+from delivery.drills.record import Record, Request
 from delivery.drills.sightings import Object, Pod, Sighting
 from delivery.drills.timeline import Moment
 from delivery.drills.traffic import RunningTraffic, Traffic
@@ -63,12 +65,19 @@ class Environment:
         drill: str,
         title: str,
         tell: Callable[[str], None] = lambda _: None,
+        strategy: str | None = None,
+        router: str = "traefik",
     ) -> None:
+        """`strategy`: of the releases of this drill; the environment keeps its own otherwise."""
         self.name = name
         self.namespace = f"crm-{name}"
         self.kubernetes = kubernetes
         self.drill = drill
         self.title = title
+        self.strategy = strategy
+        self.router = router
+        self.settings: dict[str, Any] = {}
+        """What this drill changes in the local settings; set before its first release."""
         self.tell = tell
         self.folder = local.REPORT / drill
         self.deeds: list[Moment] = []
@@ -143,14 +152,31 @@ class Environment:
                 each.digest == image.digest for each in quarantine.entries(environments.fetch(repository))
             )
 
-    def serving(self, version: str | Recipe, *, strategy: str | None = None) -> Given:
-        """Bring a version to all users by a release that is promoted at once; nothing to do if they have it.
+    @property
+    def url(self) -> str:
+        """Where the drill's router listens."""
+        return local.ROUTERS[self.router]
 
-        `strategy` is the environment's from now on; it keeps its own otherwise.
-        """
+    @cached_property
+    def revision(self) -> str | None:
+        """The commit with this drill's settings; None where an image's own revision will do."""
+        routed = {"routing": {"provider": self.router}} if self.router != "traefik" else {}
+        wanted = settings.merged(self.settings, routed)
+        return settings.with_settings(self.name, wanted, file=settings.LOCAL_SETTINGS) if wanted else None
+
+    def options(self, revision: str | None = None) -> list[str]:
+        """Of `delivery release`, for this drill's settings or those of another commit."""
+        chosen = revision or self.revision
+        return [
+            *(("--revision", chosen) if chosen else ()),
+            *(("--strategy", self.strategy) if self.strategy else ()),
+        ]
+
+    def serving(self, version: str | Recipe) -> Given:
+        """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
         image = images.image(images.good(version) if isinstance(version, str) else version)
-        options = ["--strategy", strategy] if strategy else []
-        self.deliver("release", "--image", image.reference, "--to", self.name, *options)
+        self.deliver("release", "--image", image.reference, "--to", self.name, *self.options())
+        image = replace(image, revision=self.revision or image.revision)
         promoted: set[str] = set()
 
         def is_stable(seen: Sighting) -> bool:
@@ -159,7 +185,7 @@ class Environment:
                 return False
             if not rollout.observed or not rollout.image.endswith(image.digest):
                 return False
-            if strategy and rollout.strategy != strategy:
+            if self.strategy and rollout.strategy != self.strategy:
                 return False
             if rollout.newest_hash and not rollout.settled and rollout.newest_hash not in promoted:
                 self.promote("--full")
@@ -176,11 +202,11 @@ class Environment:
         self.tell(f"{self.name} serves {image.version}")
         return Given(self)
 
-    def answering_version(self) -> str | None:
-        """The version that answers a user now."""
+    def answering_version(self, host: str | None = None) -> str | None:
+        """The version that answers a user now, or whoever asks for that host."""
         try:
             answer = httpx.get(
-                f"{local.HTTP}/health/live/", headers={"Host": local.api_host(self.name)}, timeout=5
+                f"{self.url}/health/live/", headers={"Host": host or local.api_host(self.name)}, timeout=5
             )
         except httpx.HTTPError:
             return None
@@ -289,8 +315,9 @@ class Given:
 
     def under(self, load: Traffic) -> Given:
         """Let users send that load from now on."""
-        self.environment.load = load.start(self.environment.name, self.environment.folder)
-        self.environment.tell(f"users send {load.rate} requests a second")
+        environment = self.environment
+        environment.load = load.start(environment.name, environment.folder, environment.url)
+        environment.tell(f"users send {load.rate} requests a second")
         return self
 
     def released(self, recipe: Recipe, *, revision: str | None = None) -> When:
@@ -323,8 +350,9 @@ class Given:
             environment.deliver("pardon", image.digest, "--reason", "a drill releases it again")
         # The clock starts before the command does, so that nothing of it is left out.
         push = environment.done("push", f"push {image.version}")
-        options = ["--revision", revision] if revision else []
-        environment.deliver("release", "--image", image.reference, "--to", environment.name, *options)
+        environment.deliver(
+            "release", "--image", image.reference, "--to", environment.name, *environment.options(revision)
+        )
         environment.pushed_at, environment.released = push.at, image
         return When(environment, image)
 
@@ -395,6 +423,18 @@ class When:
         )
         self.environment.tell(f"the canary's weight is {weight} %")
 
+    def previewed(self, *, within: timedelta) -> None:
+        """The new version answers on the preview's host, while users have the version before."""
+        environment = self.environment
+        host = local.preview_host(environment.name)
+        self._until(
+            lambda _: environment.answering_version(host) == self.image.version,
+            within,
+            f"{version_of(self.image)} to answer on {host}",
+        )
+        if environment.stable:
+            environment.still_serves(environment.stable.version)
+
     def waits_for_approval(self, *, within: timedelta) -> None:
         """The Rollout stands at a step that only a person ends."""
         self._until(
@@ -444,6 +484,12 @@ class When:
     def requests_go_on(self, count: int) -> None:
         """Wait until so many more requests were sent."""
         self.load_goes_on(until_requests=self._load().sent() + count)
+
+    def stays_so(self, requests: int) -> tuple[float, float]:
+        """Wait until so many more requests were sent; from when to when."""
+        start = time.time()
+        self.requests_go_on(requests)
+        return start, time.time()
 
     # --- deeds
 
@@ -523,6 +569,27 @@ class When:
         found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
         if found != list(weights):
             self.environment.fail(f"the canary's weights {list(weights)}", str(found))
+
+    def only_beta_had_it(self, window: tuple[float, float], *, of_at_least: int) -> None:
+        """Ends the load. In that time each request of the group beta was answered by the release, and no other was."""
+        inside = self.record.between(*window)
+        beta = inside.where(lambda request: request.beta)
+        astray = [request for request in inside.requests if request.beta != self._is_by_release(request)]
+        if len(beta) < of_at_least:
+            self.environment.fail(f"{of_at_least} requests of the group beta", str(len(beta)))
+        if astray:
+            kinds = Counter((request.beta, request.version) for request in astray)
+            listed = "; ".join(
+                f"{count} of {'beta' if is_beta else 'everyone else'} by {version}"
+                for (is_beta, version), count in kinds.items()
+            )
+            self.environment.fail(f"{self.image.version} for the group beta and nobody else", listed)
+        self.environment.tell(
+            f"{len(beta)} of {len(inside)} requests were beta's: all of them, and no other, had it"
+        )
+
+    def _is_by_release(self, request: Request) -> bool:
+        return request.version == self.image.version
 
     def weight_was_never_above(self, limit: int) -> None:
         found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)

@@ -24,7 +24,7 @@ _TARGETS = 4000  # what is repeated; at 60/s every 67 s
 _REQUEST_TIMEOUT = timedelta(seconds=30)
 # 100/s, with every answer 20 s late, still find a free worker; the limit only saves the machine.
 _MOST_WORKERS = 2500
-_LONGEST = timedelta(minutes=12)
+_LONGEST = timedelta(minutes=14)
 _START_SECONDS = 0.5
 _TOKEN_RESERVE_SECONDS = 60.0
 
@@ -35,16 +35,18 @@ class Traffic:
 
     rate: int = RATE
     longest: timedelta = _LONGEST
+    beta: int = 0
+    """How many of the users are of the group beta."""
 
-    def start(self, environment: str, folder: Path) -> RunningTraffic:
+    def start(self, environment: str, folder: Path, url: str = local.HTTP) -> RunningTraffic:
         """Register users and send their requests to an environment until stopped; files go to `folder`.
 
         Raises NotReady when the environment does not take users.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with Api(local.HTTP, local.api_host(environment)) as api:
+        with Api(url, local.api_host(environment)) as api:
             users = [api.new_user(_DEALS_EACH) for _ in range(_USERS)]
-            lines = (json.dumps(target) for target in targets(api, users, _TARGETS))
+            lines = (json.dumps(target) for target in targets(api, users, _TARGETS, beta=self.beta))
             targets_file = folder / "targets.json"
             targets_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         signed_in = min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
@@ -54,9 +56,9 @@ class Traffic:
         return RunningTraffic(self.rate, longest, targets_file, folder / "requests.bin")
 
 
-def traffic(rate: int = RATE) -> Traffic:
-    """Load of that many requests a second."""
-    return Traffic(rate)
+def traffic(rate: int = RATE, *, beta: int = 0) -> Traffic:
+    """Load of that many requests a second; `beta` of its four users are of the group beta."""
+    return Traffic(rate, beta=beta)
 
 
 class RunningTraffic:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from delivery.drills.errors import NotReady
+from delivery.drills.record import BETA
 
 _TIMEOUT_SECONDS = 20.0
 # One new deal in so many is won at once, and a won deal queues a mail: a task for the worker every few seconds.
@@ -92,32 +93,37 @@ def new_deal(pipeline: Any, number: int) -> dict[str, Any]:
     return {"title": f"Deal {number}", "pipeline": pipeline, "amount": f"{1000 + number}.00"}
 
 
-def targets(api: Api, users: list[User], count: int, *, seed: int = 1) -> list[dict[str, Any]]:
-    """Requests in vegeta's JSON format, to be sent over and over.
+def targets(api: Api, users: list[User], count: int, *, beta: int = 0, seed: int = 1) -> list[dict[str, Any]]:
+    """Requests in vegeta's JSON format, to be sent over and over; the first `beta` users are of the group beta.
 
     35 % are lists, 35 % single deals, 22 % moves and 8 % new deals, some of them won at once. A deal moves to another
     stage each time, and all deals take turns, so that two moves of one deal lie seconds apart.
     """
     dice = random.Random(seed)  # noqa: S311  # the mix of requests is no secret
     turns = cycle(users)
+    group = {user.token for user in users[:beta]}
     moves = {user.token: _moves(user) for user in users}
     made = 0
     wanted: list[dict[str, Any]] = []
+
+    def target(user: User, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+        wanted.append(_target(api, user, method, path, body, beta=user.token in group))
+
     for user in islice(turns, count):
         kind = dice.choices(("list", "retrieve", "move", "create"), (35, 35, 22, 8))[0]
         match kind:
             case "list":
-                wanted.append(_target(api, user, "GET", "deals/"))
+                target(user, "GET", "deals/")
             case "retrieve":
-                wanted.append(_target(api, user, "GET", f"deals/{dice.choice(user.deals)}/"))
+                target(user, "GET", f"deals/{dice.choice(user.deals)}/")
             case "move":
                 moved, stage = next(moves[user.token])
-                wanted.append(_target(api, user, "POST", f"deals/{moved}/move/", {"stage": stage}))
+                target(user, "POST", f"deals/{moved}/move/", {"stage": stage})
             case "create":
                 made += 1
                 deal = new_deal(user.pipeline, made)
                 won = {"stage": user.won} if made % _WON_EVERY == 0 else {}
-                wanted.append(_target(api, user, "POST", "deals/", deal | won))
+                target(user, "POST", "deals/", deal | won)
     return wanted
 
 
@@ -128,7 +134,7 @@ def _moves(user: User) -> Iterator[tuple[Any, Any]]:
 
 
 def _target(
-    api: Api, user: User, method: str, path: str, body: dict[str, Any] | None = None
+    api: Api, user: User, method: str, path: str, body: dict[str, Any] | None, *, beta: bool
 ) -> dict[str, Any]:
     target: dict[str, Any] = {
         "method": method,
@@ -139,6 +145,9 @@ def _target(
             "Accept": ["application/json"],
         },
     }
+    if beta:
+        target["header"]["X-User-Group"] = ["beta"]
+        target["url"] += BETA
     if body is not None:
         target["header"]["Content-Type"] = ["application/json"]
         target["body"] = base64.b64encode(json.dumps(body).encode()).decode()

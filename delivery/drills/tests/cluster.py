@@ -22,6 +22,7 @@ class MadeUp:
         self.paused = False
         self.runs: list[Object] = []
         self.deleted: list[str] = []
+        self.strategy = "canary"
         self.quarantined: set[str] = set()
         self.complaint = ""
         self.failed_migrations = 0
@@ -89,7 +90,7 @@ class MadeUp:
     def _rollout(self) -> Object:
         steps: list[dict[str, Any]] = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
         return {
-            "metadata": {"generation": 1},
+            "metadata": {"generation": 1, "annotations": {"crm/strategy": self.strategy}},
             "spec": {
                 "strategy": {"canary": {"steps": steps, "trafficRouting": {"traefik": {}}}},
                 "template": {"spec": {"containers": [{"image": self.wanted.reference}]}},

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from delivery.drills import diagnosis, images, local, observe, story, timeline
+from delivery.drills import diagnosis, images, local, observe, settings, story, timeline
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, good
 from delivery.drills.record import Record, Request
@@ -112,15 +113,15 @@ def test_serving_promotes_what_is_on_its_way(
 def test_load_begins_before_the_release(production: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
 
-    def start(_: Traffic, environment: str, folder: Path) -> Load:
-        started.append(environment)
+    def start(_: Traffic, environment: str, folder: Path, url: str) -> Load:
+        started.append(f"{environment} {url}")
         return Load()
 
     monkeypatch.setattr(Traffic, "start", start)
 
     production.serving("1.0").under(Traffic(rate=50))
 
-    assert started == ["production"]
+    assert started == ["production http://127.0.0.1:30080"]
 
 
 def test_a_promoted_release(when: When, cluster: MadeUp) -> None:
@@ -296,6 +297,60 @@ def test_a_weight_that_stays_after_a_failure_fails(when: When, cluster: MadeUp) 
     when.weight_was_back_at_zero(within=ENOUGH)
     with pytest.raises(DrillFailed, match="the weight 0 within -1 s of the first failed answer"):
         when.weight_was_back_at_zero(within=seconds(-1))
+
+
+@pytest.mark.parametrize(
+    ("versions", "astray"), [("1.1 1.0", ""), ("1.0 1.0", "1 of beta by 1.0"), ("1.1 1.1", "1 of every")]
+)
+def test_beta_and_nobody_else_has_it(when: When, versions: str, astray: str) -> None:
+    beta, other = versions.split()
+    when.environment.load = Load(  # type: ignore[assignment]
+        [
+            Request(10.0, 0.1, 200, beta, url="http://router/api/v1/deals/?group=beta"),
+            Request(10.5, 0.1, 200, other, url="http://router/api/v1/deals/"),
+            Request(12.0, 0.1, 200, "1.1", url="http://router/api/v1/deals/"),
+        ]
+    )
+
+    if not astray:
+        when.only_beta_had_it((9.0, 11.0), of_at_least=1)
+        return
+    with pytest.raises(DrillFailed, match=astray):
+        when.only_beta_had_it((9.0, 11.0), of_at_least=1)
+
+
+def test_the_preview_answers_before_users_have_it(
+    when: When, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"preview.production.localhost": "1.1", None: "1.0"}
+    monkeypatch.setattr(Environment, "answering_version", lambda _, host=None: answers[host])
+
+    when.previewed(within=ENOUGH)
+
+    answers[None] = "1.1"
+    with pytest.raises(DrillFailed, match=r"Expected 1\.0 to answer users"):
+        when.previewed(within=ENOUGH)
+
+
+def test_a_drills_settings_strategy_and_router_are_released_with_its_images(
+    production: Environment, cluster: MadeUp, delivered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[dict[str, Any]] = []
+
+    def with_settings(_: str, wanted: dict[str, Any], *, file: str) -> str:
+        pushed.append(wanted)
+        return REVISION
+
+    monkeypatch.setattr(settings, "with_settings", with_settings)
+    production.router, production.strategy = "nginx", "ab-test"
+    cluster.strategy = "ab-test"
+    production.settings = {"strategy": {"hold": "9s"}}
+
+    production.serving("1.1")
+
+    released = next(words for words in delivered if "delivery release" in words)
+    assert released.endswith(f"--revision {REVISION} --strategy ab-test")
+    assert pushed == [{"strategy": {"hold": "9s"}, "routing": {"provider": "nginx"}}]
 
 
 def test_shares_are_those_of_each_steps_requests(

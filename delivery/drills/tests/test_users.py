@@ -103,3 +103,16 @@ def test_a_deal_moves_to_another_stage_each_time() -> None:
     stages = [json.loads(base64.b64decode(move["body"]))["stage"] for move in moves]
     assert len(stages) > 20
     assert all(before != after for before, after in pairwise(stages))
+
+
+def test_users_of_the_group_beta_say_so_and_are_known_by_their_urls() -> None:
+    users = [User(f"a.{name}.c", 3, (10, 11, 12), 13, tuple(range(40))) for name in "xyz"]
+
+    wanted = targets(Api("http://router:1", "h"), users, 300, beta=1)
+
+    marked = [target for target in wanted if target["header"].get("X-User-Group") == ["beta"]]
+    assert len(marked) == 100
+    assert {target["header"]["Authorization"][0] for target in marked} == {"Bearer a.x.c"}
+    assert [target["url"].endswith("?group=beta") for target in wanted] == [
+        target in marked for target in wanted
+    ]
