@@ -253,6 +253,24 @@ def rolling_update_felt(production: Environment, recipe: Recipe) -> None:
     when.argocd_is_content(within=minutes(2))
 
 
+def autoscaled(production: Environment) -> None:
+    """While the canary has 50 %, a rush makes the autoscaler add pods, and its end takes them away again."""
+    # 100m a pod; the usual five minutes before pods are taken away would only make the drill longer.
+    small = {"cpu": 250, "minReplicas": 2, "maxReplicas": 4, "scaleDownAfterSeconds": 30}
+    production.settings = {"strategy": {"approval": True}, "autoscaling": small}
+    given = production.serving(_serving_now(production)).under(traffic(10))
+    when = given.released(images.good(_other(production)))
+    when.waits_for_approval(within=minutes(8))
+    with when.rush(60):
+        when.replicas_are(4, within=minutes(3))
+        when.weight_is(50, within=seconds(1))
+    when.replicas_are(2, within=minutes(4))
+    when.approved()
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    when.no_request_failed(of_at_least=3_000)
+
+
 def shares(production: Environment, hold: str, requests: int) -> None:
     """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
     production.settings = {"strategy": {"hold": hold, "approval": True}}
@@ -314,6 +332,7 @@ SCENARIOS = (
     Scenario("pods-killed", "A canary and a stable pod die at 20 %", pods_killed),
     Scenario("newer-push", "A newer release is pushed at 5 %", newer_push),
     Scenario("shares", "Each step's share of the requests", partial(shares, hold="75s", requests=4_000)),
+    Scenario("autoscaled", "The autoscaler adds and takes pods in the middle of a canary", autoscaled),
     Scenario("sync-at-5", "Argo CD syncs at 5 %", sync_at_5),
     Scenario("worker-only", "Only the worker's tasks fail", worker_only),
     Scenario("lost-writes", "Writes are lost behind a 200", lost_writes),

@@ -67,6 +67,8 @@ class Rollout:
     """Whether the controller has seen the specification as it is."""
     strategy: str = ""
     """The name of the release's strategy."""
+    replicas: int = 0
+    """How many pods the stable version is to have; the autoscaler writes it."""
 
     @property
     def settled(self) -> bool:
@@ -160,6 +162,7 @@ def _rollout(thing: Object) -> Rollout:
         image=containers[0].get("image", ""),
         observed=observed,
         strategy=(thing["metadata"].get("annotations") or {}).get(STRATEGY, ""),
+        replicas=int(spec.get("replicas") or 0),
     )
 
 

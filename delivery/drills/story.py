@@ -82,6 +82,7 @@ class Environment:
         self.folder = local.REPORT / drill
         self.deeds: list[Moment] = []
         self.load: RunningTraffic | None = None
+        self.rushes: list[RunningTraffic] = []
         self.stable: Image | None = None
         self.released: Image | None = None
         self.pushed_at: float | None = None
@@ -110,10 +111,15 @@ class Environment:
     def close(self) -> None:
         """Stop load and watch."""
         try:
-            if self.load:
-                self.load.stop()
+            self.record()
         finally:
             self.watcher.stop()
+
+    def record(self) -> Record:
+        """Every request of the drill; stops its load."""
+        loads = [*([self.load] if self.load else []), *self.rushes]
+        records = [load.stop() for load in loads]
+        return Record(request for record in records for request in record.requests)
 
     def account(self) -> Account:
         """What the drill did, saw and felt; stops its load."""
@@ -124,7 +130,7 @@ class Environment:
             stable=self.stable.version if self.stable else "?",
             released=self.released.version if self.released else None,
             pushed_at=self.pushed_at,
-            record=self.load.stop() if self.load else Record([]),
+            record=self.record(),
             sightings=self.watcher.sightings,
             deeds=self.deeds,
             problem=self.problem,
@@ -423,6 +429,21 @@ class When:
         )
         self.environment.tell(f"the canary's weight is {weight} %")
 
+    def replicas_are(self, count: int, *, within: timedelta) -> None:
+        """The autoscaler wants so many pods, and as many of the stable version are ready."""
+
+        def so_many(seen: Sighting) -> bool:
+            rollout = seen.rollout
+            return bool(
+                rollout
+                and rollout.replicas == count
+                and len(seen.ready_pods(rollout.stable_hash)) == count
+                and rollout.newest_hash != rollout.stable_hash
+            )
+
+        self._until(so_many, within, f"{count} stable pods in the middle of the canary")
+        self.environment.tell(f"{count} stable pods are ready")
+
     def previewed(self, *, within: timedelta) -> None:
         """The new version answers on the preview's host, while users have the version before."""
         environment = self.environment
@@ -526,6 +547,19 @@ class When:
     def rollouts_controller_deleted(self) -> None:
         """The pod of Argo Rollouts is deleted; its Deployment makes another one."""
         self._restart("argo-rollouts", "app.kubernetes.io/name=argo-rollouts", "restart Argo Rollouts")
+
+    @contextmanager
+    def rush(self, rate: int) -> Iterator[None]:
+        """As long as this lasts, users send so many more requests a second."""
+        environment = self.environment
+        more = Traffic(rate).start(environment.name, environment.folder / "rush", environment.url)
+        environment.rushes.append(more)
+        environment.done("deed", f"{rate} more requests a second")
+        try:
+            yield
+        finally:
+            more.stop()
+            environment.done("deed", "the rush is over")
 
     @contextmanager
     def prometheus_down(self) -> Iterator[None]:
@@ -660,7 +694,8 @@ class When:
     @property
     def record(self) -> Record:
         """Every request of the drill; asking for it ends the load."""
-        return self._load().stop()
+        self._load()
+        return self.environment.record()
 
     # --- how
 

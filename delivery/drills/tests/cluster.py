@@ -23,6 +23,7 @@ class MadeUp:
         self.runs: list[Object] = []
         self.deleted: list[str] = []
         self.strategy = "canary"
+        self.replicas = 2
         self.quarantined: set[str] = set()
         self.complaint = ""
         self.failed_migrations = 0
@@ -92,6 +93,7 @@ class MadeUp:
         return {
             "metadata": {"generation": 1, "annotations": {"crm/strategy": self.strategy}},
             "spec": {
+                "replicas": self.replicas,
                 "strategy": {"canary": {"steps": steps, "trafficRouting": {"traefik": {}}}},
                 "template": {"spec": {"containers": [{"image": self.wanted.reference}]}},
             },

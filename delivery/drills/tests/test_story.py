@@ -319,6 +319,21 @@ def test_beta_and_nobody_else_has_it(when: When, versions: str, astray: str) -> 
         when.only_beta_had_it((9.0, 11.0), of_at_least=1)
 
 
+def test_a_rush_is_part_of_the_record_and_ends(
+    when: When, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = Load([Request(2.0, 0.1, 503, "1.0")])
+    monkeypatch.setattr(Traffic, "start", lambda *_: more)
+    when.environment.load = Load([Request(1.0, 0.1, 200, "1.0")])  # type: ignore[assignment]
+
+    with when.rush(60):
+        cluster.replicas = 1
+        when.replicas_are(1, within=ENOUGH)
+
+    with pytest.raises(DrillFailed, match="1 of 2 failed"):
+        when.no_request_failed(of_at_least=2)
+
+
 def test_the_preview_answers_before_users_have_it(
     when: When, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
