@@ -54,6 +54,11 @@ soak: .venv/complete ## 20 good releases in a row under load: none aborted, no r
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m delivery.drills.matrix good --times 20
 
+.PHONY: compare
+compare: .venv/complete ## The same bad release, shipped by a Deployment, by Argo Rollouts' documented analysis, by us: docs/compare.md
+	@$(PYTHON) -m cluster up
+	@$(PYTHON) -m delivery.drills.compare
+
 .PHONY: servers
 servers: .venv/complete
 	@$(PYTHON) -m cluster servers

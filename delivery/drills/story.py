@@ -338,6 +338,18 @@ class Given:
         when.synced_revision = revision
         return when
 
+    def taken_back(self) -> When:
+        """`delivery rollback` of what everybody has, to the release before."""
+        environment = self.environment
+        push = environment.done("push", "push rollback")
+        environment.deliver("rollback", environment.name, "--reason", "a drill takes it back")
+        now = environment.release_in_git()
+        if now is None:
+            raise NotReady(f"After its rollback {environment.name} has no release file that can be read.")
+        image = Image(now.image.version, now.image.digest, now.revision)
+        environment.pushed_at, environment.released = push.at, image
+        return When(environment, image)
+
     def released_by_hand(self, image: Image) -> When:
         """Write an image into the release file as a person would who does not use `delivery`, which would refuse it."""
         environment = self.environment

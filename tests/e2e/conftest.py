@@ -17,7 +17,7 @@ from delivery.drills.story import Environment
 ACCOUNTS = pytest.StashKey[list[Account]]()
 FAILURE = pytest.StashKey[str]()
 # Every image that a drill releases is there before the first one begins: a build under load would be felt.
-IMAGES = (*map(images.good, ("1.0", "1.1", "1.4", "1.5")), images.errors(), images.slow())
+IMAGES = (*map(images.good, ("1.0", "1.1", "1.4")), images.errors())
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,6 +15,7 @@ class MadeUp:
 
     def __init__(self, image: Image) -> None:
         self.wanted = self.stable = self.newest = image
+        self.before: Image | None = None
         self.weight = 0
         self.phase = "Healthy"
         self.aborted = False

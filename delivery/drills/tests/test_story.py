@@ -66,7 +66,7 @@ def delivered(monkeypatch: pytest.MonkeyPatch, cluster: MadeUp) -> list[str]:
         if "delivery release" in words:
             cluster.starts(image_of(words.split("sha256:")[1].split()[0]))
         if "delivery rollback" in words:
-            cluster.wanted = cluster.stable
+            cluster.wanted = cluster.before or cluster.stable
             cluster.ends()
         if "--full" in words:
             cluster.ends()
@@ -165,6 +165,19 @@ def test_the_guard_heals(when: When, cluster: MadeUp, delivered: list[str]) -> N
     took = when.environment.account().seconds_from_abort_to_healed
     assert took is not None
     assert took < 5
+
+
+def test_what_everybody_has_is_taken_back(
+    production: Environment, cluster: MadeUp, delivered: list[str]
+) -> None:
+    given = production.serving("1.1")
+    cluster.before = image_of("1.0")
+
+    when = given.taken_back()
+
+    assert "delivery rollback production" in delivered[-1]
+    assert when.image == image_of("1.0")
+    when.rollout_is("Healthy", within=ENOUGH)
 
 
 def test_git_that_nobody_heals_fails(when: When, cluster: MadeUp) -> None:

@@ -1,0 +1,61 @@
+"""What others would ship is our chart's pods with their own way of deciding; the page has what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from delivery.drills import compare, images, others
+from delivery.drills.images import Image
+from delivery.drills.others import Object
+from delivery.drills.tests.drills import bad, good
+
+IMAGE = Image("1.0", "sha256:" + "ab" * 32, "c0ffee")
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[Object]:
+    return others.rendered(IMAGE)
+
+
+def one(objects: list[Object], kind: str, name: str = "crm") -> Object:
+    (found,) = (each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def test_a_deployment_takes_the_rollouts_place(rendered: list[Object]) -> None:
+    objects = others.as_deployment(rendered)
+
+    deployment = one(objects, "Deployment")
+    assert "Rollout" not in {each["kind"] for each in objects}
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"].endswith(f"@{IMAGE.digest}")
+    assert deployment["spec"]["replicas"] == 4
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert one(objects, "Service", "crm-stable")["spec"]["selector"].items() <= labels.items()
+
+
+def test_the_documented_analysis_has_its_documented_numbers(rendered: list[Object]) -> None:
+    objects = others.as_documented(rendered)
+
+    canary = one(objects, "Rollout")["spec"]["strategy"]["canary"]
+    assert [step["setWeight"] for step in canary["steps"] if "setWeight" in step] == [20, 40, 60, 80]
+    assert canary["analysis"]["startingStep"] == 2
+    (metric,) = one(objects, "AnalysisTemplate", "success-rate")["spec"]["metrics"]
+    assert (metric["interval"], metric["failureLimit"]) == ("5m", 3)
+    assert (
+        'rollouts_pod_template_hash="{{args.canary-hash}}", status!~"5.."'
+        in metric["provider"]["prometheus"]["query"]
+    )
+
+
+def test_the_page_has_each_ones_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
+    for_ever = replace(good(), title="A plain rolling update", sightings=[])
+
+    page = compare.text([for_ever, replace(bad(), title="This platform", problem="Too slow.")])
+
+    assert "| A plain rolling update | 0 of 1300 (0.00%) | never by itself | never by itself |" in page
+    assert "| 28 | 13 |" in page
+    assert "- **This platform**: Too slow." in page
