@@ -73,11 +73,11 @@ lint:
 	@ruff check .
 	@shellcheck $$(git ls-files | xargs grep -d skip -lE '^#!/bin/(sh|bash)|^#!/usr/bin/env bash')
 	@hadolint --no-color $$(git ls-files '*Containerfile')
-	@for environment in dev staging production; do \
-	    helm lint --strict --quiet charts/crm --values rollouts/canary.yaml \
+	@for environment in dev staging production; do for strategy in rollouts/*.yaml; do \
+	    helm lint --strict --quiet charts/crm --values $$strategy \
 	        --values environments/$$environment/values.yaml \
 	        --set image.repository=registry.example.com/crm --set image.digest=sha256:$$(printf 'a%.0s' {1..64}); \
-	done
+	done; done
 
 .PHONY: types
 types:

@@ -52,7 +52,7 @@ def test_what_follows_from_an_answer(
 
 def test_health_is_the_status_code_alone(templates: dict[str, Template]) -> None:
     """Everything but 2xx is an Error before the conditions are looked at; see the provider's source."""
-    assert templates["health"].phase([]) == "Successful"
+    assert templates["health-watch"].phase([]) == "Successful"
 
 
 def test_a_condition_without_its_guard_is_noticed() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.analysis.templates import Template
 
 GATES = ("error-rate", "latency")
-WATCHES = ("error-rate-watch", "latency-watch", "health")
+WATCHES = ("error-rate-watch", "latency-watch", "health-watch")
 
 
 def test_these_questions_exist(templates: dict[str, Template]) -> None:
@@ -67,7 +67,7 @@ def test_silence_aborts_after_about_a_minute(templates: dict[str, Template], nam
 
 def test_health_asks_the_canary_of_its_own_namespace(templates: dict[str, Template]) -> None:
     assert (
-        templates["health"].metric["provider"]["web"]["url"]
+        templates["health-watch"].metric["provider"]["web"]["url"]
         == "http://crm-canary.crm-production.svc/health/ready/"
     )
 

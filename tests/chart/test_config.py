@@ -60,7 +60,7 @@ def test_the_settings_of_production() -> None:
 
 def test_the_health_question_is_an_allowed_host() -> None:
     manifests = render("staging", "canary", local=True)
-    (metric,) = manifests.one("AnalysisTemplate", "health")["spec"]["metrics"]
+    (metric,) = manifests.one("AnalysisTemplate", "health-watch")["spec"]["metrics"]
     host = metric["provider"]["web"]["url"].split("/")[2]
     assert host in manifests.config["data"]["allowed-hosts"].split(",")
 

@@ -55,7 +55,7 @@ def test_rules_are_evaluated_as_often_as_pods_are_scraped() -> None:
 
 
 def test_every_question_is_rendered_whether_a_strategy_asks_it_or_not() -> None:
-    expected = {"health", "weight"} | {name + end for name in EVIDENCE for end in ("", "-watch")}
+    expected = {"health-watch", "weight"} | {name + end for name in EVIDENCE for end in ("", "-watch")}
     assert render("dev", "rolling-update").names("AnalysisTemplate") == expected
 
 

@@ -93,9 +93,45 @@ NO_SENSE = [
     pytest.param(
         None,
         {"strategy": {"name": "big-bang"}},
-        'strategy.name is "big-bang", which is no strategy: use canary or rolling-update, each a file in'
-        " rollouts/.",
+        'strategy.name is "big-bang", which is no strategy: use ab-test or blue-green or canary or rolling-update,'
+        " each a file in rollouts/.",
         id="unknown strategy",
+    ),
+    pytest.param(
+        "blue-green",
+        {"strategy": {"weights": [50, 100]}},
+        "strategy.name is blue-green, which has the one weight 100: use the canary strategy for more steps.",
+        id="steps of blue-green",
+    ),
+    pytest.param(
+        "blue-green",
+        {"strategy": {"hold": "1m"}},
+        "strategy.hold is 1m, but blue-green has no steps to hold: set it to 0s.",
+        id="hold of blue-green",
+    ),
+    pytest.param(
+        "ab-test",
+        {"strategy": {"approval": False}},
+        "strategy.name is ab-test, which lasts until a person decides: set strategy.approval to true, or use the"
+        " canary strategy.",
+        id="an A/B test that nobody ends",
+    ),
+    pytest.param(
+        "ab-test",
+        {"strategy": {"bake": True}},
+        "strategy.bake is true, but ab-test does not keep the version before once everybody has the new one: set"
+        " it to false, or use canary or blue-green.",
+        id="bake of an A/B test",
+    ),
+    *(
+        pytest.param(
+            strategy,
+            {"routing": {"provider": "none"}},
+            f"strategy.name is {strategy}, which needs a router to tell its users apart: set routing.provider to"
+            " traefik, or use canary or rolling-update.",
+            id=f"{strategy} without a router",
+        )
+        for strategy in ("ab-test", "blue-green")
     ),
     pytest.param(
         "rolling-update",

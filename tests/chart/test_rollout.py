@@ -1,7 +1,6 @@
 """How a strategy becomes a Rollout, and how its pods come and go."""
 
-import itertools
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,21 +10,108 @@ ARGS = [
     {"name": "canary-hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
     {"name": "stable-hash", "valueFrom": {"podTemplateHashValue": "Stable"}},
 ]
-GATE: dict[str, Any] = {
-    "analysis": {"templates": [{"templateName": "error-rate"}, {"templateName": "latency"}], "args": ARGS}
-}
+RELEASE_ARGS = ("release-hash", "image")
 
 
-def canary(**strategy: object) -> Manifest:
-    manifest: Manifest = render("production", "canary", values={"strategy": strategy}).rollout["strategy"][
-        "canary"
-    ]
+def gate(
+    weight: int | None = None, questions: Sequence[str] = ("weight", "error-rate", "latency")
+) -> Manifest:
+    """What a step asks, without the arguments that only name the release."""
+    told = [{"name": "weight", "value": str(weight)}] if weight else []
+    return {"analysis": {"templates": [{"templateName": name} for name in questions], "args": [*ARGS, *told]}}
+
+
+def bare(analysis: Manifest) -> Manifest:
+    """An analysis without the arguments that only name the release."""
+    args = [each for each in analysis["args"] if each["name"] not in RELEASE_ARGS]
+    return {**analysis, "args": args}
+
+
+def strategy_of(name: str, **strategy: object) -> Manifest:
+    manifest: Manifest = render("production", name, values={"strategy": strategy}).rollout["strategy"]
     return manifest
 
 
-def test_the_canary_takes_four_steps_and_each_ends_with_its_questions() -> None:
-    weights = [{"setWeight": weight} for weight in (5, 20, 50, 100)]
-    assert canary()["steps"] == list(itertools.chain(*((weight, GATE) for weight in weights)))
+def canary(**strategy: object) -> Manifest:
+    manifest: Manifest = strategy_of("canary", **strategy)["canary"]
+    return manifest
+
+
+def steps_of(**strategy: object) -> list[Manifest]:
+    return [bare_step(step) for step in canary(**strategy)["steps"]]
+
+
+def bare_step(step: Manifest) -> Manifest:
+    return {"analysis": bare(step["analysis"])} if "analysis" in step else step
+
+
+def test_the_canary_takes_four_steps_each_ends_with_its_questions_and_then_it_bakes() -> None:
+    steps = [part for weight in (5, 20, 50, 100) for part in ({"setWeight": weight}, gate(weight))]
+    assert steps_of() == [*steps, {"pause": {"duration": "10m"}}]
+    assert steps_of(bake=False) == steps
+
+
+def test_every_analysis_knows_the_release() -> None:
+    strategy = canary()
+    (container,) = render("production", "canary").rollout["template"]["spec"]["containers"]
+    labels = render("production", "canary").rollout["template"]["metadata"]["labels"]
+    analyses = [strategy["analysis"], *(step["analysis"] for step in strategy["steps"] if "analysis" in step)]
+    assert len(analyses) == 5
+    for analysis in analyses:
+        known = {each["name"]: each.get("value") for each in analysis["args"]}
+        assert known["image"] == container["image"]
+        assert known["release-hash"] == labels["crm/release"]
+
+
+def test_every_role_says_which_release_it_is_of() -> None:
+    manifests = render("production", "canary")
+    templates = [
+        manifests.rollout["template"],
+        *(manifests.one("Deployment", name)["spec"]["template"] for name in ("crm-worker", "crm-beat")),
+    ]
+    (release,) = {template["metadata"]["labels"]["crm/release"] for template in templates}
+    changed = render("production", "canary", values={"logLevel": "DEBUG"}).rollout["template"]
+    assert len(release) == 10
+    assert changed["metadata"]["labels"]["crm/release"] != release
+    assert "crm/release" not in manifests.rollout["selector"]["matchLabels"]
+
+
+def test_the_commit_stands_on_the_rollout_where_argo_cd_gave_one() -> None:
+    revision = "0123456789" * 4
+    told = render("production", "canary", values={"release": {"revision": revision}}).one("Rollout")
+    assert told["metadata"]["annotations"]["delivery/revision"] == revision
+    assert "delivery/revision" not in render("production", "canary").one("Rollout")["metadata"]["annotations"]
+
+
+def test_blue_green_asks_the_preview_and_then_everybody() -> None:
+    strategy = strategy_of("blue-green")["blueGreen"]
+    assert (strategy["activeService"], strategy["previewService"]) == ("crm-stable", "crm-canary")
+    for analysis in ("prePromotionAnalysis", "postPromotionAnalysis"):
+        assert {"analysis": bare(strategy[analysis])} == gate(questions=["error-rate", "latency"])
+    assert strategy["autoPromotionEnabled"] is True
+    assert strategy_of("blue-green", approval=True)["blueGreen"]["autoPromotionEnabled"] is False
+
+
+def test_going_back_from_blue_green_takes_no_pod_for_a_while() -> None:
+    assert strategy_of("blue-green")["blueGreen"]["scaleDownDelaySeconds"] == 600
+    assert strategy_of("blue-green", bake=False)["blueGreen"]["scaleDownDelaySeconds"] == 30
+
+
+def test_blue_green_that_asks_nothing_has_no_analysis() -> None:
+    assert not {key for key in strategy_of("blue-green", questions=[])["blueGreen"] if "Analysis" in key}
+
+
+def test_an_ab_test_has_pods_but_no_share_until_a_person_decides() -> None:
+    asked = gate(questions=["error-rate", "latency"])
+    steps = [bare_step(step) for step in strategy_of("ab-test")["canary"]["steps"]]
+    assert steps == [
+        {"setCanaryScale": {"weight": 50}},
+        asked,
+        {"pause": {}},
+        {"setCanaryScale": {"matchTrafficWeight": True}},
+        {"setWeight": 100},
+        gate(100, questions=["error-rate", "latency"]),
+    ]
 
 
 def test_a_rolling_update_is_one_step_that_asks_nothing() -> None:
@@ -35,53 +121,45 @@ def test_a_rolling_update_is_one_step_that_asks_nothing() -> None:
 
 
 def test_a_held_step_waits_before_it_asks() -> None:
-    assert canary(hold="40s")["steps"][:3] == [{"setWeight": 5}, {"pause": {"duration": "40s"}}, GATE]
+    assert steps_of(hold="40s")[:3] == [{"setWeight": 5}, {"pause": {"duration": "40s"}}, gate(5)]
 
 
 def test_approval_waits_for_a_person_before_the_last_step() -> None:
-    steps = canary(approval=True)["steps"]
-    assert steps[-4:] == [GATE, {"pause": {}}, {"setWeight": 100}, GATE]
+    steps = steps_of(approval=True, bake=False)
+    assert steps[-4:] == [gate(50), {"pause": {}}, {"setWeight": 100}, gate(100)]
     assert [step for step in steps if "pause" in step] == [{"pause": {}}]
 
 
 def test_approval_and_hold_together() -> None:
     held = {"pause": {"duration": "2m"}}
-    steps = canary(weights=[50, 100], approval=True, hold="2m")["steps"]
-    assert steps == [{"setWeight": 50}, held, GATE, {"pause": {}}, {"setWeight": 100}, held, GATE]
+    steps = steps_of(weights=[50, 100], approval=True, hold="2m", bake=False)
+    assert steps == [{"setWeight": 50}, held, gate(50), {"pause": {}}, {"setWeight": 100}, held, gate(100)]
 
 
 def test_no_environment_asks_for_approval_by_itself() -> None:
     for environment in ("dev", "staging", "production"):
         steps = render(environment, "canary").rollout["strategy"]["canary"]["steps"]
-        assert not [step for step in steps if "pause" in step]
+        assert {"pause": {}} not in steps
 
 
 def test_everything_is_watched_for_the_whole_rollout() -> None:
-    watched = [{"templateName": name} for name in ("error-rate-watch", "latency-watch", "health")]
-    assert canary()["analysis"] == {"templates": watched, "args": ARGS, "startingStep": 1}
+    watched = [{"templateName": name} for name in ("error-rate-watch", "latency-watch", "health-watch")]
+    analysis = canary()["analysis"]
+    assert bare(analysis) == {"templates": watched, "args": ARGS, "startingStep": 1}
 
 
-def test_health_alone_is_watched_and_gates_nothing() -> None:
-    strategy = canary(questions=["health"])
+def test_a_question_without_a_gate_is_only_watched() -> None:
+    strategy = canary(questions=["health"], bake=False)
     assert [next(iter(step)) for step in strategy["steps"]] == ["setWeight"] * 4
-    assert strategy["analysis"]["templates"] == [{"templateName": "health"}]
+    assert strategy["analysis"]["templates"] == [{"templateName": "health-watch"}]
 
 
-def test_the_weight_is_witnessed_at_each_step_by_what_the_step_has_set() -> None:
-    strategy = canary(questions=["weight", "error-rate"])
-    told = [
-        (argument["value"], step["analysis"]["templates"])
-        for step in strategy["steps"]
-        for argument in step.get("analysis", {}).get("args", [])
-        if argument["name"] == "weight"
-    ]
-    names = [{"templateName": "weight"}, {"templateName": "error-rate"}]
-    assert told == [(weight, names) for weight in ("5", "20", "50", "100")]
-    assert strategy["analysis"]["templates"] == [{"templateName": "error-rate-watch"}]
-
-
-def test_the_weight_alone_leaves_nothing_to_watch() -> None:
-    assert "analysis" not in canary(questions=["weight"])
+def test_a_question_without_a_watch_is_only_a_gate() -> None:
+    strategy = canary(questions=["weight"])
+    assert "analysis" not in strategy
+    assert [step["analysis"]["templates"] for step in strategy["steps"] if "analysis" in step] == [
+        [{"templateName": "weight"}]
+    ] * 4
 
 
 def test_every_template_that_the_rollout_names_is_rendered() -> None:
@@ -98,7 +176,7 @@ def test_metrics_that_are_watched_together_have_names_of_their_own() -> None:
         t["metadata"]["name"]: t["spec"] for t in render("production", "canary").of("AnalysisTemplate")
     }
     strategy = canary()
-    for analysis in (strategy["analysis"], GATE["analysis"]):
+    for analysis in (strategy["analysis"], gate(5)["analysis"]):
         names = [m["name"] for t in analysis["templates"] for m in templates[t["templateName"]]["metrics"]]
         assert len(names) == len(set(names))
 

@@ -31,11 +31,32 @@ def test_all_traffic_is_stables_until_a_rollout_says_otherwise() -> None:
 
 def test_both_services_select_the_web_pods_and_the_version_is_argos_to_set() -> None:
     manifests = render("production", "canary")
-    labels = manifests.rollout["template"]["metadata"]["labels"]
+    labels = manifests.rollout["selector"]["matchLabels"]
     for name in ("crm-stable", "crm-canary"):
         spec = manifests.one("Service", name)["spec"]
         assert spec["selector"] == labels
         assert spec["ports"] == [{"name": "http", "port": 80, "targetPort": "http"}]
+
+
+def test_blue_green_users_have_the_stable_service_and_the_preview_has_a_host_of_its_own() -> None:
+    users, preview = render("production", "blue-green").one("IngressRoute")["spec"]["routes"]
+    assert users["services"] == [{"kind": "Service", "name": "crm-stable", "port": "http"}]
+    assert preview["services"] == [{"kind": "Service", "name": "crm-canary", "port": "http"}]
+    assert preview["match"] == "Host(`preview.example.com`) && !PathPrefix(`/metrics`)"
+
+
+def test_the_group_beta_has_the_canary_service_and_nobody_else_has() -> None:
+    everybody, beta = render("production", "ab-test").one("IngressRoute")["spec"]["routes"]
+    assert everybody["services"] == [{"kind": "TraefikService", "name": "crm"}]
+    assert beta["services"] == [{"kind": "Service", "name": "crm-canary", "port": "http"}]
+    assert "Header(`X-User-Group`, `beta`)" in beta["match"]
+    assert len(beta["match"]) > len(everybody["match"]), "Traefik asks the longer rule first"
+    assert all("!PathPrefix(`/metrics`)" in route["match"] for route in (everybody, beta))
+
+
+def test_weights_outlive_a_change_to_a_strategy_that_has_none() -> None:
+    for strategy in ("blue-green", "ab-test", "rolling-update", "canary"):
+        assert render("production", strategy).names("TraefikService") == {"crm"}
 
 
 def test_only_what_is_safe_is_sent_twice() -> None:

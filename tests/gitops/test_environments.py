@@ -91,7 +91,8 @@ def test_the_one_source_is_the_chart_at_the_released_revision(
         "../../rollouts/{{ .strategy }}.yaml",
         f"../../environments/{environment}/values.yaml",
     ]
-    assert set(helm["valuesObject"]) == {"image"}
+    assert set(helm["valuesObject"]) == {"image", "release"}
+    assert helm["valuesObject"]["release"] == {"revision": "{{ .revision }}"}
     assert set(helm["valuesObject"]["image"]) == {"repository", "digest", "version"}
 
 

@@ -23,6 +23,16 @@ app.kubernetes.io/part-of: crm
 app.kubernetes.io/version: {{ (index . 0).Values.image.version | quote }}
 {{- end }}
 
+{{- /* Pods of every role say which release they are of (image and environment), where the pod template's hash is one role's only. */}}
+{{- define "crm.podLabels" -}}
+{{ include "crm.selector" . }}
+crm/release: {{ include "crm.releaseHash" (index . 0) | quote }}
+{{- end }}
+
+{{- define "crm.releaseHash" -}}
+{{ printf "%s %s" .Values.image.digest (include "crm.env" .) | sha256sum | trunc 10 }}
+{{- end }}
+
 {{- define "crm.domain" -}}
 {{ tpl .Values.domain . }}
 {{- end }}

@@ -1,11 +1,59 @@
 {{/*
-The steps of a strategy: for each weight its share of the traffic, a hold if asked for, and the gate that asks the
-questions. A release that wants approval waits before its last step. `health` is asked in the background only, `weight` at
-the steps only, which tell it their own.
+Those of the strategy's questions that analysis-templates/<question>.yaml has a template for, by the end of its name: none for
+the gate that is asked at each step, -watch for the background (VERDICTS.md). Takes (list root end); a JSON list.
+*/}}
+{{- define "crm.asked" -}}
+{{- $root := index . 0 -}}
+{{- $end := index . 1 -}}
+{{- $asked := list -}}
+{{- range $root.Values.strategy.questions }}
+{{- $text := $root.Files.Get (printf "analysis-templates/%s.yaml" .) }}
+{{- if regexMatch (printf "(?m)^  name: %s%s$" . $end) $text }}
+{{- $asked = append $asked (print . $end) }}
+{{- end }}
+{{- end }}
+{{- toJson $asked }}
+{{- end }}
+
+{{/* An analysis of those templates; takes (list root templates weight), the weight being nil where no step has set one. */}}
+{{- define "crm.analysis" -}}
+{{- $root := index . 0 -}}
+{{- $weight := index . 2 -}}
+templates:
+  {{- range index . 1 }}
+  - templateName: {{ . }}
+  {{- end }}
+# What a template does not declare is left out by Argo Rollouts.
+args:
+  - name: canary-hash
+    valueFrom: {podTemplateHashValue: Latest}
+  - name: stable-hash
+    valueFrom: {podTemplateHashValue: Stable}
+  - name: release-hash
+    value: {{ include "crm.releaseHash" $root | quote }}
+  - name: image
+    value: {{ include "crm.image" $root }}
+  {{- if $weight }}
+  - name: weight
+    value: {{ $weight | quote }}
+  {{- end }}
+{{- end }}
+
+{{/* The gate at one step; takes (list root weight). */}}
+{{- define "crm.gate" -}}
+{{- $root := index . 0 -}}
+{{- with include "crm.asked" (list $root "") | fromJsonArray }}
+- analysis:
+    {{- include "crm.analysis" (list $root . (index $ 1)) | nindent 4 }}
+{{- end }}
+{{- end }}
+
+{{/*
+The steps of a canary: for each weight its share of the traffic, a hold if asked for, and the gate. A release that wants approval
+waits before its last step; one that bakes stays at 100 % for a while with the version before still at full size.
 */}}
 {{- define "crm.steps" -}}
 {{- $strategy := .Values.strategy -}}
-{{- $gates := without $strategy.questions "health" -}}
 {{- range $weight := $strategy.weights }}
 {{- if and $strategy.approval (eq (int $weight) 100) }}
 - pause: {} # until: kubectl argo rollouts promote crm
@@ -14,36 +62,74 @@ the steps only, which tell it their own.
 {{- if not (regexMatch "^0+[smh]?$" $strategy.hold) }}
 - pause: {duration: {{ $strategy.hold }}}
 {{- end }}
-{{- if $gates }}
-- analysis:
-    templates:
-      {{- range $gates }}
-      - templateName: {{ . }}
-      {{- end }}
-    {{- include "crm.analysisArgs" $ | nindent 4 }}
-      {{- if has "weight" $gates }}
-      - name: weight
-        value: {{ $weight | quote }}
-      {{- end }}
+{{- include "crm.gate" (list $ $weight) }}
 {{- end }}
+{{- if $strategy.bake }}
+- pause: {duration: {{ .Values.analysis.bake }}}
 {{- end }}
 {{- end }}
 
-{{/* The same questions for the whole rollout: `-watch` holds the conditions for the background (VERDICTS.md). */}}
-{{- define "crm.background" -}}
-templates:
-  {{- range without .Values.strategy.questions "weight" }}
-  - templateName: {{ eq . "health" | ternary . (print . "-watch") }}
+{{/*
+The steps of an A/B test: half as many pods as the stable version has, no share of the traffic (the header's route sends the group
+beta to the canary Service), the gate on what beta asked, and then the background's questions until a person decides.
+*/}}
+{{- define "crm.abSteps" -}}
+- setCanaryScale: {weight: 50}
+{{- include "crm.gate" (list . nil) }}
+- pause: {} # until: kubectl argo rollouts promote crm
+- setCanaryScale: {matchTrafficWeight: true}
+- setWeight: 100
+{{- include "crm.gate" (list . 100) }}
+{{- end }}
+
+{{- define "crm.canary" -}}
+{{- $ab := eq .Values.strategy.name "ab-test" -}}
+canary:
+  {{- if ne .Values.routing.provider "none" }}
+  stableService: crm-stable
+  canaryService: crm-canary
+  trafficRouting:
+    {{- include "crm.trafficRouting" . | nindent 4 }}
+  # One pod of a small canary may die without costing a request.
+  minPodsPerReplicaSet: 2
+  # Stable stays at full size, so an abort needs no new pod: it only moves the weight.
+  dynamicStableScale: false
+  # The router may be seconds behind; pods outlive their last weight by this long.
+  scaleDownDelaySeconds: 30
+  abortScaleDownDelaySeconds: 30
   {{- end }}
-{{ include "crm.analysisArgs" . }}
-# Before the first weight is set the canary Service still points to the stable version: nothing to judge yet.
-startingStep: 1
+  maxSurge: 25%
+  maxUnavailable: 0
+  steps:
+    {{- include (ternary "crm.abSteps" "crm.steps" $ab) . | nindent 4 }}
+  {{- with include "crm.asked" (list . "-watch") | fromJsonArray }}
+  # The same questions for the whole rollout.
+  analysis:
+    {{- include "crm.analysis" (list $ . nil) | nindent 4 }}
+    # Before the first step is done the canary Service still points to the stable version: nothing to judge yet.
+    startingStep: 1
+  {{- end }}
 {{- end }}
 
-{{- define "crm.analysisArgs" -}}
-args:
-  - name: canary-hash
-    valueFrom: {podTemplateHashValue: Latest}
-  - name: stable-hash
-    valueFrom: {podTemplateHashValue: Stable}
+{{/* The new version stands beside the old one, is asked through its preview, and then gets everybody at once. */}}
+{{- define "crm.blueGreen" -}}
+{{- $gates := include "crm.asked" (list . "") | fromJsonArray -}}
+blueGreen:
+  activeService: crm-stable
+  previewService: crm-canary
+  autoPromotionEnabled: {{ not .Values.strategy.approval }}
+  {{- range $when := empty $gates | ternary list (list "prePromotionAnalysis" "postPromotionAnalysis") }}
+  {{ $when }}:
+    {{- include "crm.analysis" (list $ $gates nil) | nindent 4 }}
+  {{- end }}
+  # So long the version before is there at full size, and going back takes no pod.
+  scaleDownDelaySeconds: {{ .Values.strategy.bake | ternary (include "crm.seconds" .Values.analysis.bake) 30 }}
+  abortScaleDownDelaySeconds: 30
+  maxUnavailable: 0
+{{- end }}
+
+{{/* A duration such as 90s, 10m or 1h, in seconds. */}}
+{{- define "crm.seconds" -}}
+{{- $unit := . | trimAll "0123456789" -}}
+{{- mul (. | trimSuffix $unit | int) (get (dict "s" 1 "m" 60 "h" 3600) $unit) -}}
 {{- end }}
