@@ -27,6 +27,8 @@ ALERTMANAGER = f"http://127.0.0.1:{ALERTMANAGER_PORT}"
 GIT = f"http://127.0.0.1:{GIT_PORT}/crm.git"
 GIT_IN_CLUSTER = "http://git.forge.svc/crm.git"
 GIT_USER = "crm"
+GUARD_USER = "guard"
+"""May push to the branch environments only; the Git server's hook `update` knows the name."""
 REGISTRY = f"localhost:{REGISTRY_PORT}"
 
 # Ports of the control plane and of the node's own agents; `up` refuses to start when somebody else has one.

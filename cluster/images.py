@@ -101,7 +101,7 @@ def all_images() -> list[Image]:
         Image("quay.io/prometheus/alertmanager:v0.25.0", containerfile="alertmanager"),
         Image(traefik_reference(), entrypoint="/usr/local/bin/traefik", tools=("traefik",)),
         Image("localhost/registry:v3", entrypoint="/usr/local/bin/registry", tools=("registry",)),
-        Image("localhost/git-server:1", containerfile="git-server"),
+        Image("localhost/git-server:2", containerfile="git-server"),
         Image("docker.io/library/redis:7-bookworm", containerfile="redis"),
         Image("docker.io/library/postgres:15-bookworm", containerfile="postgres"),
     ]
@@ -237,12 +237,12 @@ def _build(image: Image, name: str) -> None:
             shutil.copy2(_program(tool), context / tool)
         for file, (origin, path) in image.sources.items():
             shutil.copy2(go_tools.module_dir(*origin.split()) / path, context / file)
-        build_arguments = [f"--build-arg=PLATFORM={_platform_image()}"]
+        build_arguments = [f"--build-arg=PLATFORM={platform_image()}"]
         buildah("bud", *build_options(), *build_arguments, f"--tag={name}", context)
 
 
-def _platform_image() -> str:
-    """Debian with what Argo CD, the Git server, PostgreSQL, Redis, Alertmanager and kube-proxy call."""
+def platform_image() -> str:
+    """Debian with what Argo CD, the Git server, PostgreSQL, Redis, Alertmanager, kube-proxy and the guard call."""
     folder = CONTAINERFILES / "platform"
     base = base_image()
     name = f"localhost/platform:{_hash(base, *_texts(folder))}"
@@ -288,9 +288,11 @@ def _buildah() -> list[str]:
     ]
 
 
-def push(name: str, repository: str) -> str:
+def push(name: str, repository: str, *options: str) -> str:
     """Push a local image to the local cluster's registry; its digest there, `sha256:…`."""
     target = f"docker://{addresses.REGISTRY}/{repository}"
     with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as digest:
-        buildah("push", "--quiet", "--tls-verify=false", f"--digestfile={digest.name}", name, target)
+        buildah(
+            "push", "--quiet", "--tls-verify=false", f"--digestfile={digest.name}", *options, name, target
+        )
         return digest.read().strip()

@@ -25,6 +25,7 @@ Manifest = dict[str, Any]
 
 NAMESPACES = ("argocd", "argo-rollouts", "monitoring", "traefik")
 GIT_OWNER = 10002
+PASSWORDS = ("git", "guard", "webhook", "session")
 ARGO_CD = ("kubernetes", "github.com/argoproj/argo-cd/v3")
 ARGO_ROLLOUTS = ("argo-rollouts", "github.com/argoproj/argo-rollouts")
 METRICS_SERVER = ("kubernetes", "sigs.k8s.io/metrics-server")
@@ -243,13 +244,10 @@ def _local_secrets() -> list[Manifest]:
         paths.GIT_CREDENTIALS,
         f"http://{addresses.GIT_USER}:{known['git']}@127.0.0.1:{addresses.GIT_PORT}\n",
     )
-    salt = hashlib.sha256(known["git"].encode()).digest()[:8]
-    hashed = base64.b64encode(
-        hashlib.sha1(known["git"].encode() + salt, usedforsecurity=False).digest() + salt
-    ).decode()
+    accounts = _account(addresses.GIT_USER, known["git"]) + _account(addresses.GUARD_USER, known["guard"])
     return [
         _namespace("forge"),
-        _secret("forge", "git-auth", {"htpasswd": f"{addresses.GIT_USER}:{{SSHA}}{hashed}\n"}),
+        _secret("forge", "git-auth", {"htpasswd": accounts}),
         _secret("forge", "git-webhook", {"secret": known["webhook"]}),
         # With the session key there from the start, no part of Argo CD waits for another one to make it.
         _secret(
@@ -258,17 +256,27 @@ def _local_secrets() -> list[Manifest]:
             {"webhook.github.secret": known["webhook"], "server.secretkey": known["session"]},
             labels={"app.kubernetes.io/part-of": "argocd"},
         ),
+        _secret(
+            "argocd", "delivery-guard-git", {"username": addresses.GUARD_USER, "password": known["guard"]}
+        ),
     ]
 
 
+def _account(user: str, password: str) -> str:
+    """A line of the Git server's htpasswd, the same each time."""
+    salt = hashlib.sha256(password.encode()).digest()[:8]
+    hashed = hashlib.sha1(password.encode() + salt, usedforsecurity=False).digest()
+    return f"{user}:{{SSHA}}{base64.b64encode(hashed + salt).decode()}\n"
+
+
 def _passwords() -> dict[str, str]:
-    """Made once for the life of a cluster."""
+    """Each is made once for the life of a cluster; an older cluster's file may lack some."""
     file = paths.STATE / "passwords.json"
-    if not file.exists():
-        _write_private(
-            file, json.dumps({name: secrets.token_urlsafe(24) for name in ("git", "webhook", "session")})
-        )
-    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    made = {name: secrets.token_urlsafe(24) for name in PASSWORDS if name not in known}
+    if made:
+        known |= made
+        _write_private(file, json.dumps(known))
     return known
 
 

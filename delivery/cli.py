@@ -1,6 +1,7 @@
 """The command line. Exit status: 0 done (or nothing to do), 1 refused or failed, 2 wrong usage."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -11,10 +12,14 @@ from pathlib import Path
 from delivery import commands, git, status
 from delivery.environments import ENVIRONMENTS
 from delivery.errors import Refused
+from delivery.guard import server
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
+# Of the guard: the environments that it watches, separated by commas, and where it answers over HTTP, if at all.
+ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
+PORT_VARIABLE = "DELIVERY_PORT"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +74,11 @@ def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    Guard(Cluster.from_here(), repository, ENVIRONMENTS).watch(stopped)
+    named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
+    guard = Guard(Cluster.from_here(), repository, named.split(",") if named else ENVIRONMENTS)
+    port = os.environ.get(PORT_VARIABLE, "")
+    with server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext():
+        guard.watch(stopped)
 
 
 def _parser() -> argparse.ArgumentParser:

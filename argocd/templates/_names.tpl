@@ -10,3 +10,13 @@ crm-{{ . }}
 {{- define "argocd.deployer" -}}
 crm-deployer
 {{- end }}
+
+{{- define "argocd.guardSelector" -}}
+app.kubernetes.io/name: delivery-guard
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "argocd.guardLabels" -}}
+{{ include "argocd.guardSelector" . }}
+{{ include "argocd.labels" . }}
+{{- end }}

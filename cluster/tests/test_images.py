@@ -280,7 +280,7 @@ def test_an_image_of_a_containerfile_stands_on_the_platform_and_gets_its_files(
     images._build(image, "localhost/argo")
     platform, made = calls(programs, "bud")
     assert f"--build-arg=BASE={images.base_image()}" in platform
-    assert f"--build-arg=PLATFORM={images._platform_image()} --tag=localhost/argo " in made
+    assert f"--build-arg=PLATFORM={images.platform_image()} --tag=localhost/argo " in made
     assert "--pull-never" in made
     context = (programs.folder / "buildah.calls.store" / "context").read_text().split()
     assert context == ["Containerfile", "argocd", "wrapper"]

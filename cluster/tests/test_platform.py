@@ -267,7 +267,7 @@ def test_passwords_are_made_once_and_for_root_only(state: Path) -> None:
     first = platform._passwords()
     assert platform._passwords() == first
     assert mode(state / "passwords.json") == 0o600
-    assert len(set(first.values())) == 3
+    assert len(set(first.values())) == len(first) == 4
     assert all(len(password) >= 32 for password in first.values())
     (state / "passwords.json").unlink()
     assert platform._passwords() != first
@@ -294,13 +294,39 @@ def test_git_takes_the_password_that_the_credentials_hold(state: Path) -> None:
     password = platform._passwords()["git"]
     assert paths.GIT_CREDENTIALS.read_text() == f"http://crm:{password}@127.0.0.1:{addresses.GIT_PORT}\n"
     assert mode(paths.GIT_CREDENTIALS) == 0o600
-    user, _, hashed = find(documents, "Secret", "git-auth")["stringData"]["htpasswd"].strip().partition(":")
-    assert user == addresses.GIT_USER
-    raw = base64.b64decode(hashed.removeprefix("{SSHA}"))
-    assert raw[:20] == hashlib.sha1(password.encode() + raw[20:], usedforsecurity=False).digest()
+    assert accepts(documents, addresses.GIT_USER, password)
     assert password not in json.dumps(documents)
     assert (state / "forge" / "git").is_dir()
     assert (state / "forge" / "registry").is_dir()
+
+
+def accepts(documents: list[Manifest], user: str, password: str) -> bool:
+    """Whether the Git server's file of users has that one with that password."""
+    lines = find(documents, "Secret", "git-auth")["stringData"]["htpasswd"].splitlines()
+    (hashed,) = [line.partition(":")[2] for line in lines if line.startswith(f"{user}:")]
+    raw = base64.b64decode(hashed.removeprefix("{SSHA}"))
+    return raw[:20] == hashlib.sha1(password.encode() + raw[20:], usedforsecurity=False).digest()
+
+
+@pytest.mark.usefixtures("kubectl", "state")
+def test_the_guard_has_an_account_of_its_own_in_git() -> None:
+    documents = platform._local_secrets()
+    secret = find(documents, "Secret", "delivery-guard-git")
+    assert secret["metadata"]["namespace"] == "argocd"
+    known = secret["stringData"]
+    assert known == {"username": "guard", "password": platform._passwords()["guard"]}
+    assert accepts(documents, "guard", known["password"])
+    assert not accepts(documents, "guard", platform._passwords()["git"])
+
+
+def test_a_cluster_from_before_the_guard_keeps_its_passwords_and_gets_the_one_it_lacks(state: Path) -> None:
+    old = {"git": "a", "webhook": "b", "session": "c"}
+    (state / "passwords.json").write_text(json.dumps(old))
+    known = platform._passwords()
+    assert known == {**old, "guard": known["guard"]}
+    assert len(known["guard"]) >= 32
+    assert platform._passwords() == known
+    assert mode(state / "passwords.json") == 0o600
 
 
 @pytest.mark.usefixtures("kubectl")

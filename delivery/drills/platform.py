@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 
-from delivery.drills import local, settings
+from delivery.drills import guard, local, settings
 
 # Durations, requests and services of a single machine, over each environment's own settings.
 _EXTRA_VALUE_FILE = "../../cluster/values.yaml"
 
 
-def install() -> str:
-    """Push the checkout's HEAD as main, make the branch `environments` and apply argocd/; the commit that is main now.
+def install(*, promotions: Sequence[str] = ()) -> str:
+    """Push HEAD as main, make the branch `environments`, apply argocd/ and wait for the guard; main's commit now.
 
-    Can be repeated; changes nothing in the checkout.
+    promotions: what the guard promotes by itself, such as dev>staging=15m. Can be repeated; changes nothing in the
+    checkout.
     """
     commit = settings.push_main()
     local.output([sys.executable, "-m", "delivery", "init"])
+    values = {
+        "repoURL": local.GIT_IN_CLUSTER,
+        "extraValueFiles": [_EXTRA_VALUE_FILE],
+        "guard": {"image": guard.image(), "promotions": list(promotions)},
+    }
+    template = ["helm", "template", "environments", "argocd", "--namespace", "argocd", "--values", "-"]
+    # Without a cluster to ask, Helm takes our word that its Prometheus has an operator.
     manifests = local.output(
-        [
-            *("helm", "template", "environments", "argocd", "--namespace", "argocd"),
-            *(
-                "--set",
-                f"repoURL={local.GIT_IN_CLUSTER}",
-                "--set",
-                f"extraValueFiles={{{_EXTRA_VALUE_FILE}}}",
-            ),
-        ]
+        [*template, "--api-versions", "monitoring.coreos.com/v1"], stdin=json.dumps(values)
     )
     apply = ["kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-"]
     local.output(apply, stdin=manifests, seconds=120)
+    ready = ["kubectl", "rollout", "status", "--namespace=argocd", "deployment/delivery-guard"]
+    local.output([*ready, "--timeout=120s"], seconds=130)
     return commit

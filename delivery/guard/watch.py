@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Protocol
 from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
+from delivery.guard import figures
 from delivery.guard.decision import Decision, Heal, Nothing, PromoteInFull, Seen, decide
 from delivery.guard.healing import heal, past_releases
 from delivery.kube import Object, Observed
@@ -54,6 +56,20 @@ class Guard:
     tell: Callable[[str], None] = tell
     runbooks: str = RUNBOOKS
     _told: dict[str, str] = field(default_factory=dict)
+    _in_the_way: dict[str, str] = field(default_factory=dict)
+    _looked: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds_since_look(self) -> float:
+        """Since it last looked at an environment, whatever came of it."""
+        return time.monotonic() - self._looked
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot act just now; empty when it can."""
+        if self.environments and not self._in_the_way:
+            return "has not looked yet"
+        return "; ".join(f"{name}: {why}" for name, why in self._in_the_way.items() if why)
 
     def watch(self, stopped: threading.Event) -> None:
         """Look at all environments until stopped."""
@@ -65,10 +81,15 @@ class Guard:
 
     def look(self, environment: str) -> None:
         """Look at one environment, and act if that is needed."""
+        in_the_way = ""
         try:
             said = self._act(environment)
+            figures.LAST_LOOK.labels(environment).set_to_current_time()
         except Refused as refusal:
-            said = f"cannot go on: {refusal}"
+            in_the_way = said = f"cannot go on: {refusal}"
+        figures.LOOKS.labels(environment, "hindered" if in_the_way else "done").inc()
+        self._in_the_way[environment] = in_the_way
+        self._looked = time.monotonic()
         if said != self._told.get(environment, ""):
             self._told[environment] = said
             if said:
@@ -90,7 +111,10 @@ class Guard:
         match decision:
             case Heal():
                 done = heal(self.repository, environment, decision, now=now(), runbooks=self.runbooks)
-                return f"{done.subject} ({done.commit[:12]})" if done else ""
+                if done is None:
+                    return ""
+                figures.HEALS.labels(environment, str(decision.blame).lower()).inc()
+                return f"{done.subject} ({done.commit[:12]})"
             case PromoteInFull():
                 self.cluster.promote_in_full(environment)
                 return "goes back without the canary's steps"

@@ -12,12 +12,17 @@ def rendered() -> str:
 
 @pytest.fixture(scope="session")
 def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where kubeconform finds the schemas of Kubernetes and of the Argo CD that the cluster runs."""
+    """Where kubeconform finds the schemas of Kubernetes, Argo CD and the operator that the cluster runs."""
     folder = tmp_path_factory.mktemp("argocd-schemas")
     swagger = go_tools.module_dir("kubernetes", "k8s.io/kubernetes") / "api/openapi-spec/swagger.json"
     crds = sorted(
         go_tools.module_dir("kubernetes", "github.com/argoproj/argo-cd/v3").glob("manifests/crds/*-crd.yaml")
     )
+    operator = go_tools.module_dir(
+        "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"
+    )
+    monitors = sorted(operator.glob("example/prometheus-operator-crd/*_podmonitors.yaml"))
     assert crds, "no CRDs of Argo CD in the Go module cache; build the tools"
-    schemas.write(folder, swagger=swagger, crds=crds)
+    assert monitors, "no CRDs of the Prometheus operator in the Go module cache; build the tools"
+    schemas.write(folder, swagger=swagger, crds=[*crds, *monitors])
     return str(folder / schemas.LOCATION)

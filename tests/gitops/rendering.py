@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ REPOSITORY = "https://git.example.com/crm.git"
 Manifest = dict[str, Any]
 
 
-def render(**values: Any) -> str:
-    done = _helm({"repoURL": REPOSITORY, **values})
+def render(*, apis: Sequence[str] = (), **values: Any) -> str:
+    """What Helm makes of these values, on a cluster that also has these APIs."""
+    done = _helm({"repoURL": REPOSITORY, **values}, *(f"--api-versions={api}" for api in apis))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -45,6 +47,7 @@ def _name(manifest: Manifest) -> str:
     return "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
 
 
-def _helm(values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+def _helm(values: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
     command = ["helm", "template", "environments", str(CHART), "--namespace", "argocd", "--values", "-"]
+    command += options
     return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)

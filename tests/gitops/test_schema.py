@@ -17,6 +17,8 @@ def kubeconform(location: str, *files: Path) -> subprocess.CompletedProcess[str]
 def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> None:
     (tmp_path / "usual.yaml").write_text(render())
     (tmp_path / "local.yaml").write_text(render(extraValueFiles=["../../cluster/values.yaml"]))
+    guard = {"image": f"registry.example.com/guard@sha256:{'a' * 64}", "scanKeySecret": "scan"}
+    (tmp_path / "guarded.yaml").write_text(render(apis=["monitoring.coreos.com/v1"], guard=guard))
     platform = [PLATFORM / "project.yaml", PLATFORM / "applications.yaml"]
     done = kubeconform(schema_location, tmp_path, *platform)
     assert done.returncode == 0, done.stdout

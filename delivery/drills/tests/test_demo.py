@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from delivery.drills import demo, images, local, platform, settings
+from delivery.drills import demo, guard, images, local, platform, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.tests.drills import bad, good
@@ -104,16 +105,29 @@ def test_what_stops_the_demo_is_one_sentence(
 
 def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
+    given: list[dict[str, object]] = []
 
     def output(command: list[str], *, stdin: str | None = None, **_: object) -> str:
         said.append(" ".join(command))
         assert (stdin == "manifests") is (command[:2] == ["kubectl", "apply"])
+        if command[0] == "helm":
+            given.append(json.loads(stdin or ""))
         return "manifests"
 
     monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
     monkeypatch.setattr(local, "output", output)
+    monkeypatch.setattr(guard, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
 
     assert platform.install() == "c0ffee"
     assert said[0].endswith("-m delivery init")
-    assert "extraValueFiles={../../cluster/values.yaml}" in said[1]
+    assert said[1].startswith("helm template environments argocd --namespace argocd")
+    assert given[0] == {
+        "repoURL": "http://git.forge.svc/crm.git",
+        "extraValueFiles": ["../../cluster/values.yaml"],
+        "guard": {"image": "localhost:30500/delivery-guard@sha256:1", "promotions": []},
+    }
     assert said[2].startswith("kubectl apply --server-side")
+    assert "rollout status --namespace=argocd deployment/delivery-guard" in said[3]
+
+    platform.install(promotions=["dev>staging=1m"])
+    assert given[1]["guard"] == {**given[0]["guard"], "promotions": ["dev>staging=1m"]}  # type: ignore[dict-item]

@@ -1,0 +1,290 @@
+"""The guard in the cluster: what it may do, what it is given, and how it is kept."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from delivery.cli import REMOTE_VARIABLE
+from delivery.environments import ENVIRONMENTS
+from delivery.kube import Cluster
+from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
+from tests.gitops.test_rights import NAMESPACES, Right, rights
+
+IMAGE = "registry.example.com/delivery-guard@sha256:" + "a" * 64
+NAME = "delivery-guard"
+
+
+def guarded(**guard: Any) -> str:
+    return render(guard={"image": IMAGE, **guard})
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return guarded()
+
+
+def pod(text: str) -> Manifest:
+    spec: Manifest = named(text, "Deployment")[f"argocd/{NAME}"]["spec"]["template"]["spec"]
+    return spec
+
+
+def container(text: str) -> Manifest:
+    (only,) = pod(text)["containers"]
+    return dict(only)
+
+
+def variables(text: str) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in container(text)["env"]}
+
+
+def test_without_an_image_there_is_none(rendered: str) -> None:
+    assert NAME not in rendered
+
+
+# --- rights ---------------------------------------------------------------------------------------------------
+
+IN_AN_ENVIRONMENT: set[Right] = {
+    ("argoproj.io", "rollouts", "get"),
+    ("argoproj.io", "rollouts", "list"),
+    ("argoproj.io", "rollouts", "watch"),
+    ("argoproj.io", "rollouts/status", "patch"),
+    ("argoproj.io", "analysisruns", "get"),
+    ("argoproj.io", "analysisruns", "list"),
+    ("apps", "replicasets", "get"),
+    ("apps", "replicasets", "list"),
+    ("apps", "deployments", "get"),
+    ("apps", "deployments", "list"),
+    ("batch", "jobs", "get"),
+    ("batch", "jobs", "list"),
+    ("", "pods", "get"),
+    ("", "pods", "list"),
+    ("", "configmaps", "list"),
+    ("", "configmaps", "delete"),
+}
+IN_ARGO_CD: set[Right] = {
+    ("argoproj.io", "applications", "list"),
+    ("argoproj.io", "applications", "get"),
+    ("argoproj.io", "applications", "patch"),
+    ("argoproj.io", "applicationsets", "get"),
+}
+
+
+def roles(text: str) -> dict[str, Manifest]:
+    """The guard's Roles by namespace."""
+    found = named(text, "Role")
+    return {name.split("/")[0]: role for name, role in found.items() if role["metadata"]["name"] == NAME}
+
+
+def test_its_rights_are_these_and_no_more(text: str) -> None:
+    assert {namespace: rights(role) for namespace, role in roles(text).items()} == {
+        "argocd": IN_ARGO_CD,
+        **dict.fromkeys(NAMESPACES, IN_AN_ENVIRONMENT),
+    }
+
+
+def test_it_writes_to_what_has_a_name_or_is_its_to_tidy_up(text: str) -> None:
+    for namespace, role in roles(text).items():
+        for rule in role["rules"]:
+            if rule["resources"] == ["rollouts/status"]:
+                assert rule["resourceNames"] == ["crm"]
+            elif "patch" in rule["verbs"] or rule["resources"] == ["applicationsets"]:
+                assert (namespace, set(rule["resourceNames"])) == ("argocd", NAMESPACES)
+
+
+def test_nothing_gives_it_more_than_those_roles(text: str) -> None:
+    kinds = {manifest["kind"] for manifest in manifests(text)}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding"}
+    bound = {
+        name: binding["roleRef"]
+        for name, binding in named(text, "RoleBinding").items()
+        if any(subject["name"] == NAME for subject in binding["subjects"])
+    }
+    assert set(bound) == {f"{namespace}/{NAME}" for namespace in {"argocd", *NAMESPACES}}
+    assert {(ref["kind"], ref["name"]) for ref in bound.values()} == {("Role", NAME)}
+    for name in bound:
+        (subject,) = named(text, "RoleBinding")[name]["subjects"]
+        assert subject == {"kind": "ServiceAccount", "name": NAME, "namespace": "argocd"}
+
+
+class Asked(client.CustomObjectsApi):
+    """Stands in for the API server and writes down which right each question takes."""
+
+    def __init__(self) -> None:
+        self.rights: set[tuple[str, Right]] = set()
+
+    def get_namespaced_custom_object(self, *path: Any, **_: Any) -> Any:
+        return self._note(path, "get")
+
+    def list_namespaced_custom_object(self, *path: Any, **_: Any) -> Any:
+        return self._note(path, "list") | {"items": []}
+
+    def patch_namespaced_custom_object_status(self, *path: Any, **_: Any) -> Any:
+        return self._note((*path[:3], f"{path[3]}/status"), "patch")
+
+    def _note(self, path: tuple[Any, ...], verb: str) -> dict[str, Any]:
+        group, _, namespace, resource, *_ = path
+        self.rights.add((namespace, (group, resource, verb)))
+        return {}
+
+
+def test_its_rights_are_enough_for_what_it_asks(text: str) -> None:
+    asked = Asked()
+    cluster = Cluster(asked)
+    for environment in ENVIRONMENTS:
+        cluster.observe(environment)
+        cluster.rollout(environment)
+        cluster.migration(environment)
+        cluster.promote_in_full(environment)
+    assert asked.rights
+    had = {namespace: rights(role) for namespace, role in roles(text).items()}
+    assert not [(namespace, right) for namespace, right in asked.rights if right not in had[namespace]]
+
+
+# --- the pod ---------------------------------------------------------------------------------------------------
+
+
+def test_there_is_one_at_a_time(text: str) -> None:
+    spec = named(text, "Deployment")[f"argocd/{NAME}"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_pod_could_run_under_pod_security_restricted(text: str) -> None:
+    assert pod(text)["securityContext"]["runAsNonRoot"] is True
+    assert pod(text)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(text)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_it_runs_as_the_user_that_the_image_has(text: str) -> None:
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "delivery/Containerfile").read_text(), re.MULTILINE)
+    context = pod(text)["securityContext"]
+    assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user
+
+
+def test_git_works_in_a_folder_that_may_be_written(text: str) -> None:
+    assert {"name": "tmp", "mountPath": "/tmp"} in container(text)["volumeMounts"]  # noqa: S108
+    (folder,) = [each for each in pod(text)["volumes"] if each["name"] == "tmp"]
+    assert folder["emptyDir"]["sizeLimit"]
+
+
+def test_it_is_asked_how_it_does_where_it_answers(text: str) -> None:
+    (port,) = container(text)["ports"]
+    assert port["containerPort"] == 8080
+    for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
+        assert container(text)[probe]["httpGet"] == {"path": path, "port": port["name"]}
+    service = named(text, "Service")[f"argocd/{NAME}"]["spec"]
+    assert service["ports"] == [{"name": "http", "port": 8080, "targetPort": port["name"]}]
+
+
+def test_service_policy_and_monitor_select_its_pod() -> None:
+    text = render(apis=["monitoring.coreos.com/v1"], guard={"image": IMAGE})
+    labels = named(text, "Deployment")[f"argocd/{NAME}"]["spec"]["template"]["metadata"]["labels"]
+    selectors: list[Mapping[str, str]] = [
+        named(text, "Service")[f"argocd/{NAME}"]["spec"]["selector"],
+        named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["podSelector"]["matchLabels"],
+        named(text, "PodMonitor")[f"argocd/{NAME}"]["spec"]["selector"]["matchLabels"],
+        named(text, "Deployment")[f"argocd/{NAME}"]["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= labels.items()
+
+
+def test_it_is_monitored_only_where_an_operator_knows_what_that_means(text: str) -> None:
+    assert not named(text, "PodMonitor")
+
+
+def test_prometheus_and_the_verdicts_reach_it_and_nobody_else(text: str) -> None:
+    spec = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]
+    (rule,) = spec["ingress"]
+    assert [each["namespaceSelector"]["matchLabels"] for each in rule["from"]] == [
+        {"kubernetes.io/metadata.name": "monitoring"},
+        {"kubernetes.io/metadata.name": "argo-rollouts"},
+    ]
+
+
+def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
+    text = render(
+        repoURL="https://git.example.com:8443/crm.git",
+        guard={"image": IMAGE, "prometheus": "http://prometheus.example.com:9999"},
+    )
+    egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
+    assert {8443, 9999, 443, 6443} <= {port["port"] for port in egress[-1]["ports"]}
+
+
+# --- what it is told -------------------------------------------------------------------------------------------
+
+
+def test_it_is_told_where_everything_is() -> None:
+    told = variables(guarded(promotions=["dev>staging=15m", "staging>production=2h"]))
+    assert told[REMOTE_VARIABLE] == REPOSITORY
+    assert told["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
+    assert told["DELIVERY_PROMETHEUS"] == "http://prometheus-operated.monitoring.svc:9090"
+    assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,staging>production=2h"
+
+
+def test_what_is_not_set_is_not_told(text: str) -> None:
+    assert not {"DELIVERY_PROMOTIONS", "DELIVERY_SCAN_KEY"} & set(variables(text))
+    assert "DELIVERY_PROMETHEUS" not in variables(guarded(prometheus=""))
+
+
+def mounted(text: str, name: str) -> tuple[str, Manifest]:
+    """Where a Secret is mounted, and what of it."""
+    (volume,) = [each for each in pod(text)["volumes"] if each["name"] == name]
+    (mount,) = [each for each in container(text)["volumeMounts"] if each["name"] == name]
+    assert mount["readOnly"] is True
+    return mount["mountPath"], volume["secret"]
+
+
+def test_gits_password_is_a_file_that_the_helper_reads_for_this_address_alone() -> None:
+    text = guarded(gitSecret="somebody")
+    folder, secret = mounted(text, "git")
+    assert secret["secretName"] == "somebody"
+    assert [item["path"] for item in secret["items"]] == ["username", "password"]
+    told = variables(text)
+    assert (told["GIT_CONFIG_COUNT"], told["GIT_CONFIG_KEY_0"]) == ("1", f"credential.{REPOSITORY}.helper")
+    helper, given = told["GIT_CONFIG_VALUE_0"].split()
+    assert given == folder
+    file = ROOT / helper.removeprefix("/app/")
+    assert file.stat().st_mode & 0o111
+    assert "COPY delivery/ /app/delivery/" in (ROOT / "delivery/Containerfile").read_text()
+
+
+def test_no_variable_comes_from_a_secret(text: str) -> None:
+    assert not [each for each in container(guarded(scanKeySecret="s"))["env"] if "valueFrom" in each]
+    assert "envFrom" not in container(text)
+
+
+def test_of_the_scans_secret_only_the_public_key_is_mounted() -> None:
+    text = guarded(scanKeySecret="scan-key")
+    folder, secret = mounted(text, "scan")
+    assert secret["secretName"] == "scan-key"
+    assert secret["items"] == [{"key": "public.pem", "path": "public.pem"}]
+    assert variables(text)["DELIVERY_SCAN_KEY"] == f"{folder}/public.pem"
+
+
+@pytest.mark.parametrize(
+    ("guard", "sentence"),
+    [
+        ({"image": "registry.example.com/delivery-guard:1"}, "/guard/image"),
+        ({"image": IMAGE, "promotions": ["dev>staging"]}, "/guard/promotions/0"),
+        ({"image": IMAGE, "promotions": ["dev > staging = 15m"]}, "/guard/promotions/0"),
+        ({"image": IMAGE, "prometheus": "prometheus:9090"}, "/guard/prometheus"),
+        ({"image": IMAGE, "gitSecret": ""}, "/guard/gitSecret"),
+        ({"image": IMAGE, "password": "x"}, "password"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_name(guard: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(guard=guard)
+
+
+def test_a_repository_that_takes_no_password_is_refused() -> None:
+    said = refusal(repoURL="git@git.example.com:crm.git", guard={"image": IMAGE})
+    assert "repoURL has to be an http(s) address" in said
+    assert render(repoURL="git@git.example.com:crm.git")  # without the guard it is fine
