@@ -166,14 +166,19 @@ def fetch_existing(repository: Repository) -> Environments:
     return branch
 
 
-def publish(repository: Repository, decide: Callable[[Environments], Change | None]) -> Published | None:
+def publish(
+    repository: Repository,
+    decide: Callable[[Environments], Change | None],
+    branch: Environments | None = None,
+) -> Published | None:
     """Push the change that `decide` makes of the branch; None if it wants none.
 
-    When somebody else pushes at the same moment, `decide` is asked again about the new branch.
-    Raises Refused if others are faster every time.
+    `branch`: as it was fetched a moment ago, which saves fetching it again. When somebody else pushes at the same
+    moment, `decide` is asked again about the new branch. Raises Refused if others are faster every time.
     """
     for attempt in range(_PUSH_ATTEMPTS):
-        branch = fetch(repository)
+        if branch is None or attempt:
+            branch = fetch(repository)
         change = decide(branch)
         if change is None:
             return None

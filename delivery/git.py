@@ -34,6 +34,7 @@ _CHECKOUT_VARIABLES = (
 _LOST_RACE = re.compile(
     r"fetch first|non-fast-forward|cannot lock ref|failed to update ref|incorrect old value"
 )
+_NO_SUCH_BRANCH = "couldn't find remote ref"
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
 
@@ -85,6 +86,7 @@ class Repository:
         self.remote = remote
         self._path = path
         self._identity = identity(folder)
+        self._texts: dict[tuple[str, str], str | None] = {}
         self._settings = {
             **_settings_for_transport(folder),
             "remote.origin.url": remote,
@@ -98,10 +100,13 @@ class Repository:
 
     def fetch_branch(self, branch: str) -> str | None:
         """Fetch one branch with all its content; its commit, or None if the remote has no such branch."""
-        if not self._git("ls-remote", "origin", f"refs/heads/{branch}").strip():
-            return None
         tracking = f"{REMOTE_TRACKING}/{branch}"
-        self._git("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{branch}:{tracking}")
+        try:
+            self._git("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{branch}:{tracking}")
+        except GitFailed as error:
+            if _NO_SUCH_BRANCH in str(error):
+                return None
+            raise
         return self._git("rev-parse", tracking).strip()
 
     def fetch_history(self) -> None:
@@ -123,9 +128,11 @@ class Repository:
 
     def text(self, commit: str, path: str) -> str | None:
         """A file's text at a commit, or None if there is no such file."""
-        if path not in self.paths(commit, path):
-            return None
-        return self._git("cat-file", "blob", f"{commit}:{path}")
+        asked = (commit, path)
+        if asked not in self._texts:  # what a commit holds never changes
+            exists = path in self.paths(commit, path)
+            self._texts[asked] = self._git("cat-file", "blob", f"{commit}:{path}") if exists else None
+        return self._texts[asked]
 
     def message(self, commit: str) -> str:
         return self._git("show", "--no-patch", "--format=%B", commit)

@@ -1,6 +1,7 @@
 """What the cluster says about an environment, read through KUBECONFIG or, in a pod, as its own account."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,9 @@ ARGOCD_NAMESPACE = "argocd"
 ROLLOUT = "crm"
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
+_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
+# A registry that is away is another matter: it comes back.
+_NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE)
 
 Object = dict[str, Any]
 
@@ -30,10 +34,11 @@ class Observed:
 
 
 class Cluster:
-    """One cluster, of which all is only read but a Rollout's promotion in full."""
+    """One cluster, of which all is only read but a Rollout's promotion in full and the end of a sync."""
 
     def __init__(self, api: client.CustomObjectsApi) -> None:
         self._api = api
+        self._core = client.CoreV1Api(api.api_client)
 
     @classmethod
     def from_kubeconfig(cls) -> Self:
@@ -81,6 +86,38 @@ class Cluster:
             _content_type="application/merge-patch+json",
         )
         self._ask(patch, *path)
+
+    def end_sync(self, environment: str) -> None:
+        """End the sync that Argo CD is in the middle of, as `argocd app terminate-op` does.
+
+        Raises ClusterUnreachable.
+        """
+        path = ("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
+        patch = partial(
+            self._api.patch_namespaced_custom_object,
+            body={"status": {"operationState": {"phase": "Terminating"}}},
+            _content_type="application/merge-patch+json",
+        )
+        self._ask(patch, *path)
+
+    def missing_migration_image(self, environment: str) -> str:
+        """What the node says of an image of the migration that the registry does not have; else empty.
+
+        Raises ClusterUnreachable.
+        """
+        ask = partial(
+            self._core.list_namespaced_pod, label_selector="batch.kubernetes.io/job-name=crm-migrate"
+        )
+        pods = self._ask(
+            lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "pods"
+        )
+        for pod in (pods or {}).get("items", []):
+            for container in (pod["status"] or {}).get("container_statuses") or []:
+                waiting = (container["state"] or {}).get("waiting") or {}
+                said = str(waiting.get("message") or "")
+                if waiting.get("reason") in _NOT_PULLED and _NO_SUCH_IMAGE.search(said):
+                    return said
+        return ""
 
     def observe(self, environment: str) -> Observed:
         """Raises ClusterUnreachable."""

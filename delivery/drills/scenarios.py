@@ -84,11 +84,11 @@ def stray_error(production: Environment) -> None:
 
 
 def crash_loop(production: Environment) -> None:
-    _nobody_felt_it(_rolled_back(production, images.crash_loop(), within=NEVER_READY))
+    _never_there(_given(production).released(images.crash_loop()))
 
 
 def never_ready(production: Environment) -> None:
-    _nobody_felt_it(_rolled_back(production, images.never_ready(), within=NEVER_READY))
+    _never_there(_given(production).released(images.never_ready()))
 
 
 def good_settings(production: Environment) -> None:
@@ -104,7 +104,7 @@ def bad_settings(production: Environment) -> None:
     given = _given(production)
     too_little = {"web": {"resources": {"requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}}}
     revision = settings.with_settings("production", too_little, file=settings.LOCAL_SETTINGS)
-    _nobody_felt_it(_taken_back(given.released_again(revision), within=NEVER_READY, blamed=False))
+    _never_there(given.released_again(revision), blamed=False)
 
 
 def bad_migration(production: Environment) -> None:
@@ -412,6 +412,13 @@ def _taken_back(when: When, *, within: timedelta, blamed: bool = True) -> When:
     _back(when, blamed=blamed)
     when.no_new_steps_were_taken()
     return when
+
+
+def _never_there(when: When, *, blamed: bool = True) -> None:
+    """Its pods are never ready: Argo Rollouts aborts it, or the guard does where that was forgotten (decision 0023)."""
+    _back(when, healed_within=NEVER_READY, blamed=blamed)
+    when.weights_seen_are()
+    _nobody_felt_it(when)
 
 
 def _back(

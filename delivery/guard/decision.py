@@ -14,6 +14,8 @@ from delivery.verdicts import findings
 
 REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
 OLD = timedelta(minutes=20)
+# What Argo Rollouts gets to notice a deadline by itself.
+_GRACE = timedelta(seconds=15)
 _HASH = "rollouts-pod-template-hash"
 _ATTEMPT = "rollout.argoproj.io/revision"
 
@@ -23,6 +25,7 @@ class Seen:
     """One environment at one moment. `history` has its releases in Git, newest first."""
 
     environment: str
+    now: datetime
     started: datetime
     commit: str
     committed: datetime
@@ -33,6 +36,9 @@ class Seen:
     replica_sets: list[Object] = field(default_factory=list)
     analysis_runs: list[Object] = field(default_factory=list)
     migration: Object | None = None
+    migration_image: str = ""
+    """Why the image of the migration cannot be had; empty where it can, or where that is not known."""
+    application: Object | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,16 @@ class PromoteInFull:
 
 
 @dataclass(frozen=True)
+class EndSync:
+    """Argo CD still works on the release that Git has left, and would take up the way back only after that."""
+
+
+@dataclass(frozen=True)
 class Nothing:
     why: str
 
 
-Decision = Heal | PromoteInFull | Nothing
+Decision = Heal | PromoteInFull | EndSync | Nothing
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,8 @@ def decide(seen: Seen) -> Decision:
     """What to do, and why nothing where that is so."""
     if seen.rollout is None:
         return Nothing("There is no Rollout yet.")
+    if seen.goes_back and _works_on_another(seen.application):
+        return EndSync()
     trouble = _migration(seen) or _rollout_trouble(seen, seen.rollout)
     return _back(seen, seen.rollout, trouble) if trouble else _forward(seen, seen.rollout)
 
@@ -105,7 +118,11 @@ def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
         (each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {}
     )
     message = str(status.get("message") or "")
-    stuck = progress.get("reason") == "ProgressDeadlineExceeded" or "timed out progressing" in message
+    stuck = (
+        progress.get("reason") == "ProgressDeadlineExceeded"
+        or "timed out progressing" in message
+        or _is_overdue(seen, rollout, progress)
+    )
     if status.get("abort"):
         at = _time(status.get("abortedAt")) or seen.started
     elif stuck:
@@ -113,6 +130,28 @@ def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
     else:
         return None
     return _why(seen, rollout, at, message or str(progress.get("message") or ""), stuck=stuck)
+
+
+def _is_overdue(seen: Seen, rollout: Object, progress: Object) -> bool:
+    """Whether pods are not ready long after the deadline, which Argo Rollouts 1.10 can forget.
+
+    It leaves the deadline out while another ReplicaSet waits to be scaled down, and the mark of one that was scaled
+    down on another way stays for ever (docs/decisions/0023).
+    """
+    spec, status = rollout["spec"], rollout.get("status") or {}
+    deadline, since = spec.get("progressDeadlineSeconds"), _time(progress.get("lastUpdateTime"))
+    newest = _replica_set(seen, status.get("currentPodHash"))
+    if not deadline or not since or newest is None or progress.get("status") != "True":
+        return False
+    steps = ((spec.get("strategy") or {}).get("canary") or {}).get("steps") or []
+    index = status.get("currentStepIndex")
+    step = steps[index] if index is not None and index < len(steps) else {}
+    # Such a step lasts as long as it has to, and so does a pause.
+    if status.get("pauseConditions") or {"pause", "analysis", "experiment"} & step.keys():
+        return False
+    ready = int((newest.get("status") or {}).get("readyReplicas") or 0)
+    waits = ready < int(newest["spec"].get("replicas") or 0)
+    return waits and seen.now > since + timedelta(seconds=deadline) + _GRACE
 
 
 def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool) -> _Trouble:
@@ -139,12 +178,24 @@ def _migration(seen: Seen) -> _Trouble | None:
     images = [container["image"] for container in job["spec"]["template"]["spec"]["containers"]]
     if not any(image.endswith(f"@{seen.release.image.digest}") for image in images):
         return None
+    if seen.migration_image:
+        why = f"image: {seen.release.image.version} cannot be had: {seen.migration_image}"
+        return _Trouble(seen.now, (why,), blame=True)
     for condition in (job.get("status") or {}).get("conditions") or []:
         if condition["type"] == "Failed" and condition["status"] == "True":
             at = _time(condition.get("lastTransitionTime")) or seen.started
             why = condition.get("message") or condition.get("reason") or "it failed"
             return _Trouble(at, (f"migration of {seen.release.image.version}: {why}",), blame=True)
     return None
+
+
+def _works_on_another(application: Object | None) -> bool:
+    """Whether Argo CD is in the middle of a sync whose source is no longer the one that it is told to sync."""
+    if application is None:
+        return False
+    operation = (application.get("status") or {}).get("operationState") or {}
+    source = (operation.get("syncResult") or {}).get("source")
+    return operation.get("phase") == "Running" and source not in (None, application["spec"].get("source"))
 
 
 def _fully_promoted(seen: Seen, rollout: Object) -> Past | None:

@@ -17,12 +17,21 @@ from delivery.git import Repository
 from delivery.guard.decision import Heal
 
 RUNBOOK = "release-aborted.md"
+_MOST_RELEASES = 100
 
 
 def heal(
-    repository: Repository, environment: str, decision: Heal, *, now: datetime, runbooks: str
+    repository: Repository,
+    environment: str,
+    decision: Heal,
+    *,
+    branch: Environments | None = None,
+    now: datetime,
+    runbooks: str,
 ) -> Published | None:
     """Push the heal, or nothing if Git's release has changed meanwhile: a person's newer word counts.
+
+    `branch`: as it was fetched for the decision.
 
     Raises Refused.
     """
@@ -35,13 +44,14 @@ def heal(
             files[quarantine.FILE] = _quarantined(branch, environment, decision, now)
         return Change(files, _message(environment, decision, runbooks))
 
-    return publish(repository, change)
+    return publish(repository, change, branch)
 
 
 def past_releases(repository: Repository, branch: Environments, environment: str) -> tuple[Past, ...]:
-    """What an environment had, newest first, without what cannot be read."""
+    """The last hundred releases of an environment, newest first, without what cannot be read."""
     found: list[Past] = []
-    for commit in repository.log(branch.tip, path_of(environment)) if branch.tip else []:
+    commits = repository.log(branch.tip, path_of(environment)) if branch.tip else []
+    for commit in commits[:_MOST_RELEASES]:
         try:
             release = branch.release(environment, at=commit)
         except UnreadableRelease:

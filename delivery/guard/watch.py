@@ -18,7 +18,7 @@ from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard import figures
-from delivery.guard.decision import Decision, Heal, Nothing, PromoteInFull, Seen, decide
+from delivery.guard.decision import Decision, EndSync, Heal, Nothing, PromoteInFull, Seen, decide
 from delivery.guard.healing import heal, past_releases
 from delivery.kube import Object, Observed
 
@@ -36,6 +36,10 @@ class Cluster(Protocol):
     def observe(self, environment: str) -> Observed: ...
 
     def promote_in_full(self, environment: str) -> None: ...
+
+    def end_sync(self, environment: str) -> None: ...
+
+    def missing_migration_image(self, environment: str) -> str: ...
 
 
 def now() -> datetime:
@@ -105,12 +109,14 @@ class Guard:
             seen = self._see(environment, branch, migration)
         except UnreadableRelease as error:
             return str(error)
-        return self._do(environment, decide(seen)) if seen else ""
+        return self._do(environment, decide(seen), branch) if seen else ""
 
-    def _do(self, environment: str, decision: Decision) -> str:
+    def _do(self, environment: str, decision: Decision, branch: Environments) -> str:
         match decision:
             case Heal():
-                done = heal(self.repository, environment, decision, now=now(), runbooks=self.runbooks)
+                done = heal(
+                    self.repository, environment, decision, branch=branch, now=now(), runbooks=self.runbooks
+                )
                 if done is None:
                     return ""
                 figures.HEALS.labels(environment, str(decision.blame).lower()).inc()
@@ -118,6 +124,9 @@ class Guard:
             case PromoteInFull():
                 self.cluster.promote_in_full(environment)
                 return "goes back without the canary's steps"
+            case EndSync():
+                self.cluster.end_sync(environment)
+                return "ends the sync of the release that Git has left"
             case Nothing(why):
                 return "" if why == "Nothing is wrong." else why
 
@@ -128,6 +137,7 @@ class Guard:
         observed = self.cluster.observe(environment)
         return Seen(
             environment=environment,
+            now=now(),
             started=self.started,
             commit=commit,
             committed=self.repository.time(commit),
@@ -138,6 +148,10 @@ class Guard:
             replica_sets=observed.replica_sets,
             analysis_runs=observed.analysis_runs,
             migration=migration,
+            migration_image=self.cluster.missing_migration_image(environment)
+            if _is_active(migration)
+            else "",
+            application=observed.application,
         )
 
 
@@ -145,4 +159,9 @@ def _needs_a_look(rollout: Object | None, migration: Object | None) -> bool:
     """Whether Git has to be asked: not while a Rollout rests and its migration is well, which is nearly always."""
     status = (rollout or {}).get("status") or {}
     moving = bool(status) and status.get("currentPodHash") != status.get("stableRS")
-    return moving or bool(status.get("abort")) or bool(((migration or {}).get("status") or {}).get("failed"))
+    failed = bool(((migration or {}).get("status") or {}).get("failed"))
+    return moving or bool(status.get("abort")) or failed or _is_active(migration)
+
+
+def _is_active(migration: Object | None) -> bool:
+    return bool(((migration or {}).get("status") or {}).get("active"))

@@ -49,7 +49,7 @@ def test_without_any_remote_it_says_what_to_give(capsys: pytest.CaptureFixture[s
 
 def test_a_remote_that_does_not_answer_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["init", "--remote", str(tmp_path / "nothing")]) == 1
-    assert f"{tmp_path}/nothing: git ls-remote failed: " in capsys.readouterr().err
+    assert f"{tmp_path}/nothing: git fetch failed: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def migration(of: Release = BAD, created: str = "2026-01-02T11:59:30Z") -> dict[
 def seen(**other: Any) -> Seen:
     usual = Seen(
         environment="production",
+        now=NOW,
         started=NOW,
         commit="b" * 40,
         committed=datetime(2026, 1, 2, 11, 59, tzinfo=UTC),

@@ -67,6 +67,43 @@ def test_progress_that_failed_blames() -> None:
     assert decision.reasons == ("progress: timed out",)
 
 
+LONG_AGO = {"type": "Progressing", "status": "True", "lastUpdateTime": "2026-01-02T11:55:00Z"}
+
+
+def waiting(**status: Any) -> dict[str, Any]:
+    """1.2 waits for its pods since five minutes, at a step that ends with them; the deadline is two minutes."""
+    found = rollout(**{"conditions": [LONG_AGO], "currentStepIndex": 0} | status)
+    found["spec"] |= {
+        "progressDeadlineSeconds": 120,
+        "strategy": {"canary": {"steps": [{"setWeight": 5}, {"analysis": {}}, {"pause": {}}]}},
+    }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("status", "ready", "overdue"),
+    [
+        ({}, 0, True),
+        ({}, 1, True),
+        ({}, 4, False),
+        ({"currentStepIndex": 1}, 0, False),
+        ({"currentStepIndex": 2}, 0, False),
+        ({"pauseConditions": [{"reason": "x"}]}, 0, False),
+        ({"conditions": [LONG_AGO | {"lastUpdateTime": "2026-01-02T11:58:00Z"}]}, 0, False),
+    ],
+    ids=["no pod", "too few pods", "all pods", "analysis", "pause", "paused", "within the deadline and some"],
+)
+def test_a_deadline_that_argo_rollouts_forgot_is_kept(
+    status: dict[str, Any], ready: int, overdue: bool
+) -> None:
+    sets = [replica_set(GOOD, "old"), replica_set(BAD, "new", ready)]
+    decision = decide(seen(rollout=waiting(**status), replica_sets=sets, analysis_runs=[]))
+    assert isinstance(decision, Heal) is overdue
+    if isinstance(decision, Heal):
+        assert decision.blame
+        assert decision.reasons == ("progress: the new pods did not become ready in time",)
+
+
 def test_a_failed_migration_of_gits_image_blames() -> None:
     decision = healed(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
     assert decision.blame

@@ -13,7 +13,7 @@ import yaml
 
 from delivery import git
 from delivery.errors import ClusterUnreachable
-from delivery.guard.tests.sights import BAD, GOOD, aborted, migration, replica_set, rollout, run
+from delivery.guard.tests.sights import BAD, GOOD, aborted, migration, release, replica_set, rollout, run
 from delivery.guard.watch import Guard
 from delivery.kube import Object, Observed
 from delivery.tests.hosts import Remote
@@ -28,6 +28,9 @@ class MadeUp:
         self.state: Object | None = None
         self.job: Object | None = None
         self.promoted: list[str] = []
+        self.ended: list[str] = []
+        self.application: Object | None = None
+        self.no_image = ""
         self.away = False
 
     def rollout(self, environment: str) -> Object | None:
@@ -43,10 +46,17 @@ class MadeUp:
             rollout=self.rollout(environment),
             replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],
             analysis_runs=[run("error-rate", "Failed", value="[12.3]")],
+            application=self.application,
         )
 
     def promote_in_full(self, environment: str) -> None:
         self.promoted.append(environment)
+
+    def end_sync(self, environment: str) -> None:
+        self.ended.append(environment)
+
+    def missing_migration_image(self, environment: str) -> str:
+        return self.no_image if environment == "production" else ""
 
 
 @pytest.fixture
@@ -200,3 +210,67 @@ def test_it_watches_until_it_is_stopped(guard: Guard, said: list[str]) -> None:
 
     assert not watching.is_alive()
     assert said == [f"watching production and {guard.repository.remote}"]
+
+
+def test_an_image_that_does_not_exist_is_taken_back_before_its_job_gives_up(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = rollout(GOOD, currentPodHash="old")
+    cluster.job = migration(created=just_now(seconds=-1))
+    cluster.job["status"] = {"active": 1}
+
+    guard.look("production")
+    assert in_git(remote) == "1.2", "its image may be on its way"
+    cluster.no_image = "manifest unknown"
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+    assert "image: 1.2 cannot be had: manifest unknown" in remote.git(
+        "log", "-1", "--format=%B", "environments"
+    )
+
+
+def test_a_sync_of_what_git_has_left_is_ended_and_no_other(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n")
+    cluster.state = rollout(GOOD, currentPodHash="old")
+    cluster.job = migration(created=just_now(seconds=-1))
+    cluster.job["status"] = {"active": 1}
+    running = {"phase": "Running", "syncResult": {"source": {"digest": "bad"}}}
+    cluster.application = {"spec": {"source": {"digest": "bad"}}, "status": {"operationState": running}}
+
+    guard.look("production")
+    assert cluster.ended == [], "Argo CD does not know yet that it is to go back"
+    cluster.application["spec"]["source"] = {"digest": "good"}
+    guard.look("production")
+    assert cluster.ended == ["production"]
+    running["syncResult"] = {"source": {"digest": "good"}}
+    guard.look("production")
+    assert cluster.ended == ["production"]
+
+
+def test_a_heal_asks_the_git_server_twice(
+    guard: Guard, remote: Remote, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs a second on a busy machine: one fetch to decide, one push."""
+    for number in range(8):
+        remote.commit("environments", {FILE: release(f"1.{number}").to_yaml()})
+    remote.commit("environments", {FILE: GOOD.to_yaml()})
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    asked: list[str] = []
+    run_git = git._run
+    monkeypatch.setattr(
+        git, "_run", lambda words, **more: (asked.append(words[0]), run_git(words, **more))[1]
+    )
+
+    guard.look("production")
+    assert [word for word in asked if word in ("fetch", "ls-remote", "push")] == ["fetch", "push"]
+
+    asked.clear()
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    guard.look("production")
+    assert asked.count("cat-file") <= 4, "what a commit holds is read once"
