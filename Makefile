@@ -16,7 +16,7 @@ help: ## This list.
 .venv/complete: requirements/dev.txt
 	@python3 -m venv .venv
 	@echo "Installing Python packages (hash-pinned) …"
-	@.venv/bin/pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@.venv/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/dev.txt
 	@printf '%s\n' "$(CURDIR)" > "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/checkout.pth"
 	@printf '#!/bin/sh\nexec "%s/.venv/bin/python" -m delivery "$$@"\n' "$(CURDIR)" > .venv/bin/delivery
 	@chmod 0755 .venv/bin/delivery

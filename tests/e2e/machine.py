@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ def _rules() -> list[str]:
     saved = [
         subprocess.run([f"{family}-save"], capture_output=True, text=True, check=False).stdout
         for family in FAMILIES
+        if shutil.which(f"{family}-save")  # a machine without the program has no rules of it; `up` brings it
     ]
     return [re.sub(r"\[\d+:\d+\]", "", line) for text in saved for line in text.splitlines()]
 
