@@ -12,7 +12,7 @@ from pathlib import Path
 from delivery import commands, git, status
 from delivery.environments import ENVIRONMENTS
 from delivery.errors import Refused
-from delivery.guard import server
+from delivery.guard import security, server
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
 
@@ -77,8 +77,12 @@ def _guard(repository: git.Repository) -> None:
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     guard = Guard(Cluster.from_here(), repository, named.split(",") if named else ENVIRONMENTS)
     port = os.environ.get(PORT_VARIABLE, "")
-    with server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext():
-        guard.watch(stopped)
+    key = security.key_from(os.environ.get(security.KEY_VARIABLE, ""))
+    registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
+    with git.opened(repository.remote, Path.cwd()) as copy:
+        asked = security.Security(copy, key, registries)
+        with server.serving(int(port), guard, asked) if port.isdecimal() else contextlib.nullcontext():
+            guard.watch(stopped)
 
 
 def _parser() -> argparse.ArgumentParser:
