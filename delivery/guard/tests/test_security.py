@@ -173,7 +173,7 @@ def test_a_key_that_cannot_be_used_is_refused_by_the_variables_name(tmp_path: Pa
     file = tmp_path / "public.pem"
     if text:
         file.write_text(text)
-    with pytest.raises(Refused, match="DELIVERY_SCAN_KEY names .*public.pem, which cannot be used: "):
+    with pytest.raises(Refused, match=r"DELIVERY_SCAN_KEY names .*public\.pem, which cannot be used: "):
         security.key_from(str(file))
 
 

@@ -118,14 +118,14 @@ canary:
     {{- include "crm.analysis" (list $ . nil) | nindent 4 }}
     # Before the first step is done that gives the new version pods, the canary Service still points to the stable version:
     # nothing to judge yet.
-    startingStep: {{ .Values.analysis.security | ternary 2 1 }}
+    startingStep: {{ $.Values.analysis.security | ternary 2 1 }}
   {{- end }}
 {{- end }}
 
 {{/* The new version stands beside the old one, is asked through its preview, and then gets everybody at once. */}}
 {{- define "crm.blueGreen" -}}
 {{- $gates := include "crm.asked" (list . "") | fromJsonArray -}}
-{{- $before := .Values.analysis.security | ternary (prepend $gates "security") $gates -}}
+{{- $before := .Values.analysis.security | ternary (prepend $gates "security" | uniq) $gates -}}
 blueGreen:
   activeService: crm-stable
   previewService: crm-canary
