@@ -187,7 +187,7 @@ def test_what_is_signed_is_as_the_specification_has_it() -> None:
 def test_a_signature_that_another_program_made_counts(tmp_path: Path) -> None:
     """OpenSSL signs as cosign does: ECDSA over SHA-256, DER."""
     key = tmp_path / "key.pem"
-    make = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key]
+    make = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)]
     subprocess.run(make, check=True, capture_output=True)
     public = subprocess.run(["openssl", "ec", "-in", key, "-pubout"], check=True, capture_output=True).stdout
     payload = json.dumps(statement(DIGEST, ["HIGH"], finished=FINISHED)).encode()
