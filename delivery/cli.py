@@ -74,11 +74,11 @@ def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    key = security.key_from(os.environ.get(security.KEY_VARIABLE, ""))
+    registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     guard = Guard(Cluster.from_here(), repository, named.split(",") if named else ENVIRONMENTS)
     port = os.environ.get(PORT_VARIABLE, "")
-    key = security.key_from(os.environ.get(security.KEY_VARIABLE, ""))
-    registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
     with git.opened(repository.remote, Path.cwd()) as copy:
         asked = security.Security(copy, key, registries)
         with server.serving(int(port), guard, asked) if port.isdecimal() else contextlib.nullcontext():

@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Sequence
 
+import yaml
+
 from cluster import addresses
 from delivery.drills import guard, local, scan, settings
 
@@ -38,7 +40,7 @@ def install(*, promotions: Sequence[str] = ()) -> str:
         [*template, "--api-versions", "monitoring.coreos.com/v1"], stdin=json.dumps(values)
     )
     apply = ["kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-"]
-    local.output(apply, stdin=f"{json.dumps(scan.secret())}\n---\n{manifests}", seconds=120)
+    local.output(apply, stdin=f"{yaml.safe_dump(scan.secret())}---\n{manifests}", seconds=120)
     ready = ["kubectl", "rollout", "status", "--namespace=argocd", "deployment/delivery-guard"]
     local.output([*ready, "--timeout=120s"], seconds=130)
     return commit

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery import git, quarantine
+from delivery.cli import main
 from delivery.drills.scan import attach, signed, statement
 from delivery.environments import path_of
 from delivery.errors import Refused
@@ -36,6 +44,12 @@ def guard(remote: Remote, image: Pushed) -> Iterator[Security]:
     remote.commit("environments", {path_of("staging"): released.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:
         yield Security(repository, KEY.public_key())
+
+
+def pem() -> bytes:
+    return KEY.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def scanned(image: Pushed, *findings: str, finished: datetime | None = None) -> None:
@@ -154,16 +168,71 @@ def test_several_may_ask_at_once(guard: Security, image: Pushed) -> None:
     assert found == ["fine"] * 4
 
 
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: nobody
+contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
+clusters: [{name: nobody, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: nobody, user: {}}]
+"""
+
+
+def test_the_program_answers(image: Pushed, guard: Security, remote: Remote, tmp_path: Path) -> None:
+    """The guard as it runs, here without a cluster: what it is told in variables arrives at the verdict."""
+    scanned(image, "HIGH")
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    (tmp_path / "public.pem").write_bytes(pem())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {
+        "DELIVERY_REMOTE": str(remote.path),
+        "DELIVERY_PORT": str(port),
+        "DELIVERY_SCAN_KEY": str(tmp_path / "public.pem"),
+        "DELIVERY_REGISTRIES": "registry.example.com=https://registry.example.com",
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    program = [sys.executable, "-m", "delivery", "guard"]
+    with subprocess.Popen(program, env={**os.environ, **told}, stdout=subprocess.DEVNULL) as running:
+        try:
+            url = f"http://127.0.0.1:{port}/verdicts/security?image={image}"
+            for _ in range(300):
+                with contextlib.suppress(httpx.TransportError):
+                    assert httpx.get(url, timeout=10).json()["verdict"] == "bad"
+                    break
+                assert running.poll() is None, "the guard ended"
+                time.sleep(0.1)
+            else:
+                pytest.fail("the guard did not answer within 30 s")
+        finally:
+            running.terminate()
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"), [("DELIVERY_SCAN_KEY", "/nowhere"), ("DELIVERY_REGISTRIES", "localhost")]
+)
+def test_the_program_refuses_what_it_cannot_use(
+    remote: Remote,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    text: str,
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv(variable, text)
+    assert main(["guard"]) == 1
+    assert f"delivery: {variable} " in capsys.readouterr().err
+
+
 # --- what it is told -------------------------------------------------------------------------------------------
 
 
 def test_the_key_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "public.pem"
-    file.write_bytes(
-        KEY.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
+    file.write_bytes(pem())
     assert security.key_from(str(file)) == KEY.public_key()
     assert security.key_from("") is None
 
