@@ -639,7 +639,7 @@ class When:
 
     def weight_was_never_above(self, limit: int) -> None:
         found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
-        if not found or max(found) > limit:
+        if max(found, default=0) > limit:
             self.environment.fail(f"a canary that never gets more than {limit} %", f"the weights {found}")
 
     def no_new_steps_were_taken(self) -> None:
