@@ -45,21 +45,26 @@ class Web:
         self.metrics_port = metrics_port
 
     def ask(
-        self, path: str, method: str = "GET", body: Any = None, user: User | None = None, **more: str
+        self,
+        path: str,
+        method: str = "GET",
+        body: Any = None,
+        user: User | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         http = HTTPConnection("127.0.0.1", self._port, timeout=15)
-        headers = {"Content-Type": "application/json"} | more
+        sent = {"Content-Type": "application/json"} | (headers or {})
         if user:
-            headers["Authorization"] = f"Bearer {AccessToken.for_user(user)}"
+            sent["Authorization"] = f"Bearer {AccessToken.for_user(user)}"
         try:
-            http.request(method, path, json.dumps(body) if body else None, headers)
+            http.request(method, path, json.dumps(body) if body else None, sent)
             answer: HTTPResponse = http.getresponse()
             return Answer(answer.status, dict(answer.headers), answer.read().decode())
         finally:
             http.close()
 
     def probe(self) -> int:
-        return self.ask("/probe/", **{"Host": "canary.internal", "X-CRM-Probe": "1"}).status
+        return self.ask("/probe/", headers={"Host": "canary.internal", "X-CRM-Probe": "1"}).status
 
     def metric(self, series: str) -> float:
         """The value of a series as it stands in the scrape, 0 if it is not there."""
