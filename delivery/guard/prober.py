@@ -53,12 +53,26 @@ def at_its_service(environment: str, version: str) -> str:
 
 
 def users_query(environment: str, pod_hash: str) -> str:
-    """PromQL: the requests a second that a version had lately, without those that the platform makes itself."""
-    series = (
-        f'django_requests_total{{namespace="crm-{environment}", rollouts_pod_template_hash="{pod_hash}", '
-        'endpoint!~"health.*|metrics|probe"}'
+    """PromQL: what users ask a version, in requests a second.
+
+    Nothing where one of them was answered badly in the last two minutes: then users tell more than probes, whose
+    successes would water down what they say.
+    """
+    users = (
+        f'namespace="crm-{environment}", rollouts_pod_template_hash="{pod_hash}", '
+        'endpoint!~"health.*|metrics|probe"'
     )
-    return f"sum(rate({series}[{_WINDOW_SECONDS}s])) or vector(0)"
+
+    def lately(metric: str, more: str = "") -> str:
+        """A series that was not there two minutes ago had 0, which `increase` does not know."""
+        now = f"{metric}{{{users}{more}}}"
+        return f"((sum({now}) or vector(0)) - (sum({now} offset 2m) or vector(0)))"
+
+    rate = f"sum(rate(django_requests_total{{{users}}}[{_WINDOW_SECONDS}s])) or vector(0)"
+    failed = lately("django_requests_total", ', status=~"5.."')
+    answered = lately("django_request_duration_seconds_count")
+    in_time = lately("django_request_duration_seconds_bucket", ', le="2.0"')
+    return f"({rate}) unless on () ({failed} > 0 or {answered} - {in_time} > 0)"
 
 
 @dataclass
