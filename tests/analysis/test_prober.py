@@ -49,3 +49,12 @@ def test_nor_one_who_waited_too_long(promtool: Promtool) -> None:
     waited = canary().takes([0.2, 2.5])
     promtool.check(([waited], [nothing(QUERY, AT), near(QUERY, 0, 130)]))
     promtool.check(([canary().takes([0.2, 2.0])], [near(QUERY, 0, AT)]))
+
+
+@pytest.mark.parametrize(("status", "proven"), [("200", "<= bool -4.6"), ("500", ">= bool 4.6")])
+def test_probes_are_evidence_as_users_requests_are(promtool: Promtool, status: str, proven: str) -> None:
+    probed = canary().answers(status, "0+10x13 130x900", endpoint="probe")
+    evidence = (
+        f'crm:verdict_evidence{{question="error-rate", window="total", rollouts_pod_template_hash="{NEW}"}}'
+    )
+    promtool.check(([probed], [near(f"sum({evidence}) {proven}", 1, AT)]))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from delivery import cli
 from delivery.errors import ClusterUnreachable
 from delivery.guard import figures, prober
 from delivery.guard.prober import Prober, at_its_service, probing, users_query
 from delivery.guard.tests.sights import rollout
+from delivery.guard.watch import Guard
 from delivery.kube import Object
+from delivery.tests.cluster import Server as KubernetesServer
+from delivery.tests.hosts import Remote
 
 RUNNING = {"currentStepAnalysisRunStatus": {"name": "crm-7-2-1", "status": "Running"}}
 JUDGED = rollout(canary=RUNNING)
@@ -417,6 +423,27 @@ def test_a_prober_that_breaks_stops_the_guard_with_it(probes: Prober, cluster: M
     stopped = threading.Event()
     with probing(probes, stopped):
         assert stopped.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("told", "probes_by"), [("http://prometheus:9090/", ["http://prometheus:9090"]), ("", [])]
+)
+def test_the_guard_probes_where_it_is_told_of_a_prometheus(
+    remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, probes_by: list[str]
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    with KubernetesServer({}) as kubernetes:
+        kubeconfig.write_text(kubernetes.kubeconfig())
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv(cli.PROMETHEUS_VARIABLE, told)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(Guard, "watch", lambda *_: None)
+    watching: list[str] = []
+    monkeypatch.setattr(Prober, "watch", lambda self, _: watching.append(self.prometheus))
+
+    assert cli.main(["guard", "--remote", str(remote.path)]) == 0
+
+    assert watching == probes_by
 
 
 def test_versions_are_asked_at_their_services() -> None:
