@@ -113,6 +113,7 @@ class Asked(client.CustomObjectsApi):
     """Stands in for the API server and writes down which right each question takes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rights: set[tuple[str, Right]] = set()
 
     def get_namespaced_custom_object(self, *path: Any, **_: Any) -> Any:
