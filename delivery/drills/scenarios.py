@@ -431,7 +431,7 @@ def _taken_back(when: When, *, within: timedelta, blamed: bool = True) -> When:
 
 def _never_released(when: When, *, blamed: bool = True) -> None:
     """It is refused before it has a web pod, so no user can have it."""
-    when.rollout_is("Degraded", within=minutes(2))
+    when.rollout_is("Degraded", within=USUAL)
     _back(when, blamed=blamed)
     when.weights_seen_are()
     when.no_pod_was_started()
