@@ -12,7 +12,7 @@ from pathlib import Path
 from delivery import commands, git, status
 from delivery.environments import ENVIRONMENTS
 from delivery.errors import Refused
-from delivery.guard import server
+from delivery.guard import security, server
 from delivery.guard.prober import Prober, probing
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
@@ -77,6 +77,8 @@ def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    key = security.key_from(os.environ.get(security.KEY_VARIABLE, ""))
+    registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
     guard = Guard(Cluster.from_here(), repository, environments)
@@ -84,7 +86,9 @@ def _guard(repository: git.Repository) -> None:
     prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
     with contextlib.ExitStack() as besides:
         if port.isdecimal():
-            besides.enter_context(server.serving(int(port), guard))
+            copy = besides.enter_context(git.opened(repository.remote, Path.cwd()))
+            asked = security.Security(copy, key, registries)
+            besides.enter_context(server.serving(int(port), guard, asked))
         if prometheus:
             besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
         guard.watch(stopped)
