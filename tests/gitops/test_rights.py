@@ -25,7 +25,8 @@ def chart() -> list[Manifest]:
     rendered = [
         crm.render(environment, strategy, local=local) for environment, strategy, local in combinations
     ]
-    return [manifest for each in [*rendered, crm.render()] for manifest in each]
+    routed = [crm.render(values=crm.routed_by(router)) for router in crm.ROUTERS]
+    return [manifest for each in [*rendered, *routed, crm.render()] for manifest in each]
 
 
 def rights(role: Manifest) -> set[Right]:
