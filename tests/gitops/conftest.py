@@ -12,7 +12,7 @@ def rendered() -> str:
 
 @pytest.fixture(scope="session")
 def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where kubeconform finds the schemas of Kubernetes, Argo CD, the operator that the cluster runs, and cert-manager."""
+    """Where kubeconform finds the schemas of Kubernetes, Argo CD, the Prometheus operator and cert-manager."""
     folder = tmp_path_factory.mktemp("argocd-schemas")
     swagger = go_tools.module_dir("kubernetes", "k8s.io/kubernetes") / "api/openapi-spec/swagger.json"
     crds = sorted(
