@@ -30,6 +30,7 @@ GIT_USER = "crm"
 GUARD_USER = "guard"
 """May push to the branch environments only; the Git server's hook `update` knows the name."""
 REGISTRY = f"localhost:{REGISTRY_PORT}"
+REGISTRY_IN_CLUSTER = "http://registry.forge.svc:5000"
 
 # Ports of the control plane and of the node's own agents; `up` refuses to start when somebody else has one.
 NODE_PORTS = (2379, 2380, API_PORT, 10248, 10249, 10250, 10256, 10257, 10259)

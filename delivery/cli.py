@@ -12,14 +12,17 @@ from pathlib import Path
 from delivery import commands, git, status
 from delivery.environments import ENVIRONMENTS
 from delivery.errors import Refused
-from delivery.guard import server
+from delivery.guard import security, server
+from delivery.guard.prober import Prober, probing
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
-# Of the guard: the environments that it watches, separated by commas, and where it answers over HTTP, if at all.
+# Of the guard: the environments that it watches, separated by commas; where it answers over HTTP; and the Prometheus
+# that says where users are too few for a verdict. Without the latter two it does neither.
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
+PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,10 +77,20 @@ def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    key = security.key_from(os.environ.get(security.KEY_VARIABLE, ""))
+    registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
-    guard = Guard(Cluster.from_here(), repository, named.split(",") if named else ENVIRONMENTS)
+    environments = named.split(",") if named else ENVIRONMENTS
+    guard = Guard(Cluster.from_here(), repository, environments)
     port = os.environ.get(PORT_VARIABLE, "")
-    with server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext():
+    prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
+    with contextlib.ExitStack() as besides:
+        if port.isdecimal():
+            copy = besides.enter_context(git.opened(repository.remote, Path.cwd()))
+            asked = security.Security(copy, key, registries)
+            besides.enter_context(server.serving(int(port), guard, asked))
+        if prometheus:
+            besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
         guard.watch(stopped)
 
 

@@ -14,6 +14,7 @@ from delivery.git import Repository
 from delivery.kube import Object, Observed
 from delivery.standing import Environment, InArgoCD, InCluster, InGit, Verdict, Version
 from delivery.status_table import table
+from delivery.verdicts import answered
 
 _HASH_LABEL = "rollouts-pod-template-hash"
 _VERSION_LABEL = "app.kubernetes.io/version"
@@ -104,7 +105,8 @@ def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[Verdict]:
         for result in run.get("status", {}).get("metricResults") or []:
             measured: Object = (result.get("measurements") or [{}])[-1]
             phase = result.get("phase", "Pending")
-            message = measured.get("message") or result.get("message")
+            says = answered(measured.get("value")).get("says")
+            message = measured.get("message") or says or result.get("message")
             verdict = Verdict(result["name"], phase, measured.get("value"), message)
             decided = phase in ("Failed", "Error")
             rank = (decided, str(run["metadata"].get("creationTimestamp", "")), verdict)

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
 
-from delivery.cli import REMOTE_VARIABLE
+from delivery.cli import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
 from delivery.environments import ENVIRONMENTS
+from delivery.guard.security import KEY_VARIABLE, REGISTRIES_VARIABLE, registries_from
 from delivery.kube import Cluster
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
@@ -113,6 +115,7 @@ class Asked(client.CustomObjectsApi):
     """Stands in for the API server and writes down which right each question takes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rights: set[tuple[str, Right]] = set()
 
     def get_namespaced_custom_object(self, *path: Any, **_: Any) -> Any:
@@ -209,6 +212,19 @@ def test_prometheus_and_the_verdicts_reach_it_and_nobody_else(text: str) -> None
     ]
 
 
+def test_it_reaches_the_web_pods_of_every_environment(text: str) -> None:
+    egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
+    (probes,) = [rule for rule in egress if rule["ports"] == [{"protocol": "TCP", "port": "http"}]]
+    reached = {
+        each["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]: each["podSelector"][
+            "matchLabels"
+        ]
+        for each in probes["to"]
+    }
+    web = {"app.kubernetes.io/name": "crm", "app.kubernetes.io/component": "web"}
+    assert reached == dict.fromkeys(NAMESPACES, web)
+
+
 def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
     text = render(
         repoURL="https://git.example.com:8443/crm.git",
@@ -225,12 +241,12 @@ def test_it_is_told_where_everything_is() -> None:
     told = variables(guarded(promotions=["dev>staging=15m", "staging>production=2h"]))
     assert told[REMOTE_VARIABLE] == REPOSITORY
     assert told["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
-    assert told["DELIVERY_PROMETHEUS"] == "http://prometheus-operated.monitoring.svc:9090"
+    assert told[PROMETHEUS_VARIABLE] == "http://prometheus-operated.monitoring.svc:9090"
     assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,staging>production=2h"
 
 
 def test_what_is_not_set_is_not_told(text: str) -> None:
-    assert not {"DELIVERY_PROMOTIONS", "DELIVERY_SCAN_KEY"} & set(variables(text))
+    assert not {"DELIVERY_PROMOTIONS", KEY_VARIABLE, REGISTRIES_VARIABLE} & set(variables(text))
     assert "DELIVERY_PROMETHEUS" not in variables(guarded(prometheus=""))
 
 
@@ -266,12 +282,30 @@ def test_of_the_scans_secret_only_the_public_key_is_mounted() -> None:
     folder, secret = mounted(text, "scan")
     assert secret["secretName"] == "scan-key"
     assert secret["items"] == [{"key": "public.pem", "path": "public.pem"}]
-    assert variables(text)["DELIVERY_SCAN_KEY"] == f"{folder}/public.pem"
+    assert variables(text)[KEY_VARIABLE] == f"{folder}/public.pem"
+
+
+def test_registries_with_another_address_are_told_and_may_be_asked() -> None:
+    registries = {"localhost:30500": "http://registry.forge.svc:5001", "b.example.com": "https://10.0.0.1"}
+    text = guarded(registries=registries)
+    told = variables(text)[REGISTRIES_VARIABLE]
+    assert registries_from(told) == registries
+    egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
+    assert {443, 5000, 5001} <= {port["port"] for port in egress[-1]["ports"]}
+
+
+def test_verdicts_are_asked_for_where_it_answers(text: str) -> None:
+    """The chart of the CRM names the Service, its namespace and its port."""
+    values = yaml.safe_load((ROOT / "charts/crm/values.yaml").read_text())
+    (port,) = named(text, "Service")[f"argocd/{NAME}"]["spec"]["ports"]
+    assert values["analysis"]["guard"] == f"http://{NAME}.argocd.svc:{port['port']}"
 
 
 @pytest.mark.parametrize(
     ("guard", "sentence"),
     [
+        ({"image": IMAGE, "registries": {"localhost:5000": "registry:5000"}}, "/guard/registries"),
+        ({"image": IMAGE, "registries": {"a=b": "http://registry"}}, "'a=b' does not match pattern"),
         ({"image": "registry.example.com/delivery-guard:1"}, "/guard/image"),
         ({"image": IMAGE, "promotions": ["dev>staging"]}, "/guard/promotions/0"),
         ({"image": IMAGE, "promotions": ["dev > staging = 15m"]}, "/guard/promotions/0"),

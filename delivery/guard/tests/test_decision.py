@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -44,6 +45,18 @@ def test_an_outage_of_prometheus_goes_back_and_blames_nobody() -> None:
     assert decision.reasons == ("error-rate: could not be measured (connection refused)",)
 
 
+@pytest.mark.parametrize(
+    ("question", "verdict", "blame"), [("security", "bad", True), ("scanned", "unknown", False)]
+)
+def test_an_image_is_blamed_for_what_a_scan_proved_and_not_for_having_none(
+    question: str, verdict: str, blame: bool
+) -> None:
+    said = json.dumps({"verdict": verdict, "says": "what the guard says"})
+    decision = healed(analysis_runs=[run(question, "Failed", value=said)])
+    assert decision.blame is blame
+    assert decision.reasons == (f"{question}: what the guard says",)
+
+
 def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:
     assert not healed(analysis_runs=[]).blame
 
@@ -72,7 +85,8 @@ LONG_AGO = {"type": "Progressing", "status": "True", "lastUpdateTime": "2026-01-
 
 def waiting(**status: Any) -> dict[str, Any]:
     """1.2 waits for its pods since five minutes, at a step that ends with them; the deadline is two minutes."""
-    found = rollout(**{"conditions": [LONG_AGO], "currentStepIndex": 0} | status)
+    usual: dict[str, Any] = {"conditions": [LONG_AGO], "currentStepIndex": 0}
+    found = rollout(**usual | status)
     found["spec"] |= {
         "progressDeadlineSeconds": 120,
         "strategy": {"canary": {"steps": [{"setWeight": 5}, {"analysis": {}}, {"pause": {}}]}},
