@@ -38,7 +38,7 @@ class MadeUp:
         ]
         return Objects(
             rollout=self._rollout(),
-            traefik_service={"metadata": {}, "spec": {"weighted": {"services": weights}}},
+            weighted={"metadata": {}, "spec": {"weighted": {"services": weights}}},
             analysis_runs=list(self.runs),
             pods=[self._pod(image) for image in {self.stable, self.newest}],
             application=self.application(environment),
