@@ -456,4 +456,4 @@ def _back(
 
 def _nobody_felt_it(when: When) -> None:
     when.requests_go_on(AFTER)
-    when.no_request_failed(of_at_least=3_000)
+    when.no_request_failed(of_at_least=1_000)
