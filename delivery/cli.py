@@ -20,6 +20,8 @@ REMOTE_VARIABLE = "DELIVERY_REMOTE"
 # Of the guard: the environments that it watches, separated by commas, and where it answers over HTTP, if at all.
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
+# Of the guard: where Prometheus is, which counts the requests that a heal's message tells.
+PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +77,12 @@ def _guard(repository: git.Repository) -> None:
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
-    guard = Guard(Cluster.from_here(), repository, named.split(",") if named else ENVIRONMENTS)
+    guard = Guard(
+        Cluster.from_here(),
+        repository,
+        named.split(",") if named else ENVIRONMENTS,
+        prometheus=os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/"),
+    )
     port = os.environ.get(PORT_VARIABLE, "")
     with server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext():
         guard.watch(stopped)

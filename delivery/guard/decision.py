@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from delivery.environments import Past
 from delivery.kube import Object
 from delivery.release import Release
-from delivery.verdicts import findings
+from delivery.verdicts import Count, findings
 
 REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
 OLD = timedelta(minutes=20)
@@ -39,6 +39,9 @@ class Seen:
     migration_image: str = ""
     """Why the image of the migration cannot be had; empty where it can, or where that is not known."""
     application: Object | None = None
+    counts: dict[str, Count] = field(default_factory=dict)
+    """The requests of the canary by question, where Prometheus told them."""
+    quarantined: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
         return Nothing("No fully promoted release is known in Git: there is nothing to go back to.")
     if to.release == seen.release:
         return Nothing("Git names the fully promoted release already.")
+    if to.release.image.digest in seen.quarantined:
+        return Nothing(
+            f"The stable release {to.release.image.version} is quarantined itself: "
+            "a person has to choose where to go back to."
+        )
     same_image = to.release.image.digest == seen.release.image.digest
     return Heal(to, seen.release, seen.commit, trouble.reasons, trouble.blame and not same_image)
 
@@ -159,7 +167,7 @@ def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool
         finding
         for run in seen.analysis_runs
         if _belongs(run, rollout)
-        for finding in findings(run, seen.release.image.version)
+        for finding in findings(run, seen.release.image.version, seen.counts)
     ]
     reasons = tuple(dict.fromkeys(finding.says for finding in found))
     if stuck:

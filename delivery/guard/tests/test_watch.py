@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery import git
+from delivery import git, quarantine
 from delivery.errors import ClusterUnreachable
 from delivery.guard.tests.sights import BAD, GOOD, aborted, migration, release, replica_set, rollout, run
+from delivery.guard.tests.test_counts import prometheus, series
 from delivery.guard.watch import Guard
 from delivery.kube import Object, Observed
 from delivery.tests.hosts import Remote
@@ -99,6 +100,47 @@ def test_an_aborted_release_is_taken_back_once(
     assert remote.tip("environments") == tip
     assert BAD.image.digest in remote.git("show", "environments:quarantine.yaml")
     assert said[0].startswith("production: heal production: back to 1.1 (")
+
+
+def test_the_message_tells_the_figures_where_prometheus_counts(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    counted = series(("requests", "error-rate", "31"), ("bad", "error-rate", "12"))
+
+    with prometheus(counted) as guard.prometheus:
+        guard.look("production")
+
+    sentence = "error-rate: 12 of 31 requests of 1.2 failed (39 %, limit 5 %), evidence 12.3 (4.6 aborts)"
+    assert sentence in remote.message()
+    (entry,) = yaml.safe_load(remote.git("show", "environments:quarantine.yaml"))
+    assert entry["reason"] == sentence
+
+
+def test_a_prometheus_that_is_away_holds_up_no_heal(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    guard.prometheus = "http://127.0.0.1:1"
+
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+    assert "error-rate: 1.2 was proven bad (measured [12.3])" in remote.message()
+
+
+def test_the_way_back_never_is_a_quarantined_release(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    entry = quarantine.Entry(GOOD.image.digest, "1.1", "staging", "2026-01-01T00:00:00Z", "was slow")
+    remote.commit("environments", {FILE: BAD.to_yaml(), quarantine.FILE: quarantine.text_with([], entry)})
+    cluster.state = aborted(at=just_now(seconds=1))
+
+    guard.look("production")
+
+    assert in_git(remote) == "1.2"
+    (sentence,) = said
+    assert "The stable release 1.1 is quarantined itself: a person has to choose" in sentence
 
 
 def test_a_guard_that_was_restarted_goes_on(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
