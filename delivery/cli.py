@@ -55,16 +55,33 @@ def _run(options: argparse.Namespace) -> int:
                         revision=options.revision,
                         version=options.version,
                         strategy=options.strategy,
+                        despite_freeze=options.despite_freeze,
                     )
                 )
             case "promote":
-                print(commands.promote(repository, options.source, options.target))
+                print(
+                    commands.promote(
+                        repository, options.source, options.target, despite_freeze=options.despite_freeze
+                    )
+                )
             case "rollback":
                 print(
                     commands.rollback(repository, options.environment, to=options.to, reason=options.reason)
                 )
             case "pardon":
                 print(commands.pardon(repository, options.digest, reason=options.reason))
+            case "freeze":
+                print(
+                    commands.freeze(
+                        repository,
+                        options.environment,
+                        until=options.until,
+                        reason=options.reason,
+                        since=options.since,
+                    )
+                )
+            case "thaw":
+                print(commands.thaw(repository, options.environment, reason=options.reason))
             case "guard":
                 _guard(repository)
             case "status":
@@ -123,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     promote.add_argument("source", metavar="FROM")
     promote.add_argument("target", metavar="TO")
 
+    for each in (release, promote):
+        each.add_argument(
+            "--despite-freeze", metavar="REASON", help="although the environment is frozen; for the message"
+        )
+
     rollback = command("rollback", "Give an environment the release that it had before.")
     rollback.add_argument("environment", metavar="ENVIRONMENT")
     rollback.add_argument(
@@ -133,6 +155,16 @@ def _parser() -> argparse.ArgumentParser:
     pardon = command("pardon", "Let an image be released again that the guard has quarantined.")
     pardon.add_argument("digest", metavar="DIGEST", help="sha256:…")
     pardon.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
+
+    freeze = command("freeze", "Let an environment take no release for some time; ways back stay open.")
+    freeze.add_argument("environment", metavar="ENVIRONMENT")
+    freeze.add_argument("--until", metavar="TIME", required=True, help="like '2026-12-27 08:00', in UTC")
+    freeze.add_argument("--from", dest="since", metavar="TIME", help="else from now on")
+    freeze.add_argument("--reason", metavar="TEXT", required=True, help="why, for whoever is refused")
+
+    thaw = command("thaw", "End an environment's freeze before its time.")
+    thaw.add_argument("environment", metavar="ENVIRONMENT")
+    thaw.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
 
     command(
         "guard",
