@@ -12,7 +12,8 @@ from pathlib import Path
 from delivery import commands, git, status
 from delivery.environments import ENVIRONMENTS
 from delivery.errors import Refused
-from delivery.guard import server
+from delivery.guard import promotion, server
+from delivery.guard.rounds import Rounds
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
 
@@ -91,18 +92,30 @@ def _run(options: argparse.Namespace) -> int:
 
 def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
+    promotions = promotion.parse(os.environ.get(promotion.VARIABLE, ""))
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
+    environments = named.split(",") if named else ENVIRONMENTS
     guard = Guard(
         Cluster.from_here(),
         repository,
-        named.split(",") if named else ENVIRONMENTS,
+        environments,
         prometheus=os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/"),
     )
     port = os.environ.get(PORT_VARIABLE, "")
-    with server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext():
-        guard.watch(stopped)
+    with (
+        server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext(),
+        git.opened(repository.remote, Path.cwd()) as another,
+    ):
+        rounds = Rounds(Cluster.from_here(), another, environments, promotions)
+        going = threading.Thread(target=rounds.watch, args=(stopped,), name="guard-rounds")
+        going.start()
+        try:
+            guard.watch(stopped)
+        finally:
+            stopped.set()
+            going.join()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -67,13 +67,13 @@ def release(
 
     def decide(branch: Environments) -> Change | None:
         now = branch.current(to)
-        wanted = Release(commit, released, strategy or _strategy_of(now, to))
+        wanted = Release(commit, released, strategy or strategy_of(now, to))
         Release.parse(wanted.to_yaml(), "The release")  # a version from a label can be anything
         quarantine.refuse(branch, released.digest)
         despite = freezing.passed(branch, to, _now(), despite_freeze)
-        _refuse_incomplete(repository, wanted, to)
+        refuse_incomplete(repository, wanted, to)
         subject = f"release {released.version} to {to}"
-        return _replacing(now, wanted, to, subject, f"By: {repository.author}", reason=despite)
+        return replacing(now, wanted, to, subject, f"By: {repository.author}", reason=despite)
 
     return _done(publish(repository, decide), to)
 
@@ -96,16 +96,16 @@ def promote(repository: Repository, source: str, target: str, *, despite_freeze:
         if release is None:
             raise Refused(f"{source} has no release that could be promoted.")
         now = branch.current(target)
-        wanted = release.with_strategy(_strategy_of(now, target))
+        wanted = release.with_strategy(strategy_of(now, target))
         quarantine.refuse(branch, wanted.image.digest)
         despite = freezing.passed(branch, target, _now(), despite_freeze)
-        _refuse_unknown_commit(repository, wanted)
-        _refuse_incomplete(repository, wanted, target)
+        refuse_unknown_commit(repository, wanted)
+        refuse_incomplete(repository, wanted, target)
         if wanted.image.digest not in seen:
             registry.look_up(registry.Reference(wanted.image.repository, None, wanted.image.digest))
             seen.add(wanted.image.digest)
         subject = f"promote {wanted.image.version} from {source} to {target}"
-        return _replacing(now, wanted, target, subject, f"By: {repository.author}", reason=despite)
+        return replacing(now, wanted, target, subject, f"By: {repository.author}", reason=despite)
 
     return _done(publish(repository, decide), target)
 
@@ -128,8 +128,8 @@ def rollback(
         wanted = past.release
         if wanted.image.digest in quarantined:
             quarantine.refuse(branch, wanted.image.digest)
-        _refuse_unknown_commit(repository, wanted)
-        _refuse_incomplete(repository, wanted, environment)
+        refuse_unknown_commit(repository, wanted)
+        refuse_incomplete(repository, wanted, environment)
         warnings[:] = _doubts_about_image(wanted)
         try:
             now = branch.release(environment)
@@ -137,7 +137,7 @@ def rollback(
             now = None
         subject = f"roll back {environment} to {wanted.image.version}"
         trailers = f"By: {repository.author}\n{ROLLBACK_TRAILER}: {past.commit}"
-        return _replacing(now, wanted, environment, subject, trailers, reason=reason)
+        return replacing(now, wanted, environment, subject, trailers, reason=reason)
 
     sentence = _done(publish(repository, decide), environment)
     return "\n".join([*warnings, sentence])
@@ -250,12 +250,12 @@ def _commit(repository: Repository, name: str) -> str:
     return commit
 
 
-def _refuse_unknown_commit(repository: Repository, wanted: Release) -> None:
+def refuse_unknown_commit(repository: Repository, wanted: Release) -> None:
     if repository.commit_on_remote(wanted.revision) is None:
         raise Refused(f"{repository.remote} has no branch with the commit {wanted.revision} any more.")
 
 
-def _refuse_incomplete(repository: Repository, wanted: Release, environment: str) -> None:
+def refuse_incomplete(repository: Repository, wanted: Release, environment: str) -> None:
     """Whatever Argo CD will read must exist at the revision."""
     short = wanted.revision[:12]
     if not NAME.fullmatch(wanted.strategy):
@@ -284,11 +284,11 @@ def _doubts_about_image(wanted: Release) -> list[str]:
     return []
 
 
-def _strategy_of(now: Release | None, environment: str) -> str:
+def strategy_of(now: Release | None, environment: str) -> str:
     return now.strategy if now else _FIRST_STRATEGY.get(environment, _USUAL_STRATEGY)
 
 
-def _replacing(
+def replacing(
     now: Release | None,
     wanted: Release,
     environment: str,

@@ -112,7 +112,7 @@ def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
 def _forward(seen: Seen, rollout: Object) -> Decision:
     status = rollout.get("status") or {}
     moving = status.get("currentPodHash") != status.get("stableRS")
-    if seen.goes_back and moving and _is_of(rollout, seen.release) and not status.get("promoteFull"):
+    if seen.goes_back and moving and is_of(rollout, seen.release) and not status.get("promoteFull"):
         return PromoteInFull()
     return Nothing("Nothing is wrong.")
 
@@ -120,7 +120,7 @@ def _forward(seen: Seen, rollout: Object) -> Decision:
 def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
     """Why the Rollout gave up on Git's release, if it did."""
     status = rollout.get("status") or {}
-    if not _is_of(rollout, seen.release) or not _is_observed(rollout):
+    if not is_of(rollout, seen.release) or not is_observed(rollout):
         return None
     progress: Object = next(
         (each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {}
@@ -233,12 +233,13 @@ def _replica_set(seen: Seen, pod_hash: str | None) -> Object | None:
     return None
 
 
-def _is_of(rollout: Object, release: Release) -> bool:
+def is_of(rollout: Object, release: Release) -> bool:
+    """Whether a Rollout is told to run that release."""
     revision = (rollout["metadata"].get("annotations") or {}).get(REVISION)
     return _runs(rollout, release.image.digest) and revision in (None, release.revision)
 
 
-def _is_observed(rollout: Object) -> bool:
+def is_observed(rollout: Object) -> bool:
     """The status speaks of this specification, not of the one before. Argo Rollouts writes a text here."""
     observed = (rollout.get("status") or {}).get("observedGeneration")
     return str(observed) == str(rollout["metadata"].get("generation"))
@@ -255,6 +256,24 @@ def _belongs(run: Object, rollout: Object) -> bool:
     attempt = (rollout["metadata"].get("annotations") or {}).get(_ATTEMPT)
     same_pods = (metadata.get("labels") or {}).get(_HASH) == rollout["status"].get("currentPodHash")
     return same_pods and (metadata.get("annotations") or {}).get(_ATTEMPT) == attempt
+
+
+def settled_since(rollout: Object | None) -> datetime | None:
+    """Since when a Rollout has run one version in full with all pods ready; None while it does not.
+
+    Argo Rollouts keeps these times itself, so a guard that is restarted knows them as well.
+    """
+    status = (rollout or {}).get("status") or {}
+    moving = not status.get("stableRS") or status.get("currentPodHash") != status.get("stableRS")
+    if rollout is None or moving or status.get("abort") or status.get("phase") != "Healthy":
+        return None
+    since = {
+        each["type"]: _time(each.get("lastTransitionTime"))
+        for each in status.get("conditions") or []
+        if each["type"] in ("Healthy", "Completed") and each.get("status") == "True"
+    }
+    times = [time for time in since.values() if time]
+    return max(times) if "Healthy" in since and times and is_observed(rollout) else None
 
 
 def _time(text: str | None) -> datetime | None:

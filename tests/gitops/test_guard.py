@@ -222,11 +222,11 @@ def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
 
 
 def test_it_is_told_where_everything_is() -> None:
-    told = variables(guarded(promotions=["dev>staging=15m", "staging>production=2h"]))
+    told = variables(guarded(promotions=["dev>staging=15m", "dev>demo=2h"]))
     assert told[REMOTE_VARIABLE] == REPOSITORY
     assert told["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
     assert told["DELIVERY_PROMETHEUS"] == "http://prometheus-operated.monitoring.svc:9090"
-    assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,staging>production=2h"
+    assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,dev>demo=2h"
 
 
 def test_what_is_not_set_is_not_told(text: str) -> None:
@@ -275,6 +275,7 @@ def test_of_the_scans_secret_only_the_public_key_is_mounted() -> None:
         ({"image": "registry.example.com/delivery-guard:1"}, "/guard/image"),
         ({"image": IMAGE, "promotions": ["dev>staging"]}, "/guard/promotions/0"),
         ({"image": IMAGE, "promotions": ["dev > staging = 15m"]}, "/guard/promotions/0"),
+        ({"image": IMAGE, "promotions": ["staging>production=2h"]}, "/guard/promotions/0"),
         ({"image": IMAGE, "prometheus": "prometheus:9090"}, "/guard/prometheus"),
         ({"image": IMAGE, "gitSecret": ""}, "/guard/gitSecret"),
         ({"image": IMAGE, "password": "x"}, "password"),
