@@ -2,15 +2,19 @@
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from delivery import commands, git, status
-from delivery.environments import ENVIRONMENTS
+from rich.console import Console
+
+from delivery import commands, git, history, history_table, performance, status
+from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
 from delivery.guard import promotion, server
 from delivery.guard.rounds import Rounds
@@ -23,6 +27,7 @@ ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
 # Of the guard: where Prometheus is, which counts the requests that a heal's message tells.
 PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
+_FIGURES_DAYS = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,9 +90,44 @@ def _run(options: argparse.Namespace) -> int:
                 print(commands.thaw(repository, options.environment, reason=options.reason))
             case "guard":
                 _guard(repository)
-            case "status":
-                return status.show(repository, as_json=options.json)
+            case _:
+                return _show(repository, options)
     return 0
+
+
+def _show(repository: git.Repository, options: argparse.Namespace) -> int:
+    """What only looks."""
+    match options.command:
+        case "history":
+            _history(repository, options)
+        case "status":
+            return status.show(repository, as_json=options.json)
+    return 0
+
+
+def _history(repository: git.Repository, options: argparse.Namespace) -> None:
+    found = history.events(repository, fetch_existing(repository))
+    if options.figures:
+        since = datetime.now(tz=UTC) - timedelta(days=_FIGURES_DAYS)
+        names = {each.environment: None for each in reversed(found) if each.environment and each.release}
+        for name in [options.environment] if options.environment else names:
+            print(history_table.sentence(performance.of(name, found, since), _FIGURES_DAYS))
+        return
+    # A pardon is for all of them.
+    shown = [
+        each for each in found if not options.environment or each.environment in (options.environment, None)
+    ]
+    shown = shown[: options.number]
+    if options.json:
+        print(json.dumps([history_table.as_json(each) for each in shown], indent=2))
+    else:
+        Console().print(history_table.table(shown) if shown else "Nothing has been released yet.")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"a number from 1 up, not {text!r}")
+    return int(text)
 
 
 def _guard(repository: git.Repository) -> None:
@@ -182,6 +222,16 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "guard",
         "Watch the environments until stopped: after an abort, put Git back to the release before and say why.",
+    )
+
+    told = command("history", "Show what was released when, by whom and why, newest first.")
+    told.add_argument("environment", metavar="ENVIRONMENT", nargs="?", help="else all")
+    told.add_argument("-n", dest="number", metavar="N", type=_number, default=20, help="how many (20)")
+    told.add_argument("--json", action="store_true", help="as JSON")
+    told.add_argument(
+        "--figures",
+        action="store_true",
+        help=f"instead: deployments of the last {_FIGURES_DAYS} days, how many failed, how soon Git went back",
     )
 
     shown = command("status", "Show what Git, Argo Rollouts and Argo CD say about each environment.")

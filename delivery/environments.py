@@ -31,7 +31,7 @@ A change by hand works too; a file that cannot be read stops only its own enviro
 """
 
 _PUSH_ATTEMPTS = 10
-_GOES_BACK = re.compile(rf"^({ROLLBACK_TRAILER}: |This reverts commit )", re.MULTILINE)
+GOES_BACK = re.compile(rf"^({ROLLBACK_TRAILER}: |This reverts commit )", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Environments:
 
     def goes_back(self, commit: str) -> bool:
         """Whether a commit puts an earlier release back."""
-        return bool(_GOES_BACK.search(self._repository.message(commit)))
+        return bool(GOES_BACK.search(self._repository.message(commit)))
 
     def before(self, environment: str, leaving_out: frozenset[str] = frozenset()) -> Past | None:
         """The release to go back to: the one before the current, where going back again goes further back.

@@ -7,11 +7,13 @@ without local branches: until the push, nothing that anyone can see has changed.
 import getpass
 import os
 import re
+import secrets
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,6 +81,17 @@ def _account(key: str) -> str:
     return user if key == "name" else f"{user}@{socket.gethostname()}"
 
 
+@dataclass(frozen=True)
+class Commit:
+    """A commit, and the files that it wrote (True) or removed (False)."""
+
+    name: str
+    at: datetime
+    author: str
+    message: str
+    files: dict[str, bool]
+
+
 class Repository:
     """A bare repository with one remote, `origin`."""
 
@@ -144,6 +157,29 @@ class Repository:
     def log(self, commit: str, path: str) -> list[str]:
         """Commits that changed a file, newest first."""
         return self._git("log", "--first-parent", "--format=%H", commit, "--", path).split()
+
+    def commits(self, tip: str) -> list[Commit]:
+        """All commits up to one, newest first, with what each did to the one before it."""
+        form = "--format=%x01%H%x02%ct%x02%an%x02%B%x02"
+        listed = self._git("log", "--first-parent", "-m", "--name-status", "--no-renames", form, tip)
+        found = []
+        for each in listed.split("\x01")[1:]:
+            name, time, author, message, files = each.split("\x02")
+            changed = (line.split("\t", 1) for line in files.splitlines() if line)
+            at = datetime.fromtimestamp(int(time), tz=UTC)
+            found.append(Commit(name, at, author, message, {path: kind != "D" for kind, path in changed}))
+        return found
+
+    def read_ahead(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Read many files, each at a commit that has it, with one call of Git; `text` then knows them."""
+        asked = [each for each in wanted if each not in self._texts]
+        if not asked:
+            return
+        mark = f"<{secrets.token_hex(16)}>"
+        names = "".join(f"{commit}:{path}\n" for commit, path in asked)
+        texts = self._git("cat-file", f"--batch={mark}", given=names).split(f"{mark}\n")[1:]
+        if len(texts) == len(asked):  # else one of them is not there, and they are read one by one
+            self._texts |= {each: text.removesuffix("\n") for each, text in zip(asked, texts, strict=True)}
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         try:

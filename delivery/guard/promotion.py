@@ -1,7 +1,7 @@
 """Promotes by itself what has been healthy long enough in the environment before, and never to production.
 
-How long is read from the Rollout's own conditions and from Git, so a guard that is restarted begins no new soak. What the
-next environment has had already is not promoted again, whatever became of it there.
+How long is read from the Rollout's own conditions and from Git, so a guard that is restarted begins no new soak. What
+the next environment has had already is not promoted again, whatever became of it there.
 """
 
 from __future__ import annotations
