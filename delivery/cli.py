@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from delivery import commands, git, history, history_table, performance, status
+from delivery import commands, difference, git, history, history_table, performance, status
 from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
 from delivery.guard import promotion, server
@@ -100,6 +100,9 @@ def _show(repository: git.Repository, options: argparse.Namespace) -> int:
     match options.command:
         case "history":
             _history(repository, options)
+        case "diff":
+            found = difference.promoting(repository, options.source, options.target, more=options.values)
+            Console(highlight=False).print(difference.shown(found), soft_wrap=True)
         case "status":
             return status.show(repository, as_json=options.json)
     return 0
@@ -222,6 +225,21 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "guard",
         "Watch the environments until stopped: after an abort, put Git back to the release before and say why.",
+    )
+
+    diff = command(
+        "diff",
+        "Show what promoting FROM to TO would change in TO: the chart of both releases, rendered with TO's own"
+        " strategy and settings as Argo CD does.",
+    )
+    diff.add_argument("source", metavar="FROM")
+    diff.add_argument("target", metavar="TO")
+    diff.add_argument(
+        "--values",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="one more value file of the revision, where Argo CD is told one (extraValueFiles)",
     )
 
     told = command("history", "Show what was released when, by whom and why, newest first.")

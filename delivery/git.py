@@ -181,6 +181,15 @@ class Repository:
         if len(texts) == len(asked):  # else one of them is not there, and they are read one by one
             self._texts |= {each: text.removesuffix("\n") for each, text in zip(asked, texts, strict=True)}
 
+    def check_out(self, commit: str, folder: Path) -> None:
+        """Write all files of a commit into an empty folder."""
+        index = self._path / f"index-{secrets.token_hex(8)}"
+        place = {"GIT_DIR": str(self._path), "GIT_WORK_TREE": str(folder), "GIT_INDEX_FILE": str(index)}
+        try:
+            self._git("read-tree", "--reset", "-u", commit, place=place)
+        finally:
+            index.unlink(missing_ok=True)
+
     def is_ancestor(self, commit: str, of: str) -> bool:
         try:
             self._git("merge-base", "--is-ancestor", commit, of)
@@ -207,8 +216,8 @@ class Repository:
                 raise PushLost from error
             raise
 
-    def _git(self, *arguments: str, given: str | None = None) -> str:
-        environment = {**self._identity, **_as_environment(self._settings)}
+    def _git(self, *arguments: str, given: str | None = None, place: Mapping[str, str] | None = None) -> str:
+        environment = {**self._identity, **_as_environment(self._settings), **(place or {})}
         try:
             return _run(arguments, cwd=self._path, environment=environment, given=given)
         except GitFailed as error:
