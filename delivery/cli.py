@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from delivery import commands, difference, git, history, history_table, performance, status
+from delivery import commands, difference, git, history, history_table, performance, status, status_watch
 from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
 from delivery.guard import promotion, server
@@ -104,6 +104,8 @@ def _show(repository: git.Repository, options: argparse.Namespace) -> int:
             found = difference.promoting(repository, options.source, options.target, more=options.values)
             Console(highlight=False).print(difference.shown(found), soft_wrap=True)
         case "status":
+            if options.watch:
+                return status_watch.watch(repository)
             return status.show(repository, as_json=options.json)
     return 0
 
@@ -253,5 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     shown = command("status", "Show what Git, Argo Rollouts and Argo CD say about each environment.")
-    shown.add_argument("--json", action="store_true", help="as JSON")
+    how = shown.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="as JSON")
+    how.add_argument("--watch", action="store_true", help="as one live screen, until Ctrl-C")
     return parser

@@ -231,7 +231,8 @@ def opened(remote: str, folder: Path) -> Iterator[Repository]:
         raise Refused("The remote's address holds a password; give it to a Git credential helper instead.")
     if remote.startswith("-"):
         raise Refused(f"A remote is an address, which {remote!r} is not.")
-    with tempfile.TemporaryDirectory(prefix="delivery-") as path:
+    # Who leaves while Git is at work there leaves all the same.
+    with tempfile.TemporaryDirectory(prefix="delivery-", ignore_cleanup_errors=True) as path:
         _run(["init", "--quiet", "--bare", "--template=", path])
         yield Repository(Path(path), remote, folder)
 

@@ -8,6 +8,7 @@ _LIMIT = "limit 5 %"
 _BAD = {"error-rate": "failed", "latency": "were slow"}
 # What a question that weighs evidence measures: one number, in brackets.
 _MEASURED = re.compile(r"\[([-+.e0-9]+)\]")
+WEIGHED = frozenset(_BAD)
 PROVEN = 4.6  # ln 100
 
 
