@@ -17,7 +17,9 @@ _COLOURS = {
 
 
 _WATCH = "-watch"
-_METER = 15  # characters from proven fine to proven bad
+_METER = 9  # characters from proven fine to proven bad
+_METER_WIDTH = len("fine  bad -4.6") + _METER
+_ROUND = 10.0
 
 
 def lines(rules: Rules) -> Iterator[Text]:
@@ -34,8 +36,12 @@ def lines(rules: Rules) -> Iterator[Text]:
 def table(environments: Iterable[Environment]) -> Table:
     """One row an environment."""
     shown = Table(show_lines=True)
+    environments = list(environments)
+    asked = any(each.cluster and each.cluster.verdicts for each in environments)
     for heading in ("environment", "Git", "stable", "canary", "verdicts", "Argo CD"):
-        shown.add_column(heading, overflow="fold")
+        # A meter that is broken over two lines cannot be read.
+        least = _METER_WIDTH if heading == "verdicts" and asked else None
+        shown.add_column(heading, overflow="fold", no_wrap=heading == "environment", min_width=least)
     for each in environments:
         shown.add_row(
             Text(each.name, style="bold"),
@@ -96,7 +102,7 @@ def _verdict_cell(cluster: InCluster | None) -> Text:
         cell.append("\n" if cell else "").append(f"{verdict.question} ").append(_coloured(verdict.phase))
         weighed = evidence(verdict.value) if verdict.question.removesuffix(_WATCH) in WEIGHED else None
         if weighed is not None:
-            cell.append("\n  ").append(_meter(weighed))
+            cell.append("\n").append(_meter(weighed))
         detail = verdict.message or (verdict.value if weighed is None else None)
         if detail:
             cell.append(f"\n  {detail}", "dim")
@@ -122,7 +128,7 @@ def _meter(weighed: float) -> Text:
     marks[_METER // 2] = "┼"
     marks[at] = "●"
     meter = Text("fine ", style="")
-    meter.append("".join(marks), colour).append(f" bad {weighed:+.1f}")
+    meter.append("".join(marks), colour).append(f" bad {weighed:+.{0 if abs(weighed) >= _ROUND else 1}f}")
     return meter
 
 

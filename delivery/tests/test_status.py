@@ -186,9 +186,9 @@ def test_the_table_shows_all_of_it() -> None:
 @pytest.mark.parametrize(
     ("value", "meter"),
     [
-        ("[-0.1]", "fine ───────●─────── bad -0.1"),
-        ("[-100]", "fine ●──────┼─────── bad -100.0"),
-        ("[9.12]", "fine ───────┼──────● bad +9.1"),
+        ("[-0.1]", "fine ────●──── bad -0.1"),
+        ("[-100]", "fine ●───┼──── bad -100"),
+        ("[9.12]", "fine ────┼───● bad +9.1"),
     ],
 )
 def test_evidence_is_a_mark_between_fine_and_bad(value: str, meter: str) -> None:
