@@ -18,7 +18,6 @@ _COLOURS = {
 
 _WATCH = "-watch"
 _METER = 9  # characters from proven fine to proven bad
-_METER_WIDTH = len("fine  bad -4.6") + _METER
 _ROUND = 10.0
 
 
@@ -36,12 +35,8 @@ def lines(rules: Rules) -> Iterator[Text]:
 def table(environments: Iterable[Environment]) -> Table:
     """One row an environment."""
     shown = Table(show_lines=True)
-    environments = list(environments)
-    asked = any(each.cluster and each.cluster.verdicts for each in environments)
-    for heading in ("environment", "Git", "stable", "canary", "verdicts", "Argo CD"):
-        # A meter that is broken over two lines cannot be read.
-        least = _METER_WIDTH if heading == "verdicts" and asked else None
-        shown.add_column(heading, overflow="fold", no_wrap=heading == "environment", min_width=least)
+    for heading in ("environment", "Git", "stable", "canary", "verdicts\nfine ─┼─ bad", "Argo CD"):
+        shown.add_column(heading, overflow="fold")
     for each in environments:
         shown.add_row(
             Text(each.name, style="bold"),
@@ -127,9 +122,9 @@ def _meter(weighed: float) -> Text:
     marks = ["─"] * _METER
     marks[_METER // 2] = "┼"
     marks[at] = "●"
-    meter = Text("fine ", style="")
-    meter.append("".join(marks), colour).append(f" bad {weighed:+.{0 if abs(weighed) >= _ROUND else 1}f}")
-    return meter
+    return Text("".join(marks), style=colour).append(
+        f" {weighed:+.{0 if abs(weighed) >= _ROUND else 1}f}", "not bold default"
+    )
 
 
 def _argocd_cell(argocd: InArgoCD | None) -> Text:
