@@ -18,6 +18,7 @@ _COLOURS = {
 
 _WATCH = "-watch"
 _METER = 9  # characters from proven fine to proven bad
+_LEGEND = "evidence: ●───┼──── proven fine, ────┼───● proven bad"
 _ROUND = 10.0
 
 
@@ -34,8 +35,11 @@ def lines(rules: Rules) -> Iterator[Text]:
 
 def table(environments: Iterable[Environment]) -> Table:
     """One row an environment."""
-    shown = Table(show_lines=True)
-    for heading in ("environment", "Git", "stable", "canary", "verdicts\nfine ─┼─ bad", "Argo CD"):
+    environments = list(environments)
+    verdicts = [verdict for each in environments if each.cluster for verdict in each.cluster.verdicts]
+    weighed = any(_weighed(verdict) is not None for verdict in verdicts)
+    shown = Table(show_lines=True, caption=_LEGEND if weighed else None)
+    for heading in ("environment", "Git", "stable", "canary", "verdicts", "Argo CD"):
         shown.add_column(heading, overflow="fold")
     for each in environments:
         shown.add_row(
@@ -95,7 +99,7 @@ def _verdict_cell(cluster: InCluster | None) -> Text:
     cell = Text()
     for verdict in _worth_showing(cluster.verdicts):
         cell.append("\n" if cell else "").append(f"{verdict.question} ").append(_coloured(verdict.phase))
-        weighed = evidence(verdict.value) if verdict.question.removesuffix(_WATCH) in WEIGHED else None
+        weighed = _weighed(verdict)
         if weighed is not None:
             cell.append("\n").append(_meter(weighed))
         detail = verdict.message or (verdict.value if weighed is None else None)
@@ -113,6 +117,10 @@ def _worth_showing(verdicts: list[Verdict]) -> list[Verdict]:
         if verdict.phase in _COLOURS["red"]
         or verdict.question.removesuffix(_WATCH) not in asked - {verdict.question}
     ]
+
+
+def _weighed(verdict: Verdict) -> float | None:
+    return evidence(verdict.value) if verdict.question.removesuffix(_WATCH) in WEIGHED else None
 
 
 def _meter(weighed: float) -> Text:

@@ -276,5 +276,16 @@ def settled_since(rollout: Object | None) -> datetime | None:
     return max(times) if "Healthy" in since and times and is_observed(rollout) else None
 
 
+def promoted_at(rollout: Object | None) -> datetime | None:
+    """When a Rollout's newest version became its stable one; None while it has not."""
+    status = (rollout or {}).get("status") or {}
+    if status.get("abort") or status.get("currentPodHash") != status.get("stableRS"):
+        return None
+    for each in status.get("conditions") or []:
+        if each["type"] == "Completed" and each.get("status") == "True":
+            return _time(each.get("lastTransitionTime"))
+    return None
+
+
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
