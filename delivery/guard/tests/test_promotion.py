@@ -17,6 +17,7 @@ from delivery.guard.decision import settled_since
 from delivery.guard.promotion import parse
 from delivery.guard.rounds import Rounds
 from delivery.guard.tests.sights import BAD, GOOD, rollout
+from delivery.guard.tests.test_rounds import MadeUp
 from delivery.kube import Object
 from delivery.release import Release
 from delivery.tests.hosts import Remote
@@ -34,10 +35,11 @@ def healthy(of: Release, since: str, **status: Any) -> Object:
     return rollout(of, **{"phase": "Healthy", "stableRS": "new", "conditions": conditions} | status)
 
 
-class Rollouts:
+class Rollouts(MadeUp):
     """What runs, by environment."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.of: dict[str, Object] = {}
 
     def rollout(self, environment: str) -> Object | None:
