@@ -17,15 +17,16 @@ from delivery import commands, difference, git, history, history_table, performa
 from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
 from delivery.guard import promotion, server
-from delivery.guard.rounds import Rounds
+from delivery.guard.prober import Prober, probing
+from delivery.guard.rounds import Rounds, going
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
-# Of the guard: the environments that it watches, separated by commas, and where it answers over HTTP, if at all.
+# Of the guard: the environments that it watches, separated by commas; where it answers over HTTP; and the Prometheus
+# that says where users are too few for a verdict, and with which figures one fell. Without the latter two it does neither.
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
-# Of the guard: where Prometheus is, which counts the requests that a heal's message tells.
 PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
 _FIGURES_DAYS = 30
 
@@ -142,25 +143,18 @@ def _guard(repository: git.Repository) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
-    guard = Guard(
-        Cluster.from_here(),
-        repository,
-        environments,
-        prometheus=os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/"),
-    )
+    prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
+    guard = Guard(Cluster.from_here(), repository, environments, prometheus=prometheus)
     port = os.environ.get(PORT_VARIABLE, "")
-    with (
-        server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext(),
-        git.opened(repository.remote, Path.cwd()) as another,
-    ):
+    with contextlib.ExitStack() as besides:
+        if port.isdecimal():
+            besides.enter_context(server.serving(int(port), guard))
+        if prometheus:
+            besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
+        another = besides.enter_context(git.opened(repository.remote, Path.cwd()))
         rounds = Rounds(Cluster.from_here(), another, environments, promotions)
-        going = threading.Thread(target=rounds.watch, args=(stopped,), name="guard-rounds")
-        going.start()
-        try:
-            guard.watch(stopped)
-        finally:
-            stopped.set()
-            going.join()
+        besides.enter_context(going(rounds, stopped))
+        guard.watch(stopped)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -126,3 +127,15 @@ class Rounds:
             self._told[name] = said
             if said:
                 self.tell(f"{name}: {said}")
+
+
+@contextmanager
+def going(rounds: Rounds, stopped: threading.Event) -> Iterator[None]:
+    """Go the rounds in a thread of its own as long as this lasts."""
+    thread = threading.Thread(target=rounds.watch, args=(stopped,), name="guard-rounds")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()

@@ -17,7 +17,7 @@ from delivery.guard.tests.sights import BAD, GOOD, aborted, migration, release, 
 from delivery.guard.tests.test_counts import prometheus, series
 from delivery.guard.watch import Guard
 from delivery.kube import Object, Observed
-from delivery.tests.hosts import Remote
+from delivery.tests.hosts import MOVE_BRANCH_ONCE, Remote
 
 FILE = "production/release.yaml"
 
@@ -150,6 +150,37 @@ def test_a_guard_that_was_restarted_goes_on(guard: Guard, remote: Remote, cluste
     Guard(cluster, guard.repository, ["production"], tell=lambda _: None).look("production")
 
     assert in_git(remote) == "1.1"
+
+
+def test_a_push_at_the_same_moment_costs_neither_of_them(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    """Once, the server moves the branch between the guard's fetch and its push."""
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    hook = remote.path / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{MOVE_BRANCH_ONCE}")
+    hook.chmod(0o755)
+
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+    assert remote.subjects()[:2] == ["heal production: back to 1.1", "somebody else"]
+
+
+def test_a_way_back_that_is_aborted_itself_is_left_to_a_person(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    tip = remote.commit("environments", {FILE: BAD.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n")
+    cluster.state = aborted(at=just_now(seconds=1))
+
+    guard.look("production")
+    Guard(cluster, guard.repository, ["production"], tell=said.append).look("production")
+
+    assert remote.tip("environments") == tip
+    assert len(said) == 2
+    assert "is in trouble itself: a person has to look" in said[0]
 
 
 def test_what_is_older_than_20_minutes_is_left_to_a_person(
@@ -305,9 +336,12 @@ def test_a_heal_asks_the_git_server_twice(
     cluster.state = aborted(at=just_now(seconds=1))
     asked: list[str] = []
     run_git = git._run
-    monkeypatch.setattr(
-        git, "_run", lambda words, **more: (asked.append(words[0]), run_git(words, **more))[1]
-    )
+
+    def noted(words: list[str] | tuple[str, ...], **more: Any) -> str:
+        asked.append(words[0])
+        return run_git(words, **more)
+
+    monkeypatch.setattr(git, "_run", noted)
 
     guard.look("production")
     assert [word for word in asked if word in ("fetch", "ls-remote", "push")] == ["fetch", "push"]
