@@ -24,7 +24,7 @@ from delivery.kube import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
 # Of the guard: the environments that it watches, separated by commas; where it answers over HTTP; and the Prometheus
-# that says where users are too few for a verdict, and with which figures one fell. Without the latter two it does neither.
+# that says where users are too few for a verdict and tells a heal its figures. Without the latter two it does neither.
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
 PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
