@@ -34,12 +34,17 @@ def asked(prometheus: str, namespace: str, pod_hash: str) -> dict[str, Count]:
     return dict(found)
 
 
-def _ask(prometheus: str, namespace: str, pod_hash: str) -> dict[str, Count]:
-    query = " or ".join(
+def query(namespace: str, pod_hash: str) -> str:
+    """One question for both counts of all that is weighed."""
+    return " or ".join(
         _QUERY.format(name=name, namespace=namespace, pod_hash=pod_hash) for name in (_REQUESTS, _BAD)
     )
+
+
+def _ask(prometheus: str, namespace: str, pod_hash: str) -> dict[str, Count]:
+    asked_for = {"query": query(namespace, pod_hash)}
     try:
-        answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": query}, timeout=_SECONDS)
+        answer = httpx.get(f"{prometheus}/api/v1/query", params=asked_for, timeout=_SECONDS)
         return _read(answer.raise_for_status().json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError):
         return {}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 
 from delivery.guard import counts
 from delivery.verdicts import Count
@@ -67,6 +70,35 @@ def test_they_are_the_canarys_own_by_question() -> None:
     (query,) = asked
     for part in ("crm:verdict_requests", "crm:verdict_bad", 'namespace="crm-production"', '"7d4b8c9f6d"'):
         assert part in query
+
+
+def test_prometheus_itself_understands_the_question(tmp_path: Path) -> None:
+    """The pods are gone for a minute; another version, environment and window do not count."""
+    of = 'namespace="crm-production", rollouts_pod_template_hash="new", question="error-rate"'
+    labels = {
+        "": f'{of}, window="total"',
+        "window": f'{of}, window="2m"',
+        "version": f'{of}, window="total"'.replace('"new"', '"old"'),
+        "environment": f'{of}, window="total"'.replace("production", "staging"),
+    }
+    values = {"requests": "10 31 stale", "bad": "2 12 stale"}
+    series = [
+        {"series": f"crm:verdict_{kind}{{{text}}}", "values": values[kind] if name == "" else "99x3"}
+        for kind in values
+        for name, text in labels.items()
+    ]
+    expected = [
+        {"labels": f'{{kind="crm:verdict_{kind}", question="error-rate"}}', "value": value}
+        for kind, value in (("requests", 31), ("bad", 12))
+    ]
+    question = {"expr": counts.query("crm-production", "new"), "eval_time": "90s", "exp_samples": expected}
+    test = {"interval": "30s", "input_series": series, "promql_expr_test": [question]}
+    file = tmp_path / "test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
+    done = subprocess.run(
+        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
