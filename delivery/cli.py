@@ -138,11 +138,11 @@ def _number(text: str) -> int:
 
 def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
-    promotions = promotion.parse(os.environ.get(promotion.VARIABLE, ""))
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
+    promotions = promotion.parse(os.environ.get(promotion.VARIABLE, ""), environments)
     prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
     guard = Guard(Cluster.from_here(), repository, environments, prometheus=prometheus)
     port = os.environ.get(PORT_VARIABLE, "")

@@ -7,6 +7,7 @@ the next environment has had already is not promoted again, whatever became of i
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -44,8 +45,8 @@ class Rollouts(Protocol):
     def rollout(self, environment: str) -> Object | None: ...
 
 
-def parse(text: str) -> tuple[Promotion, ...]:
-    """What the variable says, such as `dev>staging=15m,staging>demo=1h`. Raises Refused."""
+def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
+    """What the variable says, such as `dev>staging=15m`, of the environments that are watched. Raises Refused."""
     found: dict[str, Promotion] = {}
     for each in (part.strip() for part in text.split(",")):
         if not each:
@@ -59,6 +60,8 @@ def parse(text: str) -> tuple[Promotion, ...]:
                 f"{VARIABLE} names {each!r}, but to {target} only a person promotes:"
                 f" delivery promote {source} {target}."
             )
+        if strangers := {source, target} - set(environments):
+            raise Refused(f"{VARIABLE} names {each!r}, but {min(strangers)} is not watched.")
         if source == target or target in found:
             raise Refused(f"{VARIABLE}: {target} is promoted to from one other environment, not by {each!r}.")
         found[target] = Promotion(source, target, timedelta(**{_UNITS[unit]: int(number)}), each)

@@ -22,6 +22,8 @@ from delivery.kube import Object
 from delivery.release import Release
 from delivery.tests.hosts import Remote
 
+NAMES = ("dev", "staging", "demo", "production")
+
 
 def ago(**time: float) -> str:
     return (datetime.now(tz=UTC) - timedelta(**time)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -80,7 +82,7 @@ def rounds(
 ) -> Iterator[Rounds]:
     cluster.of = {"dev": healthy(new, ago(hours=1)), "staging": healthy(old, ago(hours=1))}
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        yield Rounds(cluster, repository, [], parse("dev>staging=15m"), tell=said.append)
+        yield Rounds(cluster, repository, [], parse("dev>staging=15m", NAMES), tell=said.append)
 
 
 def _at_noon_yesterday(remote: Remote, files: dict[str, str]) -> None:
@@ -255,19 +257,20 @@ def test_a_git_server_that_is_away_is_told_once_and_tried_again(
         ("dev>staging=0m", "which 'dev>staging=0m' is not."),
         ("dev>staging=15m;a>b=1m", "is not."),
         ("staging>production=2h", "only a person promotes: delivery promote staging production."),
+        ("dev>qa=1m", "but qa is not watched."),
         ("dev>dev=1m", "not by 'dev>dev=1m'"),
         ("dev>demo=1m,staging>demo=1m", "demo is promoted to from one other environment"),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_refused_in_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(Refused, match="DELIVERY_PROMOTIONS") as refusal:
-        parse(text)
+        parse(text, NAMES)
     assert sentence in str(refusal.value)
 
 
 def test_a_variable_may_name_several_or_none() -> None:
-    assert parse("") == ()
-    first, second = parse("dev>staging=15m, staging>demo=2h")
+    assert parse("", NAMES) == ()
+    first, second = parse("dev>staging=15m, staging>demo=2h", NAMES)
     assert (first.source, first.target, first.soak) == ("dev", "staging", timedelta(minutes=15))
     assert second.soak == timedelta(hours=2)
 
