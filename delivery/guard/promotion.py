@@ -103,12 +103,12 @@ def promote(
             raise Refused(f"{release.image.version} is not promoted: {why}")
         was = branch.current(target)
         wanted = release.with_strategy(strategy_of(was, target))
-        if (
-            was
-            and was.revision != release.revision
-            and repository.is_ancestor(release.revision, of=was.revision)
-        ):
-            raise Refused(f"{target} has a newer revision than {release.image.version} of {source}.")
+        # Newer, or of another branch of the code: either would be lost.
+        if was and not repository.is_ancestor(was.revision, of=release.revision):
+            raise Refused(
+                f"{target} runs a commit that {release.image.version} of {source} does not contain:"
+                f" a person decides, by delivery promote {source} {target}."
+            )
         refuse_incomplete(repository, wanted, target)
         return replacing(
             was,

@@ -20,7 +20,7 @@ from delivery.guard.tests.sights import BAD, GOOD, rollout
 from delivery.guard.tests.test_rounds import MadeUp
 from delivery.kube import Object
 from delivery.release import Release
-from delivery.tests.hosts import Remote
+from delivery.tests.hosts import CODE, Remote
 
 NAMES = ("dev", "staging", "demo", "production")
 
@@ -200,7 +200,12 @@ def test_an_older_revision_does_not_take_the_place_of_a_newer_one(
     cluster.of["staging"] = healthy(newer, ago(hours=1))
     rounds.go()
     assert staging(remote) == "1.3"
-    assert "staging has a newer revision than 1.2 of dev." in said[-1]
+    assert "staging runs a commit that 1.2 of dev does not contain: a person decides" in said[-1]
+    hotfix = replace(newer, revision=remote.commit("hotfix", CODE))
+    remote.commit("environments", {"staging/release.yaml": hotfix.to_yaml()})
+    cluster.of["staging"] = healthy(hotfix, ago(hours=1))
+    rounds.go()
+    assert staging(remote) == "1.3", "another branch of the code is not lost either"
 
 
 def test_a_quarantined_image_and_a_frozen_environment_are_left_alone(
