@@ -98,5 +98,7 @@ locks: .venv/complete ## Resolve the requirements anew, with hashes.
 	    uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
 	        requirements/$$lock.in --output-file requirements/$$lock.txt; \
 	done
-	@uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
-	    cluster/tools/requirements.in --output-file cluster/tools/requirements.txt
+	@for folder in cluster/tools cluster/tools/istio; do \
+	    uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
+	        $$folder/requirements.in --output-file $$folder/requirements.txt; \
+	done

@@ -1,4 +1,4 @@
-"""`python -m cluster up | down | status | env | servers | tools`: the local cluster, from nothing to Ready and back."""
+"""`python -m cluster up | istio | down | status | env | servers | tools`: the local cluster, to Ready and back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cluster import (
     cleanup,
     go_tools,
     images,
+    istio,
     node,
     packages,
     paths,
@@ -45,6 +46,14 @@ def up() -> None:
     note(f'For your shell:  eval "$({sys.executable} -m cluster env)"')
 
 
+def with_istio() -> None:
+    """Add the router `istio` to the cluster that is up; return when its gateway is Ready."""
+    preflight.root()
+    with _alone():
+        istio.up()
+    note(f"Istio's gateway   {addresses.ISTIO}")
+
+
 def down() -> None:
     """Remove everything that `up` put on the machine, except the cache of binaries and images."""
     preflight.root()
@@ -62,7 +71,9 @@ def status() -> None:
             lacking += [] if running else [name]
     if not node.kubeconfig().exists():
         raise ClusterError("There is no local cluster; `python -m cluster up` makes one.")
-    for namespace in ("kube-system", *platform.NAMESPACES, *(() if node.existing_cluster() else ("forge",))):
+    # Where nobody has asked for Istio, its namespace has nothing to show.
+    ours = () if node.existing_cluster() else ("forge", istio.NAMESPACE)
+    for namespace in ("kube-system", *platform.NAMESPACES, *ours):
         for workload, pods in platform.ready(namespace).items():
             have, wanted = pods.split("/")
             good = have == wanted
@@ -106,7 +117,7 @@ def _alone(*, wait: bool = False) -> Iterator[None]:
         yield
 
 
-COMMANDS = {"up": up, "down": down, "status": status, "env": env, "servers": servers}
+COMMANDS = {"up": up, "istio": with_istio, "down": down, "status": status, "env": env, "servers": servers}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -136,7 +147,7 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("Interrupted; the same command goes on where it stopped.")
         return 130
-    if asked.command in ("up", "down"):
+    if asked.command in ("up", "istio", "down"):
         note(f"{asked.command} took {time.monotonic() - started:.0f} s")
     return 0
 

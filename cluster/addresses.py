@@ -14,13 +14,16 @@ HTTP_PORT = 30080
 ARGOCD_PORT = 30081
 TRAEFIK_PORT = 30082
 """Ping and metrics of the router, on the node's own address."""
+ISTIO_PORT = 30085
+ISTIO_ADMIN_PORT = 30086
+"""Envoy's own pages; the kubelet asks there whether the gateway is ready."""
 PROMETHEUS_PORT = 30090
 ALERTMANAGER_PORT = 30093
 GIT_PORT = 30300
 REGISTRY_PORT = 30500
 
 HTTP = f"http://127.0.0.1:{HTTP_PORT}"
-ISTIO = "http://127.0.0.1:30085"
+ISTIO = f"http://127.0.0.1:{ISTIO_PORT}"
 ARGOCD = f"127.0.0.1:{ARGOCD_PORT}"
 PROMETHEUS = f"http://127.0.0.1:{PROMETHEUS_PORT}"
 ALERTMANAGER = f"http://127.0.0.1:{ALERTMANAGER_PORT}"
@@ -30,6 +33,7 @@ GIT_USER = "crm"
 GUARD_USER = "guard"
 """May push to the branch environments only; the Git server's hook `update` knows the name."""
 REGISTRY = f"localhost:{REGISTRY_PORT}"
+REGISTRY_IN_CLUSTER = "http://registry.forge.svc:5000"
 
 # Ports of the control plane and of the node's own agents; `up` refuses to start when somebody else has one.
 NODE_PORTS = (2379, 2380, API_PORT, 10248, 10249, 10250, 10256, 10257, 10259)
@@ -42,3 +46,5 @@ HOST_PORTS = (
     GIT_PORT,
     REGISTRY_PORT,
 )
+ISTIO_PORTS = (ISTIO_PORT, ISTIO_ADMIN_PORT)
+"""Taken only where Istio is asked for."""

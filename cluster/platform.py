@@ -29,6 +29,7 @@ PASSWORDS = ("git", "guard", "webhook", "session")
 ARGO_CD = ("kubernetes", "github.com/argoproj/argo-cd/v3")
 ARGO_ROLLOUTS = ("argo-rollouts", "github.com/argoproj/argo-rollouts")
 METRICS_SERVER = ("kubernetes", "sigs.k8s.io/metrics-server")
+ISTIO = ("istio", "istio.io/istio")
 OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
 TRAEFIK = ("manifests", "github.com/traefik/traefik/v3")
 # Dex signs people in through others and notifications tell others; neither has anybody to talk to here.
@@ -43,10 +44,7 @@ def up(*, local: bool) -> None:
     """
     with step("Install the definitions of resources"):
         documents = _all_manifests(local=local)
-        definitions = [document for document in documents if _is_definition(document)]
-        _apply(definitions)
-        names = [f"crd/{document['metadata']['name']}" for document in definitions]
-        node.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+        _define(documents)
     with step("Install Argo CD, Argo Rollouts, Traefik, Prometheus, metrics-server"):
         _apply([_namespace(name) for name in NAMESPACES])
         if local:
@@ -54,9 +52,22 @@ def up(*, local: bool) -> None:
         _apply([document for document in documents if not _is_definition(document)])
     for namespace in (*NAMESPACES, *(("forge",) if local else ()), "kube-system"):
         with step(f"Wait until {namespace} is Ready"):
-            _wait_ready(namespace)
+            wait_ready(namespace)
     if local:
         _remember_argocd_password()
+
+
+def install(documents: list[Manifest]) -> None:
+    """Apply all of them, the definitions of resources first."""
+    _define(documents)
+    _apply([document for document in documents if not _is_definition(document)])
+
+
+def _define(documents: list[Manifest]) -> None:
+    definitions = [document for document in documents if _is_definition(document)]
+    _apply(definitions)
+    names = [f"crd/{document['metadata']['name']}" for document in definitions]
+    node.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
 
 
 def ready(namespace: str) -> dict[str, str]:
@@ -78,7 +89,8 @@ def _ready_pods(item: Manifest) -> str:
     return f"{status.get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)}"
 
 
-def _wait_ready(namespace: str) -> None:
+def wait_ready(namespace: str) -> None:
+    """Return when every workload of a namespace has all its pods; ClusterError when that takes too long."""
     # The operator makes the StatefulSets of Prometheus and Alertmanager only after it has started itself.
     expected = 3 if namespace == "monitoring" else 1
     until(lambda: len(ready(namespace)) >= expected, what=f"the workloads of {namespace}", seconds=120)
@@ -96,7 +108,13 @@ def crd_files() -> list[Path]:
         *sorted(argo_cd.glob("*-crd.yaml")),
         *sorted(operator.glob("*.yaml")),
         _traefik_definitions(),
+        istio_definitions(),
     ]
+
+
+def istio_definitions() -> Path:
+    """What Gateways, VirtualServices and DestinationRules are; installed only where Istio is asked for."""
+    return go_tools.module_dir(*ISTIO) / "manifests" / "charts" / "base" / "files" / "crd-all.gen.yaml"
 
 
 def _traefik_definitions() -> Path:

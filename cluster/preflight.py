@@ -78,7 +78,12 @@ def _foreign_kubernetes() -> None:
 def _ports() -> None:
     if cleanup.ours() or processes.running("kubelet"):
         return
-    for port in addresses.NODE_PORTS + addresses.HOST_PORTS:
+    free(addresses.NODE_PORTS + addresses.HOST_PORTS)
+
+
+def free(ports: tuple[int, ...]) -> None:
+    """Raise ClusterError for the first of these ports that another program has."""
+    for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -16,7 +16,7 @@ from rich.console import Console
 from delivery import commands, difference, git, history, history_table, performance, status, status_watch
 from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
-from delivery.guard import promotion, server
+from delivery.guard import promotion, security, server
 from delivery.guard.prober import Prober, probing
 from delivery.guard.rounds import Rounds, going
 from delivery.guard.watch import Guard
@@ -140,6 +140,8 @@ def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    key = security.key_from(os.environ.get(security.KEY_VARIABLE, ""))
+    registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
     promotions = promotion.parse(os.environ.get(promotion.VARIABLE, ""), environments)
@@ -148,7 +150,9 @@ def _guard(repository: git.Repository) -> None:
     port = os.environ.get(PORT_VARIABLE, "")
     with contextlib.ExitStack() as besides:
         if port.isdecimal():
-            besides.enter_context(server.serving(int(port), guard))
+            copy = besides.enter_context(git.opened(repository.remote, Path.cwd()))
+            asked = security.Security(copy, key, registries)
+            besides.enter_context(server.serving(int(port), guard, asked))
         if prometheus:
             besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
         another = besides.enter_context(git.opened(repository.remote, Path.cwd()))

@@ -26,6 +26,7 @@ _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _ATTEMPTS = 2  # a dropped connection is tried once more
 _TIMEOUT_SECONDS = 20.0
@@ -101,6 +102,30 @@ def look_up(reference: Reference) -> FoundImage:
         )
 
 
+def attestations(reference: Reference, *, address: str | None = None) -> list[bytes]:
+    """What cosign has attached to the image of a digest: its envelopes as they are, unverified; often none.
+
+    address: where the registry is reached from here, if that is not its name, such as http://registry.forge.svc:5000.
+
+    Raises Refused, RegistryUnreachable.
+    """
+    with _Registry(reference, address) as registry:
+        try:
+            manifest = _json(registry.manifest(f"{str(reference.digest).replace(':', '-')}.att"))
+        except _NotThere:
+            return []
+        layers = manifest.get("layers")
+        return [
+            registry.blob(str(layer.get("digest")))
+            for layer in (layers if isinstance(layers, list) else [])
+            if isinstance(layer, dict) and layer.get("mediaType") == _ENVELOPE
+        ]
+
+
+class _NotThere(Refused):
+    pass
+
+
 def _runnable(index: dict[str, Any], reference: Reference) -> str:
     """The first Linux image of an index (attestations have the platform "unknown")."""
     for entry in index["manifests"]:
@@ -122,12 +147,9 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 class _Registry:
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, address: str | None = None) -> None:
         self._reference = reference
-        # Docker Hub's API has another host than its images' names.
-        host = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
-        scheme = "http" if _is_this_machine(host) else "https"
-        self._base = f"{scheme}://{host}/v2/{reference.name}"
+        self._base = f"{address or _address_of(reference.host)}/v2/{reference.name}"
         self._authorization: str | None = None
         self._http = httpx.Client(
             timeout=_TIMEOUT_SECONDS,
@@ -153,7 +175,7 @@ class _Registry:
             self._sign_in(answer.headers.get("www-authenticate", ""))
             answer = self._ask(path, accept)
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise Refused(f"The registry has no image {self._reference}.")
+            raise _NotThere(f"The registry has no image {self._reference}.")
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise Refused(
                 f"The registry {self._reference.host} wants a sign-in: docker login {self._reference.host}."
@@ -197,6 +219,12 @@ class _Registry:
         if answer.is_success:
             token = _json(answer.content)
             self._authorization = f"Bearer {token.get('token') or token.get('access_token')}"
+
+
+def _address_of(host: str) -> str:
+    # Docker Hub's API has another host than its images' names.
+    host = "registry-1.docker.io" if host == "docker.io" else host
+    return f"{'http' if _is_this_machine(host) else 'https'}://{host}"
 
 
 def _is_this_machine(host: str) -> bool:

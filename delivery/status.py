@@ -27,6 +27,7 @@ from delivery.standing import (
     Version,
 )
 from delivery.status_table import lines, table
+from delivery.verdicts import answered
 
 _HASH_LABEL = "rollouts-pod-template-hash"
 _VERSION_LABEL = "app.kubernetes.io/version"
@@ -147,7 +148,8 @@ def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[Verdict]:
         for result in run.get("status", {}).get("metricResults") or []:
             measured: Object = (result.get("measurements") or [{}])[-1]
             phase = result.get("phase", "Pending")
-            message = measured.get("message") or result.get("message")
+            says = answered(measured.get("value")).get("says")
+            message = measured.get("message") or says or result.get("message")
             verdict = Verdict(result["name"], phase, measured.get("value"), message)
             decided = phase in ("Failed", "Error")
             rank = (decided, str(run["metadata"].get("creationTimestamp", "")), verdict)

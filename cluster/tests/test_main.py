@@ -12,6 +12,7 @@ from cluster import (
     cleanup,
     go_tools,
     images,
+    istio,
     node,
     packages,
     paths,
@@ -44,6 +45,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (images, "layout", "images"),
         (node, "up", "node with {0}"),
         (platform, "up", "platform local={local}"),
+        (istio, "up", "istio"),
         (cleanup, "everything", "remove"),
     ):
         monkeypatch.setattr(place, name, says(sentence))
@@ -102,20 +104,28 @@ def test_where_kubeconfig_names_another_cluster_only_the_platform_is_installed(
     assert "only the platform is installed, into /somewhere/config" in told
 
 
+def test_istio_is_added_by_its_own_command_only(done: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["istio"]) == 0
+    assert done == ["root?", "istio"]
+    told = capsys.readouterr().out
+    assert addresses.ISTIO in told
+    assert "istio took 0 s" in told
+
+
 def test_down_removes_the_cluster(done: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["down"]) == 0
     assert done == ["root?", "remove"]
     assert "down took 0 s" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["up", "down"])
+@pytest.mark.parametrize("command", ["up", "istio", "down"])
 def test_a_second_run_at_the_same_time_is_refused(
     command: str, done: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def meanwhile(_layout: object) -> None:
         done.clear()
         assert main([command]) == 1
-        assert not {"remove", "packages", "build"} & set(done)
+        assert not {"remove", "packages", "build", "istio"} & set(done)
 
     monkeypatch.setattr(node, "up", meanwhile)
     assert main(["up"]) == 0
@@ -231,6 +241,7 @@ def pods(monkeypatch: pytest.MonkeyPatch, state: Path) -> dict[str, dict[str, st
     found = {
         namespace: {"deployment/x": "1/1"} for namespace in ("kube-system", *platform.NAMESPACES, "forge")
     }
+    found[istio.NAMESPACE] = {}
     monkeypatch.setattr(platform, "ready", lambda namespace: found[namespace])
     monkeypatch.setattr(processes, "running", lambda _name: True)
     return found
@@ -241,8 +252,18 @@ def test_status_shows_every_component(
 ) -> None:
     assert main(["status"]) == 0
     told = capsys.readouterr().out
-    assert told.count("✓") == 2 + len(pods)
+    assert told.count("✓") == 2 + len(pods) - 1  # nobody has asked for Istio
     assert "✗" not in told
+
+
+def test_status_shows_istio_where_it_was_asked_for(
+    pods: dict[str, dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pods[istio.NAMESPACE]["deployment/istiod"] = "0/1"
+    assert main(["status"]) == 1
+    captured = capsys.readouterr()
+    assert "istio-system" in captured.out
+    assert "Not Ready: deployment/istiod;" in captured.err
 
 
 def test_status_names_what_is_not_ready(
@@ -276,7 +297,7 @@ def test_status_of_another_cluster_asks_for_nothing_of_ours(
 ) -> None:
     (tmp_path / "config").touch()
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    del pods["forge"]
+    del pods["forge"], pods[istio.NAMESPACE]
     refuse(monkeypatch, processes, "running", AssertionError("asked for our processes"))
     assert main(["status"]) == 0
     assert "argo-rollouts" in capsys.readouterr().out

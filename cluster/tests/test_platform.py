@@ -24,6 +24,7 @@ PLACELESS = {
     "ClusterRole",
     "ClusterRoleBinding",
     "APIService",
+    "IngressClass",
 }
 
 
@@ -217,6 +218,9 @@ def test_files_with_definitions_cover_what_charts_and_argocd_render(
         "PrometheusRule",
         "IngressRoute",
         "TraefikService",
+        "Gateway",
+        "VirtualService",
+        "DestinationRule",
     } <= kinds
 
 
@@ -441,9 +445,9 @@ def test_monitoring_is_not_ready_before_the_operator_has_made_the_rest(
             raise ClusterError(what)
 
     monkeypatch.setattr(platform, "until", at_once)
-    platform._wait_ready("argocd")
+    platform.wait_ready("argocd")
     with pytest.raises(ClusterError, match="the workloads of monitoring"):
-        platform._wait_ready("monitoring")
+        platform.wait_ready("monitoring")
 
 
 # --- which cluster ----------------------------------------------------------------------------------------------
@@ -485,3 +489,27 @@ def test_the_router_listens_on_the_host_only_here() -> None:
     pod = there["spec"]["template"]["spec"]
     assert "hostNetwork" not in pod
     assert "--entryPoints.web.address=:8000" in pod["containers"][0]["args"]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_the_router_reads_ingresses_of_class_nginx_too(local: bool) -> None:
+    documents = platform._traefik(local=local)
+    assert find(documents, "IngressClass", "nginx")["spec"] == {"controller": "k8s.io/ingress-nginx"}
+    (container,) = platform._containers(find(documents, "Deployment", "traefik"))
+    assert "--providers.kubernetesingressnginx" in container["args"]
+    assert "--providers.kubernetesingressnginx.httpEntryPoint=web" in container["args"]
+    # A weight counts at once for this provider as for the other.
+    assert "--providers.providersThrottleDuration=100ms" in container["args"]
+    # Argo CD takes an Ingress for Healthy once its status names an address: that of this Service.
+    assert "--providers.kubernetesingressnginx.publishService=traefik/traefik" in container["args"]
+    assert find(documents, "Service", "traefik")["metadata"]["namespace"] == "traefik"
+    rules = find(documents, "ClusterRole", "traefik")["rules"]
+    allowed = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    assert {("ingresses", "watch"), ("ingressclasses", "watch"), ("ingresses/status", "update")} <= allowed
+
+
+def test_argo_rollouts_may_set_the_weights_of_every_router(here: list[Manifest]) -> None:
+    rules = find(here, "ClusterRole", "argo-rollouts")["rules"]
+    allowed = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    for resource in ("ingresses", "virtualservices", "destinationrules", "traefikservices"):
+        assert {(resource, "get"), (resource, "update")} <= allowed, resource

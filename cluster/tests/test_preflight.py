@@ -123,6 +123,15 @@ def test_a_port_of_another_program_is_named(ports: str, taken: int, monkeypatch:
     )
 
 
+def test_the_ports_of_istio_matter_only_where_it_is_asked_for(
+    taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "ISTIO_PORTS", (taken,))
+    preflight.check()
+    with pytest.raises(ClusterError, match=f"Port {taken} is in use"):
+        preflight.free(addresses.ISTIO_PORTS)
+
+
 def test_ports_of_our_own_cluster_are_no_hindrance(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "NODE_PORTS", (taken,))
     monkeypatch.setattr(processes, "running", lambda name: name == "kubelet")

@@ -40,6 +40,8 @@ def _commands(environment: str) -> dict[str, list[str]]:
         "rollout-describe": [*kubectl, "describe", "rollout", ROLLOUT],
         "analysis-runs": [*kubectl, "get", "analysisruns", "--output", "yaml"],
         "traefik": [*kubectl, "get", "traefikservice,ingressroute,middleware", "--output", "yaml"],
+        "nginx": [*kubectl, "get", "ingress", "--output", "yaml"],
+        "istio": [*kubectl, "get", "virtualservice,gateway.networking.istio.io", "--output", "yaml"],
         "pods": [*kubectl, "get", "pods", "--output", "wide"],
         "pods-describe": [*kubectl, "describe", "pods", "--selector", "app.kubernetes.io/component=web"],
         "events": [*kubectl, "get", "events", "--sort-by", ".lastTimestamp"],

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from cluster import images as builder
-from delivery.drills import local
+from delivery.drills import local, scan
 
 # The content of an image: everything that its Containerfile may copy.
 CONTENT = ("app", "requirements/app.txt")
@@ -35,6 +35,8 @@ class Recipe:
     fault: str = ""
     module: str = FAULTY_MODULE
     """The file that ends with the fault's code; it may be new."""
+    scanned: tuple[str, ...] | None = ()
+    """The severities that its signed scan result tells of; None where nobody scanned it."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,16 @@ def bad_migration(*, version: str = "1.25") -> Recipe:
     return Recipe(version, (_FAULTS / "migration.py").read_text(encoding="utf-8"), _NEW_MIGRATION)
 
 
+def vulnerable(*, version: str = "1.28") -> Recipe:
+    """A good CRM whose signed scan result tells of a critical vulnerability."""
+    return Recipe(version, scanned=("CRITICAL", "LOW"))
+
+
+def unscanned(*, version: str = "1.29") -> Recipe:
+    """A good CRM that nobody has scanned."""
+    return Recipe(version, scanned=None)
+
+
 def missing(*, version: str = "1.27") -> Image:
     """An image that the registry does not have."""
     return Image(version, f"sha256:{hashlib.sha256(version.encode()).hexdigest()}", head())
@@ -118,7 +130,7 @@ def head() -> str:
 
 @cache
 def image(recipe: Recipe) -> Image:
-    """The image of a recipe, built and pushed unless that was done before.
+    """The image of a recipe, built and pushed unless that was done before, with its signed scan result.
 
     Its revision label is the checkout's HEAD, and its content is what HEAD holds: uncommitted changes are not in it.
     """
@@ -127,7 +139,11 @@ def image(recipe: Recipe) -> Image:
     name = f"{content}-{_hash(recipe.version, recipe.fault, recipe.module, revision)}"
     if not builder.has_image(name):
         _finish(content, name, recipe, revision)
-    return Image(recipe.version, builder.push(name, "crm"), revision)
+    made = Image(recipe.version, builder.push(name, "crm"), revision)
+    if recipe.scanned is not None:
+        result = scan.statement(made.digest, recipe.scanned)
+        scan.attach(local.REPOSITORY, made.digest, scan.signed(result, scan.private_key()))
+    return made
 
 
 def content_key(listing: str, base: str) -> str:

@@ -11,7 +11,7 @@ from kubernetes import client, config
 
 from delivery.drills import local
 from delivery.drills.errors import NotReady
-from delivery.drills.sightings import Object, Objects, Sighting, sighting
+from delivery.drills.sightings import WEIGHTED_OBJECTS, Object, Objects, Sighting, router, sighting
 from delivery.kube import ARGOCD_NAMESPACE, ROLLOUT
 
 # Windows of a weight are trimmed by a second at both edges; this is well below.
@@ -19,7 +19,6 @@ _EVERY_SECONDS = 0.4
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
 _ARGO = ("argoproj.io", "v1alpha1")
-_TRAEFIK = ("traefik.io", "v1alpha1")
 
 
 class Kubernetes:
@@ -39,13 +38,21 @@ class Kubernetes:
     def objects(self, environment: str) -> Objects:
         """The objects of one environment that a sighting is made of."""
         namespace = f"crm-{environment}"
+        rollout = self._get(*_ARGO, namespace, "rollouts", ROLLOUT)
         return Objects(
-            rollout=self._get(*_ARGO, namespace, "rollouts", ROLLOUT),
-            traefik_service=self._get(*_TRAEFIK, namespace, "traefikservices", ROLLOUT),
+            rollout=rollout,
+            weighted=self._weighted(namespace, rollout),
             analysis_runs=self._list(*_ARGO, namespace, "analysisruns"),
             pods=self.pods(namespace, "app.kubernetes.io/component=web"),
             application=self.application(environment),
         )
+
+    def _weighted(self, namespace: str, rollout: Object | None) -> Object | None:
+        name = router(rollout)
+        if name is None:
+            return None
+        wanted = WEIGHTED_OBJECTS[name]
+        return self._get(wanted.group, wanted.version, namespace, wanted.plural, wanted.name)
 
     def application(self, environment: str) -> Object | None:
         return self._get(*_ARGO, ARGOCD_NAMESPACE, "applications", f"crm-{environment}")

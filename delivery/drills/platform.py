@@ -6,7 +6,10 @@ import json
 import sys
 from collections.abc import Sequence
 
-from delivery.drills import guard, local, settings
+import yaml
+
+from cluster import addresses
+from delivery.drills import guard, local, scan, settings
 
 # Durations, requests and services of a single machine, over each environment's own settings.
 _EXTRA_VALUE_FILE = "../../cluster/values.yaml"
@@ -23,7 +26,13 @@ def install(*, promotions: Sequence[str] = ()) -> str:
     values = {
         "repoURL": local.GIT_IN_CLUSTER,
         "extraValueFiles": [_EXTRA_VALUE_FILE],
-        "guard": {"image": guard.image(), "promotions": list(promotions)},
+        "guard": {
+            "image": guard.image(),
+            "promotions": list(promotions),
+            "scanKeySecret": scan.SECRET,
+            # The node knows the registry by its own port, a pod by its Service.
+            "registries": {addresses.REGISTRY: addresses.REGISTRY_IN_CLUSTER},
+        },
     }
     template = ["helm", "template", "environments", "argocd", "--namespace", "argocd", "--values", "-"]
     # Without a cluster to ask, Helm takes our word that its Prometheus has an operator.
@@ -31,7 +40,7 @@ def install(*, promotions: Sequence[str] = ()) -> str:
         [*template, "--api-versions", "monitoring.coreos.com/v1"], stdin=json.dumps(values)
     )
     apply = ["kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-"]
-    local.output(apply, stdin=manifests, seconds=120)
+    local.output(apply, stdin=f"{yaml.safe_dump(scan.secret())}---\n{manifests}", seconds=120)
     ready = ["kubectl", "rollout", "status", "--namespace=argocd", "deployment/delivery-guard"]
     local.output([*ready, "--timeout=120s"], seconds=130)
     return commit

@@ -52,7 +52,9 @@ def errors(production: Environment) -> None:
 
 def errors_unhurried(production: Environment) -> None:
     """The same with the times that the chart has by itself, which a large cluster keeps."""
-    production.settings = {"analysis": _chart_values()["analysis"]}
+    unhurried = _chart_values()["analysis"]
+    # Whether the image is asked about is the environment's own word.
+    production.settings = {"analysis": {key: unhurried[key] for key in unhurried if key != "security"}}
     when = _rolled_back(production, images.errors())
     when.weight_was_never_above(5)
     when.weight_was_back_at_zero(within=seconds(60))
@@ -121,6 +123,16 @@ def missing_image(production: Environment) -> None:
     _back(when, healed_within=minutes(2), within=minutes(1))
     when.no_pod_was_started()
     _nobody_felt_it(when)
+
+
+def vulnerable(production: Environment) -> None:
+    """A good image, but for the critical vulnerability that its signed scan result tells of."""
+    _never_released(_given(production).released(images.vulnerable()))
+
+
+def unscanned(production: Environment) -> None:
+    """A good image of which nobody has signed a scan result: it waits for one for a minute, and is not to blame."""
+    _never_released(_given(production).released(images.unscanned()), blamed=False)
 
 
 def prometheus_down(production: Environment) -> None:
@@ -340,6 +352,8 @@ SCENARIOS = (
     Scenario("bad-settings", "Only settings change, to too little memory", bad_settings),
     Scenario("bad-migration", "The database refuses a migration", bad_migration),
     Scenario("missing-image", "The image does not exist", missing_image),
+    Scenario("vulnerable", "The scan result tells of a critical vulnerability", vulnerable),
+    Scenario("unscanned", "Nobody has scanned the image", unscanned),
     Scenario("prometheus-down", "Prometheus is down in the middle of a good release", prometheus_down),
     Scenario("argocd-down", "Argo CD is down while a release answers 500", argocd_down),
     Scenario("controller-restarted", "Argo Rollouts restarts at 20 %", controller_restarted),
@@ -413,6 +427,15 @@ def _taken_back(when: When, *, within: timedelta, blamed: bool = True) -> When:
     _back(when, blamed=blamed)
     when.no_new_steps_were_taken()
     return when
+
+
+def _never_released(when: When, *, blamed: bool = True) -> None:
+    """It is refused before it has a web pod, so no user can have it."""
+    when.rollout_is("Degraded", within=USUAL)
+    _back(when, blamed=blamed)
+    when.weights_seen_are()
+    when.no_pod_was_started()
+    _nobody_felt_it(when)
 
 
 def _never_there(when: When, *, blamed: bool = True) -> None:

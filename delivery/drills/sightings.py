@@ -11,6 +11,25 @@ Object = dict[str, Any]
 HASH_LABEL = "rollouts-pod-template-hash"
 STRATEGY = "crm/strategy"
 VERSION_LABEL = "app.kubernetes.io/version"
+CANARY_WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
+
+
+@dataclass(frozen=True)
+class WeightedObject:
+    """The object of a router that holds the weights, as the API is asked for it."""
+
+    group: str
+    version: str
+    plural: str
+    name: str
+
+
+# By the key of the Rollout's trafficRouting.
+WEIGHTED_OBJECTS = {
+    "traefik": WeightedObject("traefik.io", "v1alpha1", "traefikservices", "crm"),
+    "nginx": WeightedObject("networking.k8s.io", "v1", "ingresses", "crm-crm-canary"),
+    "istio": WeightedObject("networking.istio.io", "v1", "virtualservices", "crm-weights"),
+}
 
 
 @dataclass(frozen=True)
@@ -124,7 +143,8 @@ class Objects:
     """What the API returned for one environment."""
 
     rollout: Object | None = None
-    traefik_service: Object | None = None
+    weighted: Object | None = None
+    """The router's object that holds the weights."""
     analysis_runs: list[Object] = field(default_factory=list)
     pods: list[Object] = field(default_factory=list)
     application: Object | None = None
@@ -170,8 +190,15 @@ def _ends_by_person(steps: list[Object], index: int | None) -> bool:
     return index is not None and index < len(steps) and steps[index].get("pause", {"duration": ""}) == {}
 
 
+def router(rollout: Object | None) -> str | None:
+    """The router that Argo Rollouts tells the weights, as in WEIGHTED_OBJECTS; None where it tells none of them."""
+    strategy = ((rollout or {}).get("spec") or {}).get("strategy") or {}
+    routing = (strategy.get("canary") or {}).get("trafficRouting") or {}
+    return next((name for name in WEIGHTED_OBJECTS if name in routing), None)
+
+
 def _weights(objects: Objects) -> dict[str, int] | None:
-    """The shares of stable and canary: Traefik's own, else what Argo Rollouts has told another router.
+    """The shares of stable and canary: the router's own, else what Argo Rollouts has told another one.
 
     With blue-green the active Service has everything: the new version, until it is the stable one.
     """
@@ -181,17 +208,30 @@ def _weights(objects: Objects) -> dict[str, int] | None:
     if "blueGreen" in spec:
         newest, active = status.get("currentPodHash"), (status.get("blueGreen") or {}).get("activeSelector")
         share = 100 if newest == active and newest != status.get("stableRS") else 0
-    elif "traefik" in ((spec.get("canary") or {}).get("trafficRouting") or {}):
-        services = ((objects.traefik_service or {}).get("spec", {}).get("weighted") or {}).get(
-            "services"
-        ) or []
-        return {service["name"].removeprefix("crm-"): int(service.get("weight") or 0) for service in services}
+    elif name := router(rollout):
+        share = _share(name, objects.weighted or {})
     elif rollout:
         weights = (status.get("canary") or {}).get("weights") or {}
         share = int((weights.get("canary") or {}).get("weight") or 0)
     else:
         return None
     return {"stable": 100 - share, "canary": share}
+
+
+def _share(name: str, weighted: Object) -> int:
+    """The canary's percent in a router's object; 0 where there is none yet."""
+    spec = weighted.get("spec") or {}
+    match name:
+        case "traefik":
+            services = (spec.get("weighted") or {}).get("services") or []
+            weights = {service["name"]: service.get("weight") for service in services}
+        case "istio":
+            routes = [each for route in spec.get("http") or [] for each in route.get("route") or []]
+            weights = {each["destination"]["host"]: each.get("weight") for each in routes}
+        case _:
+            annotations = (weighted.get("metadata") or {}).get("annotations") or {}
+            weights = {"crm-canary": annotations.get(CANARY_WEIGHT)}
+    return int(weights.get("crm-canary") or 0)
 
 
 def _analysis(thing: Object) -> Analysis:

@@ -407,11 +407,13 @@ class When:
         self.environment.tell(f"the Rollout is {phase} {seen.at - self._waiting_since:.0f} s after the push")
 
     def migration_fails(self, *, within: timedelta) -> None:
-        """A pod of the release's migration has failed."""
+        """The release's migration has failed for good: its Job tries no more."""
 
         def failed(_: Sighting) -> bool:
             job = self.environment.kubernetes.migration(self.environment.namespace)
-            return bool(job and self._runs_this(job) and (job.get("status") or {}).get("failed"))
+            found = ((job or {}).get("status") or {}).get("conditions") or []
+            ended = any(each["type"] == "Failed" and each["status"] == "True" for each in found)
+            return bool(job and ended and self._runs_this(job))
 
         self._until(failed, within, f"the migration of {version_of(self.image)} to fail")
         self.environment.tell("the migration has failed")

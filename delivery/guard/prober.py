@@ -216,8 +216,10 @@ def _is_strange(answer: str) -> bool:
 def _a_gate_waits(status: Object) -> bool:
     """Whether a question of a step, or before or after blue-green's switch, is being asked. A pause asks nothing."""
     canary, blue_green = status.get("canary") or {}, status.get("blueGreen") or {}
+    # The first step asks about the image, before the new version has a pod that could be asked.
+    first = status.get("currentStepIndex") == 0
     runs = (
-        canary.get("currentStepAnalysisRunStatus"),
+        None if first else canary.get("currentStepAnalysisRunStatus"),
         blue_green.get("prePromotionAnalysisRunStatus"),
         blue_green.get("postPromotionAnalysisRunStatus"),
     )

@@ -1,21 +1,26 @@
-"""What the guard answers over HTTP: does it live (/healthz), can it act (/readyz), its figures (/metrics)."""
+"""What the guard answers over HTTP: does it live (/healthz), can it act (/readyz), its figures (/metrics), verdicts."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from delivery.errors import Refused
 from delivery.guard import figures
+from delivery.guard.security import UNKNOWN, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from delivery.guard.security import Security
     from delivery.guard.watch import Guard
 
 # A look at all environments takes a second or two; one that waits for an unreachable server takes half a minute each.
@@ -29,9 +34,10 @@ class Answer:
     kind: str = "text/plain; charset=utf-8"
 
 
-def answer(path: str, guard: Guard) -> Answer:
+def answer(path: str, guard: Guard, security: Security | None = None) -> Answer:
     """The answer to a GET request."""
-    match path.partition("?")[0]:
+    place, _, query = path.partition("?")
+    match place:
         case "/healthz":
             late = guard.seconds_since_look > _LONGEST_SECONDS
             return (
@@ -42,14 +48,25 @@ def answer(path: str, guard: Guard) -> Answer:
             return Answer(503, f"{trouble}\n") if trouble else Answer(200, "ok\n")
         case "/metrics":
             return Answer(200, generate_latest(figures.REGISTRY).decode(), CONTENT_TYPE_LATEST)
+        case "/verdicts/security" if security:
+            return _verdict(security, parse_qs(query).get("image", [""])[-1])
         case _:
-            return Answer(404, "there are /healthz, /readyz and /metrics\n")
+            return Answer(404, "there are /healthz, /readyz, /metrics and /verdicts/security?image=…\n")
+
+
+def _verdict(security: Security, image: str) -> Answer:
+    """Always JSON: Argo Rollouts takes any other text for a success, whatever it says."""
+    try:
+        status, verdict = 200, security.verdict(image)
+    except Refused as refusal:
+        status, verdict = 400, Verdict(UNKNOWN, str(refusal))
+    return Answer(status, json.dumps(asdict(verdict), ensure_ascii=False) + "\n", "application/json")
 
 
 @contextmanager
-def serving(port: int, guard: Guard) -> Iterator[int]:
+def serving(port: int, guard: Guard, security: Security | None = None) -> Iterator[int]:
     """Answer on all addresses as long as this lasts; gives the port, which the system chooses for 0."""
-    server = ThreadingHTTPServer(("", port), _handler(lambda path: answer(path, guard)))
+    server = ThreadingHTTPServer(("", port), _handler(lambda path: answer(path, guard, security)))
     thread = threading.Thread(target=server.serve_forever, name="guard-http", daemon=True)
     thread.start()
     try:

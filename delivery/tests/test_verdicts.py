@@ -1,4 +1,8 @@
-from delivery.verdicts import Count, findings
+import json
+
+import pytest
+
+from delivery.verdicts import Count, Finding, answered, findings
 
 
 def result(name: str, phase: str, **measurement: str) -> dict[str, object]:
@@ -27,3 +31,22 @@ def test_without_counts_the_measured_value_is_told() -> None:
 def test_what_passed_is_not_told() -> None:
     assert findings(result("latency", "Successful"), "1.2") == []
     assert findings({}, "1.2") == []
+
+
+def test_what_the_guard_answered_is_told_in_its_own_words() -> None:
+    value = json.dumps({"verdict": "bad", "says": "1 critical and 0 high vulnerabilities"})
+    assert findings(result("security", "Failed", value=value), "1.2") == [
+        Finding("security", "Failed", "security: 1 critical and 0 high vulnerabilities")
+    ]
+
+
+def test_an_answer_that_stayed_unknown_has_proven_nothing() -> None:
+    value = json.dumps({"verdict": "unknown", "says": "no scan result of this digest is in the registry"})
+    assert findings(result("scanned", "Failed", value=value), "1.2") == [
+        Finding("scanned", "Error", "scanned: no scan result of this digest is in the registry")
+    ]
+
+
+@pytest.mark.parametrize("value", [None, "", "[12.3]", "3", "null", '"bad"', "{", '{"verdict": "bad"}'])
+def test_what_others_answered_is_not_the_guards(value: str | None) -> None:
+    assert answered(value) == {}

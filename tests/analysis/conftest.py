@@ -22,6 +22,7 @@ NAMESPACE = "crm-production"
 CHART = {"apiVersion": "v2", "name": "only-the-analysis-templates", "version": "0.0.0"}
 VALUES = {
     "analysis": {
+        "guard": "http://guard.test:8080",
         "prometheus": "http://prometheus.test:9090",
         "scrapeInterval": "2s",
         "interval": "3s",

@@ -24,6 +24,7 @@ ALLOWED = (
     ast.Lt,
     ast.LtE,
     ast.Eq,
+    ast.NotEq,
     ast.Call,
     ast.Name,
     ast.Subscript,

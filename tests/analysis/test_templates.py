@@ -15,7 +15,7 @@ WATCHES = ("error-rate-watch", "latency-watch", "health-watch")
 
 
 def test_these_questions_exist(templates: dict[str, Template]) -> None:
-    assert sorted(templates) == sorted([*GATES, *WATCHES, "weight"])
+    assert sorted(templates) == sorted([*GATES, *WATCHES, "security", "weight"])
 
 
 @pytest.mark.parametrize("name", [*GATES, *WATCHES])

@@ -15,13 +15,16 @@ MODULES = {
         "prometheus-operator",
         "example/prometheus-operator-crd/*.yaml",
     ),
+    "github.com/cert-manager/cert-manager": ("manifests", "deploy/crds/cert-manager.io_*.yaml"),
+    "istio.io/api": ("manifests", "kubernetes/customresourcedefinitions.gen.yaml"),
+    "sigs.k8s.io/gateway-api": ("manifests", "config/crd/standard/gateway.networking.k8s.io_*.yaml"),
     "github.com/traefik/traefik/v3": ("manifests", "integration/fixtures/k8s/01-traefik-crd.yml"),
 }
 
 
 @pytest.fixture(scope="session")
 def crd_files() -> list[Path]:
-    """The CRDs of exactly the versions that the cluster runs; CRD_DIR names a folder of others."""
+    """The CRDs of exactly the versions that the cluster runs, and of routers; CRD_DIR names a folder of others."""
     if folder := os.environ.get("CRD_DIR"):
         return sorted(Path(folder).glob("*.y*ml"))
     found = [

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/crm"
 ENVIRONMENTS = tuple(sorted(path.parent.name for path in ROOT.glob("environments/*/values.yaml")))
 STRATEGIES = tuple(sorted(path.stem for path in ROOT.glob("rollouts/*.yaml")))
+ROUTERS = ("traefik", "nginx", "istio", "gatewayAPI")
 
 Manifest = dict[str, Any]
 Values = dict[str, Any]
@@ -20,6 +21,17 @@ Values = dict[str, Any]
 RELEASE: Values = {
     "image": {"repository": "registry.example.com/crm", "digest": "sha256:" + "a1" * 32, "version": "1.1"},
 }
+
+
+def routed_by(provider: str, **routing: Any) -> Values:
+    """The values with which this router can be rendered."""
+    needed: dict[str, Values] = {
+        "gatewayAPI": {
+            "routing": {"gatewayAPI": {"class": "example"}},
+            "networkPolicy": {"router": "gateways"},
+        }
+    }
+    return merged({"routing": {"provider": provider, **routing}}, needed.get(provider))
 
 
 class RefusedError(Exception):

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import ENVIRONMENTS, STRATEGIES, Manifest, Manifests, lint, render
+from tests.chart.rendering import (
+    ENVIRONMENTS,
+    ROUTERS,
+    STRATEGIES,
+    Manifest,
+    Manifests,
+    lint,
+    render,
+    routed_by,
+)
 
 EVERYWHERE = list(product(ENVIRONMENTS, STRATEGIES, (False, True)))
 
@@ -26,9 +35,28 @@ def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> No
     for environment, strategy, local in EVERYWHERE:
         text = render(environment, strategy, local=local).text
         (tmp_path / f"{environment}-{strategy}-{local}.yaml").write_text(text)
+    for router, strategy in product(ROUTERS, STRATEGIES):
+        values = routed_by(router, tls={"secret": "crm-tls", "issuer": "" if router == "istio" else "ours"})
+        (tmp_path / f"{router}-{strategy}.yaml").write_text(render("dev", strategy, values=values).text)
     (tmp_path / "no-router.yaml").write_text(render("dev", values={"routing": {"provider": "none"}}).text)
     done = _kubeconform(schema_location, tmp_path)
     assert done.returncode == 0, done.stdout
+    assert "Skipped: 0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("router", "field"),
+    [("nginx", "pathType"), ("istio", "delegate"), ("gatewayAPI", "backendRefs"), ("traefik", "issuerRef")],
+)
+def test_the_routers_apis_refuse_a_field_that_they_do_not_know(
+    tmp_path: Path, schema_location: str, router: str, field: str
+) -> None:
+    values = routed_by(router, tls={"issuer": "" if router == "istio" else "ours"})
+    text = render("production", "canary", values=values).text
+    (tmp_path / "wrong.yaml").write_text(text.replace(f"{field}:", f"{field}x:"))
+    done = _kubeconform(schema_location, tmp_path)
+    assert done.returncode == 1
+    assert f"{field}x" in done.stdout
 
 
 def test_the_api_refuses_a_field_that_it_does_not_know(tmp_path: Path, schema_location: str) -> None:
@@ -148,7 +176,10 @@ def test_waves_are_data_then_migration_then_the_rest(manifests: Manifests) -> No
         waves[_wave(manifest)].add(manifest["kind"])
     assert waves[-1] == {"Job"}
     scaling = {"HorizontalPodAutoscaler", "PodDisruptionBudget"}
-    assert waves[0] == {"Rollout", "Deployment", "IngressRoute"} | scaling
+    certificates = (
+        set() if manifests.one("IngressRoute")["spec"]["entryPoints"] == ["web"] else {"Certificate"}
+    )
+    assert waves[0] == {"Rollout", "Deployment", "IngressRoute"} | scaling | certificates
     assert {"ConfigMap", "ServiceAccount", "Service", "AnalysisTemplate", "PrometheusRule"} <= waves[-2]
 
 

@@ -9,7 +9,7 @@ from tests.chart.rendering import CHART, ROOT, render
 
 QUESTIONS = sorted(path.stem for path in ROOT.glob("analysis-templates/*.yaml"))
 # Judged by evidence, as a gate and as a watch.
-EVIDENCE = [name for name in QUESTIONS if name not in ("health", "weight")]
+EVIDENCE = [name for name in QUESTIONS if name not in ("health", "security", "weight")]
 
 
 def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
@@ -55,7 +55,9 @@ def test_rules_are_evaluated_as_often_as_pods_are_scraped() -> None:
 
 
 def test_every_question_is_rendered_whether_a_strategy_asks_it_or_not() -> None:
-    expected = {"health-watch", "weight"} | {name + end for name in EVIDENCE for end in ("", "-watch")}
+    expected = {"health-watch", "security", "weight"} | {
+        name + end for name in EVIDENCE for end in ("", "-watch")
+    }
     assert render("dev", "rolling-update").names("AnalysisTemplate") == expected
 
 

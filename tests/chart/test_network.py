@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from tests.chart.rendering import Manifest, Manifests, render
+import pytest
+
+from tests.chart.rendering import Manifest, Manifests, merged, render, routed_by
 
 
 def edges(manifests: Manifests, direction: str) -> set[tuple[str, str, str]]:
@@ -82,6 +84,34 @@ def test_every_pod_that_starts_is_known_here() -> None:
         if "template" in m.get("spec", {})
     }
     assert started == {*APPLICATION, "postgresql", "redis", "secrets"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "usual"),
+    [("traefik", "traefik"), ("nginx", "ingress-nginx"), ("istio", "istio-system")],
+)
+def test_the_router_in_use_may_come_in(provider: str, usual: str) -> None:
+    def others(**policy: str) -> set[str]:
+        values = merged(routed_by(provider), {"networkPolicy": policy})
+        found = edges(render("dev", "canary", values=values), "ingress")
+        return {other for owner, other, port in found if (owner, port) == ("web", "http")}
+
+    assert others() - others(router="elsewhere") == {f"namespace {usual}"}
+    assert others(router="elsewhere") - others() == {"namespace elsewhere"}
+
+
+def test_without_a_router_nobody_comes_in_its_place() -> None:
+    manifests = render("dev", values={"routing": {"provider": "none"}})
+    assert ("web", "namespace argo-rollouts", "http") in edges(manifests, "ingress")
+    assert not {other for _, other, _ in edges(manifests, "ingress") if other == "namespace "}
+
+
+def test_the_authority_reaches_cert_managers_answer() -> None:
+    spec = render("production", "canary").one("NetworkPolicy", "crm-certificate")["spec"]
+    assert spec["podSelector"]["matchLabels"] == {"acme.cert-manager.io/http01-solver": "true"}
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8089}]
+    assert list(_side(rule["from"][0])) == ["namespace traefik"]
 
 
 def test_policies_can_be_left_to_somebody_else() -> None:

@@ -23,6 +23,46 @@ NO_SENSE = [
         id="health without a canary Service",
     ),
     pytest.param(
+        "canary",
+        {"strategy": {"weights": [2.5, 100]}},
+        "strategy.weights asks for 2.5 %, but routers are told whole percents: use 2 or 3.",
+        id="half a percent",
+    ),
+    pytest.param(
+        None,
+        {"routing": {"tls": {"issuer": "letsencrypt-prod"}}},
+        "routing.tls.issuer is letsencrypt-prod, but routing.tls.secret is empty: name the Secret that the certificate"
+        " is kept in, or empty the issuer for plain http.",
+        id="a certificate that is kept nowhere",
+    ),
+    pytest.param(
+        None,
+        {"routing": {"provider": "none", "tls": {"secret": "crm-tls"}}},
+        "routing.tls.secret is crm-tls, but without a router nobody uses it: set routing.provider to traefik, or empty"
+        " routing.tls.",
+        id="https without a router",
+    ),
+    pytest.param(
+        None,
+        {"routing": {"provider": "istio", "tls": {"secret": "crm-tls", "issuer": "letsencrypt-prod"}}},
+        "routing.tls.issuer is letsencrypt-prod, but Istio reads certificates in the namespace of its gateway, where a"
+        " release may make none: keep a Certificate there, name its Secret in routing.tls.secret and empty the issuer.",
+        id="a certificate where Istio does not look",
+    ),
+    pytest.param(
+        None,
+        {"routing": {"provider": "gatewayAPI"}, "networkPolicy": {"router": "gateways"}},
+        "routing.provider is gatewayAPI, but routing.gatewayAPI.class is empty: name the Gateway class of your router.",
+        id="a Gateway of no class",
+    ),
+    pytest.param(
+        None,
+        {"routing": {"provider": "gatewayAPI", "gatewayAPI": {"class": "example"}}},
+        "routing.provider is gatewayAPI, whose pods run in a namespace of their own choice: name it in"
+        " networkPolicy.router, or set networkPolicy.enabled to false.",
+        id="a router that nobody lets in",
+    ),
+    pytest.param(
         None,
         {"replicas": 3},
         "replicas and autoscaling are both set and would fight: remove replicas or set autoscaling.enabled to"
@@ -190,11 +230,18 @@ def test_what_makes_no_sense(strategy: str | None, values: Values, sentence: str
         ({"image": {"tag": "1.1"}}, "'/image': additional properties 'tag' not allowed"),
         ({"strategy": {"weights": [0, 100]}}, "'/strategy/weights/0'"),
         ({"strategy": {"weights": [5, 120]}}, "'/strategy/weights/1'"),
-        ({"strategy": {"weights": [2.5, 100]}}, "'/strategy/weights/0'"),
+        ({"strategy": {"weights": [0.5, 100]}}, "'/strategy/weights/0'"),
         ({"strategy": {"hold": "soon"}}, "'/strategy/hold'"),
         ({"analysis": {"count": 0}}, "'/analysis/count'"),
         ({"analysis": {"interval": 5}}, "'/analysis/interval'"),
-        ({"routing": {"provider": "nginx"}}, "'/routing/provider'"),
+        ({"routing": {"provider": "haproxy"}}, "'/routing/provider'"),
+        (
+            {"routing": {"entryPoints": ["websecure"]}},
+            "'/routing': additional properties 'entryPoints' not allowed",
+        ),
+        ({"routing": {"tls": {"secret": "Crm TLS"}}}, "'/routing/tls/secret'"),
+        ({"routing": {"nginx": {"class": ""}}}, "'/routing/nginx/class'"),
+        ({"routing": {"istio": {"gateway": ""}}}, "'/routing/istio/gateway'"),
         ({"database": {"mode": "sqlite"}}, "'/database/mode'"),
         ({"web": {"resources": {"requests": {"cpu": "1"}}}, "replicas": 0}, "'/replicas'"),
     ],

@@ -27,18 +27,19 @@ def bare(analysis: Manifest) -> Manifest:
     return {**analysis, "args": args}
 
 
-def strategy_of(name: str, **strategy: object) -> Manifest:
-    manifest: Manifest = render("production", name, values={"strategy": strategy}).rollout["strategy"]
+def strategy_of(name: str, *, security: bool = False, **strategy: object) -> Manifest:
+    values = {"strategy": strategy, "analysis": {"security": security}}
+    manifest: Manifest = render("production", name, values=values).rollout["strategy"]
     return manifest
 
 
-def canary(**strategy: object) -> Manifest:
-    manifest: Manifest = strategy_of("canary", **strategy)["canary"]
+def canary(*, security: bool = False, **strategy: object) -> Manifest:
+    manifest: Manifest = strategy_of("canary", security=security, **strategy)["canary"]
     return manifest
 
 
-def steps_of(**strategy: object) -> list[Manifest]:
-    return [bare_step(step) for step in canary(**strategy)["steps"]]
+def steps_of(*, security: bool = False, **strategy: object) -> list[Manifest]:
+    return [bare_step(step) for step in canary(security=security, **strategy)["steps"]]
 
 
 def bare_step(step: Manifest) -> Manifest:
@@ -179,6 +180,49 @@ def test_metrics_that_are_watched_together_have_names_of_their_own() -> None:
     for analysis in (strategy["analysis"], gate(5)["analysis"]):
         names = [m["name"] for t in analysis["templates"] for m in templates[t["templateName"]]["metrics"]]
         assert len(names) == len(set(names))
+
+
+ADMISSION = gate(questions=["security"])
+
+
+@pytest.mark.parametrize("strategy", ["canary", "ab-test", "rolling-update"])
+def test_an_image_is_asked_about_before_it_has_a_pod(strategy: str) -> None:
+    without = strategy_of(strategy)["canary"]
+    asked = strategy_of(strategy, security=True)["canary"]
+    assert asked["steps"][1:] == without["steps"]
+    assert bare_step(asked["steps"][0]) == ADMISSION
+    # Argo Rollouts gives a canary pods with its first weight or scale, and the canary's Service with them.
+    assert {"setWeight", "setCanaryScale"} & asked["steps"][1].keys()
+    assert asked.get("analysis", {}).get("startingStep") == (2 if "analysis" in without else None)
+
+
+def test_blue_green_asks_about_the_image_before_anybody_has_it() -> None:
+    strategy = strategy_of("blue-green", security=True)["blueGreen"]
+    before, after = ({"analysis": bare(strategy[f"{when}PromotionAnalysis"])} for when in ("pre", "post"))
+    assert before == gate(questions=["security", "error-rate", "latency"])
+    assert after == gate(questions=["error-rate", "latency"])
+    nothing_else = strategy_of("blue-green", security=True, questions=[])["blueGreen"]
+    assert {"analysis": bare(nothing_else["prePromotionAnalysis"])} == ADMISSION
+    assert "postPromotionAnalysis" not in nothing_else
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked"), [(None, False), ("dev", False), ("staging", True), ("production", True)]
+)
+@pytest.mark.parametrize("local", [False, True])
+def test_who_needs_a_scan_result(environment: str | None, asked: bool, local: bool) -> None:
+    first, *_ = render(environment, "canary", local=local).rollout["strategy"]["canary"]["steps"]
+    assert ("analysis" in first) is asked
+
+
+def test_the_guard_is_asked_about_the_very_image_that_would_run() -> None:
+    manifests = render("production", "canary", values={"analysis": {"guard": "http://guard.example.com"}})
+    (step, *_), pods = manifests.rollout["strategy"]["canary"]["steps"], manifests.rollout["template"]["spec"]
+    (image,) = [each["value"] for each in step["analysis"]["args"] if each["name"] == "image"]
+    assert image == pods["containers"][0]["image"]
+    for metric in manifests.one("AnalysisTemplate", "security")["spec"]["metrics"]:
+        url = metric["provider"]["web"]["url"]
+        assert url == "http://guard.example.com/verdicts/security?image={{args.image}}"
 
 
 def test_the_router_moves_the_traffic_between_two_services() -> None:

@@ -1,8 +1,58 @@
-"""How requests reach the pods."""
+"""How requests reach the pods: Traefik, and what is the same for every router."""
+
+import subprocess
+from itertools import product
+from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import render
+from delivery.drills.sightings import WEIGHTED_OBJECTS, Objects, router, sighting
+from tests.chart.rendering import ROUTERS, STRATEGIES, render, routed_by
+
+KINDS = {"traefik": "TraefikService", "istio": "VirtualService"}
+
+
+@pytest.mark.parametrize(("provider", "strategy"), list(product(ROUTERS, STRATEGIES)))
+def test_argo_rollouts_accepts_every_router_with_every_strategy(
+    provider: str, strategy: str, tmp_path: Path
+) -> None:
+    """Its own judge also looks at what the Rollout refers to: Services, the Ingress, the VirtualService's routes."""
+    (tmp_path / "crm.yaml").write_text(render("dev", strategy, values=routed_by(provider)).text)
+    command = ["kubectl-argo-rollouts", "lint", "--filename", str(tmp_path / "crm.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("provider", KINDS)
+def test_drills_find_the_weights_where_argo_rollouts_writes_them(provider: str) -> None:
+    manifests = render("dev", "canary", values=routed_by(provider))
+    rollout = manifests.one("Rollout")
+    assert router(rollout) == provider
+    weighted = manifests.one(KINDS[provider], WEIGHTED_OBJECTS[provider].name)
+    assert (
+        weighted["apiVersion"] == f"{WEIGHTED_OBJECTS[provider].group}/{WEIGHTED_OBJECTS[provider].version}"
+    )
+    assert sighting(0, Objects(rollout=rollout, weighted=weighted)).weights == {"stable": 100, "canary": 0}
+
+
+@pytest.mark.parametrize("strategy", ["canary", "ab-test", "rolling-update"])
+def test_every_router_has_the_two_services_and_no_router_has_anothers_objects(strategy: str) -> None:
+    own = {
+        "traefik": {"IngressRoute", "Middleware", "TraefikService"},
+        "nginx": {"Ingress"},
+        "istio": {"DestinationRule", "Gateway", "VirtualService"},
+        "gatewayAPI": {"Gateway", "HTTPRoute"},
+    }
+    for provider, kinds in own.items():
+        manifests = render("dev", strategy, values=routed_by(provider))
+        assert {"crm-stable", "crm-canary"} <= manifests.names("Service")
+        others = set().union(*own.values()) - kinds
+        assert kinds <= {manifest["kind"] for manifest in manifests}
+        assert not others & {manifest["kind"] for manifest in manifests}
+
+
+def test_the_preview_is_a_host_that_the_application_accepts() -> None:
+    assert "preview.example.com" in render("production", "canary").config["data"]["allowed-hosts"].split(",")
 
 
 def test_three_hosts_lead_to_the_weighted_service() -> None:
@@ -66,17 +116,13 @@ def test_only_what_is_safe_is_sent_twice() -> None:
     assert retry["attempts"] > 1
 
 
-@pytest.mark.parametrize(
-    ("entry_points", "secret", "tls"),
-    [(["web"], "", None), (["websecure"], "", {}), (["websecure"], "crm-tls", {"secretName": "crm-tls"})],
-)
-def test_tls_belongs_to_the_secure_entry_point(
-    entry_points: list[str], secret: str, tls: dict[str, str] | None
-) -> None:
-    routing = {"entryPoints": entry_points, "tlsSecret": secret}
-    spec = render(values={"routing": routing}).one("IngressRoute")["spec"]
-    assert spec["entryPoints"] == entry_points
-    assert spec.get("tls") == tls
+def test_traefik_has_https_where_there_is_a_secret() -> None:
+    plain, secure = (
+        render(values={"routing": {"tls": {"secret": secret}}}).one("IngressRoute")["spec"]
+        for secret in ("", "crm-tls")
+    )
+    assert (plain["entryPoints"], plain.get("tls")) == (["web"], None)
+    assert (secure["entryPoints"], secure.get("tls")) == (["websecure"], {"secretName": "crm-tls"})
 
 
 def test_without_a_router_one_service_has_all_pods() -> None:

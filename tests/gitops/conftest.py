@@ -12,7 +12,7 @@ def rendered() -> str:
 
 @pytest.fixture(scope="session")
 def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where kubeconform finds the schemas of Kubernetes, Argo CD and the operator that the cluster runs."""
+    """Where kubeconform finds the schemas of Kubernetes, Argo CD, the Prometheus operator and cert-manager."""
     folder = tmp_path_factory.mktemp("argocd-schemas")
     swagger = go_tools.module_dir("kubernetes", "k8s.io/kubernetes") / "api/openapi-spec/swagger.json"
     crds = sorted(
@@ -22,7 +22,10 @@ def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
         "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"
     )
     monitors = sorted(operator.glob("example/prometheus-operator-crd/*_podmonitors.yaml"))
+    certificates = go_tools.module_dir("manifests", "github.com/cert-manager/cert-manager")
+    issuers = sorted(certificates.glob("deploy/crds/cert-manager.io_clusterissuers.yaml"))
+    assert issuers, "no CRDs of cert-manager in its module"
     assert crds, "no CRDs of Argo CD in the Go module cache; build the tools"
     assert monitors, "no CRDs of the Prometheus operator in the Go module cache; build the tools"
-    schemas.write(folder, swagger=swagger, crds=[*crds, *monitors])
+    schemas.write(folder, swagger=swagger, crds=[*crds, *monitors, *issuers])
     return str(folder / schemas.LOCATION)

@@ -120,6 +120,18 @@ def test_git_is_followed_but_the_weights_belong_to_the_rollout(application: Mani
             "kind": "TraefikService",
             "jqPathExpressions": [".spec.weighted.services[].weight"],
         },
+        {
+            "group": "networking.istio.io",
+            "kind": "VirtualService",
+            "name": "crm-weights",
+            "jqPathExpressions": [".spec.http[].route[].weight"],
+        },
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "HTTPRoute",
+            "name": "crm",
+            "jqPathExpressions": [".spec.rules[].backendRefs[].weight"],
+        },
         {"group": "batch", "kind": "Job", "jsonPointers": ["/spec/template/spec/containers/0/image"]},
     ]
 

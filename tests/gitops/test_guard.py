@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
 
 from delivery.cli import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
 from delivery.environments import ENVIRONMENTS
+from delivery.guard.security import KEY_VARIABLE, REGISTRIES_VARIABLE, registries_from
 from delivery.kube import Cluster
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
@@ -244,7 +246,7 @@ def test_it_is_told_where_everything_is() -> None:
 
 
 def test_what_is_not_set_is_not_told(text: str) -> None:
-    assert not {"DELIVERY_PROMOTIONS", "DELIVERY_SCAN_KEY"} & set(variables(text))
+    assert not {"DELIVERY_PROMOTIONS", KEY_VARIABLE, REGISTRIES_VARIABLE} & set(variables(text))
     assert "DELIVERY_PROMETHEUS" not in variables(guarded(prometheus=""))
 
 
@@ -280,12 +282,30 @@ def test_of_the_scans_secret_only_the_public_key_is_mounted() -> None:
     folder, secret = mounted(text, "scan")
     assert secret["secretName"] == "scan-key"
     assert secret["items"] == [{"key": "public.pem", "path": "public.pem"}]
-    assert variables(text)["DELIVERY_SCAN_KEY"] == f"{folder}/public.pem"
+    assert variables(text)[KEY_VARIABLE] == f"{folder}/public.pem"
+
+
+def test_registries_with_another_address_are_told_and_may_be_asked() -> None:
+    registries = {"localhost:30500": "http://registry.forge.svc:5001", "b.example.com": "https://10.0.0.1"}
+    text = guarded(registries=registries)
+    told = variables(text)[REGISTRIES_VARIABLE]
+    assert registries_from(told) == registries
+    egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
+    assert {443, 5000, 5001} <= {port["port"] for port in egress[-1]["ports"]}
+
+
+def test_verdicts_are_asked_for_where_it_answers(text: str) -> None:
+    """The chart of the CRM names the Service, its namespace and its port."""
+    values = yaml.safe_load((ROOT / "charts/crm/values.yaml").read_text())
+    (port,) = named(text, "Service")[f"argocd/{NAME}"]["spec"]["ports"]
+    assert values["analysis"]["guard"] == f"http://{NAME}.argocd.svc:{port['port']}"
 
 
 @pytest.mark.parametrize(
     ("guard", "sentence"),
     [
+        ({"image": IMAGE, "registries": {"localhost:5000": "registry:5000"}}, "/guard/registries"),
+        ({"image": IMAGE, "registries": {"a=b": "http://registry"}}, "'a=b' does not match pattern"),
         ({"image": "registry.example.com/delivery-guard:1"}, "/guard/image"),
         ({"image": IMAGE, "promotions": ["dev>staging"]}, "/guard/promotions/0"),
         ({"image": IMAGE, "promotions": ["dev > staging = 15m"]}, "/guard/promotions/0"),

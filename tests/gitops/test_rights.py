@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 
+from cluster import go_tools
 from tests.chart import rendering as crm
 from tests.gitops.rendering import PLATFORM, REPOSITORY, Manifest, manifests, named
 
@@ -25,7 +26,8 @@ def chart() -> list[Manifest]:
     rendered = [
         crm.render(environment, strategy, local=local) for environment, strategy, local in combinations
     ]
-    return [manifest for each in [*rendered, crm.render()] for manifest in each]
+    routed = [crm.render(values=crm.routed_by(router)) for router in crm.ROUTERS]
+    return [manifest for each in [*rendered, *routed, crm.render()] for manifest in each]
 
 
 def rights(role: Manifest) -> set[Right]:
@@ -130,6 +132,23 @@ def test_the_platforms_parts_are_pinned_and_allowed() -> None:
         assert spec["source"]["targetRevision"].lstrip("v").count(".") == 2
         destination = spec["destination"]
         assert destination in project["destinations"]
+
+
+def test_the_environments_certificates_have_an_issuer_of_the_platform() -> None:
+    (issuer,) = manifests((PLATFORM / "issuer.yaml").read_text())
+    wanted = {
+        certificate["spec"]["issuerRef"]["name"]
+        for environment in crm.ENVIRONMENTS
+        for certificate in crm.render(environment, "canary").of("Certificate")
+    }
+    assert (issuer["kind"], {issuer["metadata"]["name"]}) == ("ClusterIssuer", wanted)
+    assert issuer["spec"]["acme"]["server"] == "https://acme-v02.api.letsencrypt.org/directory"
+
+
+def test_the_certificates_are_checked_against_the_version_that_is_installed() -> None:
+    text = (PLATFORM / "applications.yaml").read_text()
+    installed = named(text, "Application")["argocd/cert-manager"]["spec"]["source"]["targetRevision"]
+    assert installed == go_tools.module_version("manifests", "github.com/cert-manager/cert-manager")
 
 
 def _group_and_kind(manifest: Manifest) -> tuple[str, str]:

@@ -28,7 +28,7 @@ class MadeUp:
         self.replicas = 2
         self.quarantined: set[str] = set()
         self.complaint = ""
-        self.failed_migrations = 0
+        self.migration_failed = "False"
 
     def objects(self, environment: str) -> Objects:
         assert environment == "production"
@@ -38,7 +38,7 @@ class MadeUp:
         ]
         return Objects(
             rollout=self._rollout(),
-            traefik_service={"metadata": {}, "spec": {"weighted": {"services": weights}}},
+            weighted={"metadata": {}, "spec": {"weighted": {"services": weights}}},
             analysis_runs=list(self.runs),
             pods=[self._pod(image) for image in {self.stable, self.newest}],
             application=self.application(environment),
@@ -69,7 +69,8 @@ class MadeUp:
 
     def migration(self, _: str) -> Object:
         template = {"spec": {"containers": [{"image": self.wanted.reference}]}}
-        return {"spec": {"template": template}, "status": {"failed": self.failed_migrations}}
+        failed = {"type": "Failed", "status": self.migration_failed}
+        return {"spec": {"template": template}, "status": {"failed": 1, "conditions": [failed]}}
 
     def pods(self, namespace: str, selector: str) -> list[Object]:
         return [{"metadata": {"name": f"{namespace}/{selector}"}}]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from delivery.drills import demo, guard, images, local, platform, settings
+from delivery.drills import demo, guard, images, local, platform, scan, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.tests.drills import bad, good
@@ -109,7 +109,8 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
 
     def output(command: list[str], *, stdin: str | None = None, **_: object) -> str:
         said.append(" ".join(command))
-        assert (stdin == "manifests") is (command[:2] == ["kubectl", "apply"])
+        if command[:2] == ["kubectl", "apply"]:
+            assert stdin == "kind: Secret\n---\nmanifests"
         if command[0] == "helm":
             given.append(json.loads(stdin or ""))
         return "manifests"
@@ -117,6 +118,7 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
     monkeypatch.setattr(local, "output", output)
     monkeypatch.setattr(guard, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
+    monkeypatch.setattr(scan, "secret", lambda: {"kind": "Secret"})
 
     assert platform.install() == "c0ffee"
     assert said[0].endswith("-m delivery init")
@@ -124,7 +126,12 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     assert given[0] == {
         "repoURL": "http://git.forge.svc/crm.git",
         "extraValueFiles": ["../../cluster/values.yaml"],
-        "guard": {"image": "localhost:30500/delivery-guard@sha256:1", "promotions": []},
+        "guard": {
+            "image": "localhost:30500/delivery-guard@sha256:1",
+            "promotions": [],
+            "scanKeySecret": "delivery-guard-scan",
+            "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
+        },
     }
     assert said[2].startswith("kubectl apply --server-side")
     assert "rollout status --namespace=argocd deployment/delivery-guard" in said[3]

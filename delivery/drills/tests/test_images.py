@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from delivery.drills import images, local
+from delivery.drills import images, local, scan
+from delivery.scans import newest
 
 
 def test_a_good_image_has_no_fault() -> None:
@@ -51,6 +53,7 @@ class Builder:
     def __init__(self) -> None:
         self.there: set[str] = {"localhost/crm:outdated"}
         self.told: list[str] = []
+        self.results: dict[str, tuple[bytes, ...]] = {}
 
     def base_image(self) -> str:
         return "localhost/crm-base:1"
@@ -84,6 +87,10 @@ class Builder:
     def buildah_output(self, *arguments: str) -> str:
         return "\n".join(sorted(self.there)) if arguments[0] == "images" else "a-container\n"
 
+    def attach(self, repository: str, digest: str, *envelopes: bytes) -> None:
+        assert repository == local.REPOSITORY
+        self.results[digest] = envelopes
+
     def push(self, name: str, repository: str) -> str:
         assert repository == "crm"
         return f"sha256:{name.rsplit('-', 1)[1]}"
@@ -106,6 +113,8 @@ def builder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Builder
         local.output(["git", *command], env=local.variables())
     builder = Builder()
     monkeypatch.setattr(images, "builder", builder)
+    monkeypatch.setattr(scan, "attach", builder.attach)
+    monkeypatch.setattr(scan, "key_file", lambda: tmp_path / "scan-key.pem")
     images.image.cache_clear()
     yield builder
     images.image.cache_clear()
@@ -152,3 +161,21 @@ def test_images_of_earlier_contents_are_dropped(builder: Builder) -> None:
 
     assert "localhost/crm:outdated" not in builder.there
     assert len(builder.there) == 2
+
+
+@pytest.mark.parametrize(
+    ("recipe", "critical"), [(images.good("1.0"), 0), (images.errors(), 0), (images.vulnerable(), 1)]
+)
+def test_an_image_comes_with_its_signed_scan_result(
+    builder: Builder, recipe: images.Recipe, critical: int
+) -> None:
+    image = images.image(recipe)
+    (envelope,) = builder.results[image.digest]
+    key = scan.private_key().public_key()
+    found = newest([envelope], digest=image.digest, key=key, now=datetime.now(tz=UTC))
+    assert len(found.critical) == critical
+
+
+def test_an_image_that_nobody_scanned_has_no_result(builder: Builder) -> None:
+    images.image(images.unscanned())
+    assert not builder.results

@@ -44,6 +44,7 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(local, "CHECKOUT", tmp_path)
     monkeypatch.setattr(local, "REPORT", tmp_path)
     monkeypatch.setattr(local, "prepare", lambda: None)
+    monkeypatch.setattr(local, "output", lambda *_, **__: "")
     monkeypatch.setattr(settings, "worktree_note", lambda: None)
     monkeypatch.setattr(platform, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
@@ -69,6 +70,17 @@ def test_one_scenario_is_replayed_without_touching_the_page(played: list[str], t
 
     assert played == ["errors"]
     assert not (tmp_path / "docs" / "proof.md").exists()
+
+
+@pytest.mark.usefixtures("played")
+def test_istio_is_added_where_a_scenario_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(local, "output", lambda command, **_: commands.append(command[1:]))
+
+    matrix.main(["good", "shares-nginx"])
+    assert commands == []
+    matrix.main(["good", "shares-istio", "ab-test-istio"])
+    assert commands == [["-m", "cluster", "istio"]]
 
 
 def test_a_scenario_is_played_as_often_as_asked_with_a_report_of_each(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from delivery.drills.sightings import Objects, Pod, sighting
+from delivery.drills.sightings import WEIGHTED_OBJECTS, Objects, Pod, sighting
 
 STEPS = [{"setWeight": 5}, {"pause": {"duration": "30s"}}, {"pause": {}}, {"setWeight": 100}]
 
@@ -76,21 +76,38 @@ def test_a_step_that_is_reached_but_not_paused_waits_for_nobody() -> None:
     assert not rollout.waits_for_person
 
 
-def test_weights_are_those_of_the_router() -> None:
-    services = [{"name": "crm-stable", "weight": 95}, {"name": "crm-canary", "weight": 5}]
+SERVICES = [{"name": "crm-stable", "weight": 95}, {"name": "crm-canary", "weight": 5}]
+DESTINATIONS = [
+    {"destination": {"host": "crm-stable"}, "weight": 95},
+    {"destination": {"host": "crm-canary"}, "weight": 5},
+]
+ANNOTATION = "nginx.ingress.kubernetes.io/canary-weight"
 
-    routed = rollout_object()
-    routed["spec"]["strategy"] = {"canary": {"steps": STEPS, "trafficRouting": {"traefik": {}}}}
 
-    seen = sighting(
-        1.0,
-        Objects(
-            rollout=routed, traefik_service={"metadata": {}, "spec": {"weighted": {"services": services}}}
-        ),
-    )
+def routed_by(router: str) -> dict[str, Any]:
+    rollout = rollout_object(canary={"weights": {"canary": {"weight": 50}}})
+    rollout["spec"]["strategy"] = {"canary": {"steps": STEPS, "trafficRouting": {router: {}}}}
+    return rollout
+
+
+@pytest.mark.parametrize(
+    ("router", "weighted"),
+    [
+        ("traefik", {"metadata": {}, "spec": {"weighted": {"services": SERVICES}}}),
+        ("nginx", {"metadata": {"annotations": {ANNOTATION: "5"}}, "spec": {"rules": []}}),
+        ("istio", {"metadata": {}, "spec": {"http": [{"name": "primary", "route": DESTINATIONS}]}}),
+    ],
+)
+def test_weights_are_those_of_the_router(router: str, weighted: dict[str, Any]) -> None:
+    seen = sighting(1.0, Objects(rollout=routed_by(router), weighted=weighted))
 
     assert seen.weights == {"stable": 95, "canary": 5}
     assert seen.canary_weight == 5
+
+
+@pytest.mark.parametrize("router", WEIGHTED_OBJECTS)
+def test_a_router_that_was_told_nothing_yet_gives_the_canary_nothing(router: str) -> None:
+    assert sighting(1.0, Objects(rollout=routed_by(router))).weights == {"stable": 100, "canary": 0}
 
 
 def test_another_routers_weights_are_those_that_argo_rollouts_wrote() -> None:

@@ -480,7 +480,7 @@ def test_the_same_image_arrives_with_its_settings(production: Environment, clust
 def test_a_migration_that_fails_starts_no_pod(when: When, cluster: MadeUp) -> None:
     with pytest.raises(DrillFailed, match=r"Expected the migration of version 1\.1 to fail"):
         when.migration_fails(within=SHORT)
-    cluster.failed_migrations = 1
+    cluster.migration_failed = "True"
     when.migration_fails(within=ENOUGH)
 
     with pytest.raises(DrillFailed, match=r"Expected no web pod of the release; found crm-1\.1"):

@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -42,6 +43,18 @@ def test_an_outage_of_prometheus_goes_back_and_blames_nobody() -> None:
     decision = healed(analysis_runs=[run("error-rate", "Error", message="connection refused")])
     assert not decision.blame
     assert decision.reasons == ("error-rate: could not be measured (connection refused)",)
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict", "blame"), [("security", "bad", True), ("scanned", "unknown", False)]
+)
+def test_an_image_is_blamed_for_what_a_scan_proved_and_not_for_having_none(
+    question: str, verdict: str, blame: bool
+) -> None:
+    said = json.dumps({"verdict": verdict, "says": "what the guard says"})
+    decision = healed(analysis_runs=[run(question, "Failed", value=said)])
+    assert decision.blame is blame
+    assert decision.reasons == (f"{question}: what the guard says",)
 
 
 def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:

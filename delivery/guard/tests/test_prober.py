@@ -273,6 +273,7 @@ PHASES = {"Successful", "Failed", "Error", "Inconclusive"}
         rollout(canary=RUNNING, abort=True),
         rollout(canary={"currentBackgroundAnalysisRunStatus": {"status": "Running"}}),
         *(rollout(canary={"currentStepAnalysisRunStatus": {"status": phase}}) for phase in sorted(PHASES)),
+        rollout(canary=RUNNING, currentStepIndex=0),
         rollout(blueGreen={"prePromotionAnalysisRunStatus": {"status": "Successful"}}),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from delivery import git
 from delivery.guard import server
+from delivery.guard.security import Security
 from delivery.guard.tests.test_watch import MadeUp
 from delivery.guard.watch import Guard
 from delivery.tests.hosts import Remote
@@ -23,7 +25,7 @@ def guard(remote: Remote) -> Iterator[Guard]:
 
 @pytest.fixture
 def url(guard: Guard) -> Iterator[str]:
-    with server.serving(0, guard) as port:
+    with server.serving(0, guard, Security(guard.repository)) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -73,3 +75,32 @@ def test_figures_are_prometheus_own_format(url: str, guard: Guard) -> None:
 
 def test_anything_else_is_not_there(url: str) -> None:
     assert httpx.get(f"{url}/").status_code == 404
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------
+
+IMAGE = f"registry.example.com/crm@sha256:{'a' * 64}"
+
+
+def test_a_verdict_is_json_that_argo_rollouts_can_read(url: str, remote: Remote) -> None:
+    remote.commit("environments", {"README.md": ""})
+    asked = httpx.get(f"{url}/verdicts/security?image={IMAGE}")
+    assert (asked.status_code, asked.headers["Content-Type"]) == (200, "application/json")
+    assert asked.json() == {
+        "verdict": "unknown",
+        "says": "no release file in Git names the repository registry.example.com/crm",
+    }
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?image=", "?image=crm", f"?other={IMAGE}", "?image=http://localhost/"]
+)
+def test_a_question_about_no_image_is_an_error_for_argo_rollouts(url: str, query: str) -> None:
+    """And no success, which any other text than JSON would be with the status 200."""
+    asked = httpx.get(f"{url}/verdicts/security{query}")
+    assert asked.status_code == 400
+    assert json.loads(asked.text)["verdict"] == "unknown"
+
+
+def test_where_nobody_may_ask_for_verdicts_there_are_none(guard: Guard) -> None:
+    assert server.answer(f"/verdicts/security?image={IMAGE}", guard).status == 404

@@ -1,8 +1,7 @@
 {{/* The settings of row B2. Where the health question and the probes ask, the Service's own name is the host. */}}
 {{- define "crm.config" -}}
-{{- $domain := include "crm.domain" . -}}
-{{- $hosts := list (print "crm." $domain) (print "api." $domain) (print "app." $domain) -}}
-{{- $scheme := has "websecure" .Values.routing.entryPoints | ternary "https" "http" -}}
+{{- $hosts := include "crm.hosts" . | fromJsonArray -}}
+{{- $scheme := .Values.routing.tls.secret | empty | ternary "http" "https" -}}
 {{- $origins := list -}}
 {{- range $hosts }}{{ $origins = append $origins (print $scheme "://" .) }}{{ end -}}
 {{- $services := list -}}
@@ -14,7 +13,7 @@ db-host: {{ eq .Values.database.mode "embedded" | ternary "postgresql" .Values.d
 db-port: {{ eq .Values.database.mode "embedded" | ternary 5432 .Values.database.port | quote }}
 redis-host: {{ eq .Values.redis.mode "embedded" | ternary "redis" .Values.redis.host | quote }}
 redis-port: {{ eq .Values.redis.mode "embedded" | ternary 6379 .Values.redis.port | quote }}
-allowed-hosts: {{ concat $hosts $services | join "," | quote }}
+allowed-hosts: {{ concat $hosts (list (include "crm.previewHost" .)) $services | join "," | quote }}
 probe-hosts: {{ $services | join "," | quote }}
 cors-origins: {{ .Values.corsOrigins | default $origins | join "," | quote }}
 email-host: {{ .Values.email.host | quote }}

@@ -1,6 +1,61 @@
+{{/* The users' hosts; a JSON list. */}}
+{{- define "crm.hosts" -}}
+{{- $domain := include "crm.domain" . -}}
+{{- list (print "crm." $domain) (print "api." $domain) (print "app." $domain) | toJson -}}
+{{- end }}
+
+{{/* Where a blue-green release is seen before users have it. */}}
+{{- define "crm.previewHost" -}}
+preview.{{ include "crm.domain" . }}
+{{- end }}
+
+{{/* Every host that the strategy has a route for; a JSON list. */}}
+{{- define "crm.routedHosts" -}}
+{{- $hosts := include "crm.hosts" . | fromJsonArray -}}
+{{- if eq .Values.strategy.name "blue-green" -}}
+{{- $hosts = append $hosts (include "crm.previewHost" .) -}}
+{{- end -}}
+{{- toJson $hosts -}}
+{{- end }}
+
 {{/* How Argo Rollouts tells the router its weights. */}}
 {{- define "crm.trafficRouting" -}}
 {{- if eq .Values.routing.provider "traefik" }}
 traefik: {weightedTraefikServiceName: crm}
+{{- else if eq .Values.routing.provider "nginx" }}
+{{- $beta := eq .Values.strategy.name "ab-test" }}
+nginx:
+  stableIngress: crm
+  # Its canary Ingress keeps an annotation that it once had. Empty is none: so an A/B test ends with the next strategy.
+  additionalIngressAnnotations:
+    canary-by-header: {{ $beta | ternary "X-User-Group" "" | quote }}
+    canary-by-header-value: {{ $beta | ternary "beta" "" | quote }}
+{{- else if eq .Values.routing.provider "istio" }}
+istio:
+  virtualService:
+    name: crm-weights
+    routes: [primary]
+{{- else if eq .Values.routing.provider "gatewayAPI" }}
+plugins:
+  argoproj-labs/gatewayAPI: {httpRoute: crm, namespace: {{ .Release.Namespace }}}
 {{- end }}
+{{- end }}
+
+{{/*
+The shares of stable and canary, a JSON map by Service. Argo Rollouts writes them; Argo CD is told to leave them alone (argocd/),
+and Helm, which would set them back in the middle of a rollout, is given those that it finds. Takes a list of maps with name and
+weight, empty where there is nothing yet.
+*/}}
+{{- define "crm.weights" -}}
+{{- $weights := dict "crm-stable" 100 "crm-canary" 0 -}}
+{{- range . -}}
+{{- $_ := set $weights .name (.weight | default 0) -}}
+{{- end -}}
+{{- toJson $weights -}}
+{{- end }}
+
+{{/* The namespace of the router's pods. */}}
+{{- define "crm.routerNamespace" -}}
+{{- $usual := dict "traefik" "traefik" "nginx" "ingress-nginx" "istio" "istio-system" -}}
+{{- .Values.networkPolicy.router | default (get $usual .Values.routing.provider) -}}
 {{- end }}

@@ -48,12 +48,21 @@ args:
 {{- end }}
 {{- end }}
 
+{{/* What is asked before the new version has a pod: may its image be released at all? */}}
+{{- define "crm.admission" -}}
+{{- if .Values.analysis.security }}
+- analysis:
+    {{- include "crm.analysis" (list . (list "security") nil) | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{/*
 The steps of a canary: for each weight its share of the traffic, a hold if asked for, and the gate. A release that wants approval
 waits before its last step; one that bakes stays at 100 % for a while with the version before still at full size.
 */}}
 {{- define "crm.steps" -}}
 {{- $strategy := .Values.strategy -}}
+{{- include "crm.admission" . }}
 {{- range $weight := $strategy.weights }}
 {{- if and $strategy.approval (eq (int $weight) 100) }}
 - pause: {} # until: kubectl argo rollouts promote crm
@@ -74,6 +83,7 @@ The steps of an A/B test: half as many pods as the stable version has, no share 
 beta to the canary Service), the gate on what beta asked, and then the background's questions until a person decides.
 */}}
 {{- define "crm.abSteps" -}}
+{{- include "crm.admission" . }}
 - setCanaryScale: {weight: 50}
 {{- include "crm.gate" (list . nil) }}
 - pause: {} # until: kubectl argo rollouts promote crm
@@ -106,21 +116,27 @@ canary:
   # The same questions for the whole rollout.
   analysis:
     {{- include "crm.analysis" (list $ . nil) | nindent 4 }}
-    # Before the first step is done the canary Service still points to the stable version: nothing to judge yet.
-    startingStep: 1
+    # Before the first step is done that gives the new version pods, the canary Service still points to the stable version:
+    # nothing to judge yet.
+    startingStep: {{ $.Values.analysis.security | ternary 2 1 }}
   {{- end }}
 {{- end }}
 
 {{/* The new version stands beside the old one, is asked through its preview, and then gets everybody at once. */}}
 {{- define "crm.blueGreen" -}}
 {{- $gates := include "crm.asked" (list . "") | fromJsonArray -}}
+{{- $before := .Values.analysis.security | ternary (prepend $gates "security" | uniq) $gates -}}
 blueGreen:
   activeService: crm-stable
   previewService: crm-canary
   autoPromotionEnabled: {{ not .Values.strategy.approval }}
-  {{- range $when := empty $gates | ternary list (list "prePromotionAnalysis" "postPromotionAnalysis") }}
-  {{ $when }}:
-    {{- include "crm.analysis" (list $ $gates nil) | nindent 4 }}
+  {{- with $before }}
+  prePromotionAnalysis:
+    {{- include "crm.analysis" (list $ . nil) | nindent 4 }}
+  {{- end }}
+  {{- with $gates }}
+  postPromotionAnalysis:
+    {{- include "crm.analysis" (list $ . nil) | nindent 4 }}
   {{- end }}
   # So long the version before is there at full size, and going back takes no pod.
   scaleDownDelaySeconds: {{ .Values.strategy.bake | ternary (include "crm.seconds" .Values.analysis.bake) 30 }}

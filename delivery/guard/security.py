@@ -1,0 +1,105 @@
+"""The question `security`: may this image be released? It is asked before the new version has its first request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from delivery import quarantine, scans
+from delivery.environments import Environments, fetch_existing
+from delivery.errors import Refused, UnreadableRelease
+from delivery.git import Repository
+from delivery.registry import Reference, attestations
+
+KEY_VARIABLE = "DELIVERY_SCAN_KEY"
+REGISTRIES_VARIABLE = "DELIVERY_REGISTRIES"
+
+FINE, BAD, UNKNOWN = "fine", "bad", "unknown"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Proven fine, proven bad or not known, and why in words for a person."""
+
+    verdict: str
+    says: str
+
+
+def now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+@dataclass
+class Security:
+    """Answers from Git and the registry. The repository is its own: the guard's may be in the middle of a fetch."""
+
+    repository: Repository
+    key: EllipticCurvePublicKey | None = None
+    registries: Mapping[str, str] = field(default_factory=dict)
+    """Where a registry is reached from here, by its name in images, where those differ."""
+    now: Callable[[], datetime] = now
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+    def verdict(self, image: str) -> Verdict:
+        """Raises Refused if that is no image by its digest."""
+        reference = Reference.parse(image)
+        if reference.digest is None:
+            raise Refused(f"The image {image!r} needs a digest: a tag may mean another image tomorrow.")
+        try:
+            return self._judge(reference, reference.digest)
+        except Refused as refusal:  # Git or the registry did not answer, or there is no result that counts
+            return Verdict(UNKNOWN, str(refusal).removesuffix("."))
+
+    def _judge(self, reference: Reference, digest: str) -> Verdict:
+        with self._one_at_a_time:
+            branch = fetch_existing(self.repository)
+            known = _repositories(branch)
+            quarantined = [each for each in quarantine.entries(branch) if each.digest == digest]
+        # Whoever asks must not be able to send the guard to any other server.
+        if reference.repository not in known:
+            return Verdict(UNKNOWN, f"no release file in Git names the repository {reference.repository}")
+        for entry in quarantined:
+            return Verdict(BAD, f"quarantined since {entry.at}: {entry.reason}")
+        if self.key is None:
+            return Verdict(UNKNOWN, f"the guard has no key ({KEY_VARIABLE}) to believe a scan result by")
+        envelopes = attestations(reference, address=self.registries.get(reference.host))
+        scan = scans.newest(envelopes, digest=digest, key=self.key, now=self.now())
+        return Verdict(BAD if scan.unfit else FINE, str(scan))
+
+
+def key_from(path: str) -> EllipticCurvePublicKey | None:
+    """The public key in the file that the variable names, None where it names none. Raises Refused."""
+    if not path:
+        return None
+    try:
+        return scans.public_key(Path(path).read_bytes())
+    except (OSError, Refused) as error:
+        raise Refused(f"{KEY_VARIABLE} names {path}, which cannot be used: {error}.") from error
+
+
+def registries_from(text: str) -> dict[str, str]:
+    """HOST=ADDRESS pairs, separated by commas. Raises Refused."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    for host, _, address in pairs:
+        if not host or not address.startswith(("http://", "https://")):
+            raise Refused(
+                f"{REGISTRIES_VARIABLE} must be HOST=http(s)://ADDRESS, separated by commas, not {text!r}."
+            )
+    return {host: address.rstrip("/") for host, _, address in pairs}
+
+
+def _repositories(branch: Environments) -> set[str]:
+    found = set()
+    for environment in branch.names():
+        try:
+            release = branch.release(environment)
+        except UnreadableRelease:
+            continue
+        if release:
+            found.add(release.image.repository)
+    return found
