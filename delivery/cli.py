@@ -2,27 +2,33 @@
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from delivery import commands, git, status
-from delivery.environments import ENVIRONMENTS
+from rich.console import Console
+
+from delivery import commands, difference, git, history, history_table, performance, status, status_watch
+from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
-from delivery.guard import security, server
+from delivery.guard import promotion, security, server
 from delivery.guard.prober import Prober, probing
+from delivery.guard.rounds import Rounds, going
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
 # Of the guard: the environments that it watches, separated by commas; where it answers over HTTP; and the Prometheus
-# that says where users are too few for a verdict. Without the latter two it does neither.
+# that says where users are too few for a verdict and tells a heal its figures. Without the latter two it does neither.
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
 PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
+_FIGURES_DAYS = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,21 +62,78 @@ def _run(options: argparse.Namespace) -> int:
                         revision=options.revision,
                         version=options.version,
                         strategy=options.strategy,
+                        despite_freeze=options.despite_freeze,
                     )
                 )
             case "promote":
-                print(commands.promote(repository, options.source, options.target))
+                print(
+                    commands.promote(
+                        repository, options.source, options.target, despite_freeze=options.despite_freeze
+                    )
+                )
             case "rollback":
                 print(
                     commands.rollback(repository, options.environment, to=options.to, reason=options.reason)
                 )
             case "pardon":
                 print(commands.pardon(repository, options.digest, reason=options.reason))
+            case "freeze":
+                print(
+                    commands.freeze(
+                        repository,
+                        options.environment,
+                        until=options.until,
+                        reason=options.reason,
+                        since=options.since,
+                    )
+                )
+            case "thaw":
+                print(commands.thaw(repository, options.environment, reason=options.reason))
             case "guard":
                 _guard(repository)
-            case "status":
-                return status.show(repository, as_json=options.json)
+            case _:
+                return _show(repository, options)
     return 0
+
+
+def _show(repository: git.Repository, options: argparse.Namespace) -> int:
+    """What only looks."""
+    match options.command:
+        case "history":
+            _history(repository, options)
+        case "diff":
+            found = difference.promoting(repository, options.source, options.target, more=options.values)
+            Console(highlight=False).print(difference.shown(found), soft_wrap=True)
+        case "status":
+            if options.watch:
+                return status_watch.watch(repository)
+            return status.show(repository, as_json=options.json)
+    return 0
+
+
+def _history(repository: git.Repository, options: argparse.Namespace) -> None:
+    found = history.events(repository, fetch_existing(repository))
+    if options.figures:
+        since = datetime.now(tz=UTC) - timedelta(days=_FIGURES_DAYS)
+        names = {each.environment: None for each in reversed(found) if each.environment and each.release}
+        for name in [options.environment] if options.environment else names:
+            print(history_table.sentence(performance.of(name, found, since), _FIGURES_DAYS))
+        return
+    # A pardon is for all of them.
+    shown = [
+        each for each in found if not options.environment or each.environment in (options.environment, None)
+    ]
+    shown = shown[: options.number]
+    if options.json:
+        print(json.dumps([history_table.as_json(each) for each in shown], indent=2))
+    else:
+        Console().print(history_table.table(shown) if shown else "Nothing has been released yet.")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"a number from 1 up, not {text!r}")
+    return int(text)
 
 
 def _guard(repository: git.Repository) -> None:
@@ -81,9 +144,10 @@ def _guard(repository: git.Repository) -> None:
     registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
-    guard = Guard(Cluster.from_here(), repository, environments)
-    port = os.environ.get(PORT_VARIABLE, "")
+    promotions = promotion.parse(os.environ.get(promotion.VARIABLE, ""), environments)
     prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
+    guard = Guard(Cluster.from_here(), repository, environments, prometheus=prometheus)
+    port = os.environ.get(PORT_VARIABLE, "")
     with contextlib.ExitStack() as besides:
         if port.isdecimal():
             copy = besides.enter_context(git.opened(repository.remote, Path.cwd()))
@@ -91,6 +155,9 @@ def _guard(repository: git.Repository) -> None:
             besides.enter_context(server.serving(int(port), guard, asked))
         if prometheus:
             besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
+        another = besides.enter_context(git.opened(repository.remote, Path.cwd()))
+        rounds = Rounds(Cluster.from_here(), another, environments, promotions)
+        besides.enter_context(going(rounds, stopped))
         guard.watch(stopped)
 
 
@@ -129,6 +196,11 @@ def _parser() -> argparse.ArgumentParser:
     promote.add_argument("source", metavar="FROM")
     promote.add_argument("target", metavar="TO")
 
+    for each in (release, promote):
+        each.add_argument(
+            "--despite-freeze", metavar="REASON", help="although the environment is frozen; for the message"
+        )
+
     rollback = command("rollback", "Give an environment the release that it had before.")
     rollback.add_argument("environment", metavar="ENVIRONMENT")
     rollback.add_argument(
@@ -140,11 +212,48 @@ def _parser() -> argparse.ArgumentParser:
     pardon.add_argument("digest", metavar="DIGEST", help="sha256:…")
     pardon.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
 
+    freeze = command("freeze", "Let an environment take no release for some time; ways back stay open.")
+    freeze.add_argument("environment", metavar="ENVIRONMENT")
+    freeze.add_argument("--until", metavar="TIME", required=True, help="like '2026-12-27 08:00', in UTC")
+    freeze.add_argument("--from", dest="since", metavar="TIME", help="else from now on")
+    freeze.add_argument("--reason", metavar="TEXT", required=True, help="why, for whoever is refused")
+
+    thaw = command("thaw", "End an environment's freeze before its time.")
+    thaw.add_argument("environment", metavar="ENVIRONMENT")
+    thaw.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
+
     command(
         "guard",
         "Watch the environments until stopped: after an abort, put Git back to the release before and say why.",
     )
 
+    diff = command(
+        "diff",
+        "Show what promoting FROM to TO would change in TO: the chart of both releases, rendered with TO's own"
+        " strategy and settings as Argo CD does.",
+    )
+    diff.add_argument("source", metavar="FROM")
+    diff.add_argument("target", metavar="TO")
+    diff.add_argument(
+        "--values",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="one more value file of the revision, where Argo CD is told one (extraValueFiles)",
+    )
+
+    told = command("history", "Show what was released when, by whom and why, newest first.")
+    told.add_argument("environment", metavar="ENVIRONMENT", nargs="?", help="else all")
+    told.add_argument("-n", dest="number", metavar="N", type=_number, default=20, help="how many (20)")
+    told.add_argument("--json", action="store_true", help="as JSON")
+    told.add_argument(
+        "--figures",
+        action="store_true",
+        help=f"instead: deployments of the last {_FIGURES_DAYS} days, how many failed, how soon Git went back",
+    )
+
     shown = command("status", "Show what Git, Argo Rollouts and Argo CD say about each environment.")
-    shown.add_argument("--json", action="store_true", help="as JSON")
+    how = shown.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="as JSON")
+    how.add_argument("--watch", action="store_true", help="as one live screen, until Ctrl-C")
     return parser

@@ -1,7 +1,9 @@
-"""What a person asks for: init, release, promote, rollback. Each returns a sentence of what happened."""
+"""What a person asks for: init, release, promote, rollback, pardon, freeze, thaw. Each returns what happened."""
 
 import re
+from datetime import UTC, datetime
 
+from delivery import freeze as freezing
 from delivery import quarantine, registry
 from delivery.environments import (
     BRANCH,
@@ -45,6 +47,7 @@ def release(
     revision: str | None = None,
     version: str | None = None,
     strategy: str | None = None,
+    despite_freeze: str | None = None,
 ) -> str:
     """Give an environment an image and the commit that it was built from.
 
@@ -64,16 +67,18 @@ def release(
 
     def decide(branch: Environments) -> Change | None:
         now = branch.current(to)
-        wanted = Release(commit, released, strategy or _strategy_of(now, to))
+        wanted = Release(commit, released, strategy or strategy_of(now, to))
         Release.parse(wanted.to_yaml(), "The release")  # a version from a label can be anything
         quarantine.refuse(branch, released.digest)
-        _refuse_incomplete(repository, wanted, to)
-        return _replacing(now, wanted, to, f"release {released.version} to {to}", f"By: {repository.author}")
+        despite = freezing.passed(branch, to, _now(), despite_freeze)
+        refuse_incomplete(repository, wanted, to)
+        subject = f"release {released.version} to {to}"
+        return replacing(now, wanted, to, subject, f"By: {repository.author}", reason=despite)
 
     return _done(publish(repository, decide), to)
 
 
-def promote(repository: Repository, source: str, target: str) -> str:
+def promote(repository: Repository, source: str, target: str, *, despite_freeze: str | None = None) -> str:
     """Copy revision and image of one environment to another, which keeps its own strategy.
 
     Raises Refused.
@@ -91,15 +96,16 @@ def promote(repository: Repository, source: str, target: str) -> str:
         if release is None:
             raise Refused(f"{source} has no release that could be promoted.")
         now = branch.current(target)
-        wanted = release.with_strategy(_strategy_of(now, target))
+        wanted = release.with_strategy(strategy_of(now, target))
         quarantine.refuse(branch, wanted.image.digest)
-        _refuse_unknown_commit(repository, wanted)
-        _refuse_incomplete(repository, wanted, target)
+        despite = freezing.passed(branch, target, _now(), despite_freeze)
+        refuse_unknown_commit(repository, wanted)
+        refuse_incomplete(repository, wanted, target)
         if wanted.image.digest not in seen:
             registry.look_up(registry.Reference(wanted.image.repository, None, wanted.image.digest))
             seen.add(wanted.image.digest)
         subject = f"promote {wanted.image.version} from {source} to {target}"
-        return _replacing(now, wanted, target, subject, f"By: {repository.author}")
+        return replacing(now, wanted, target, subject, f"By: {repository.author}", reason=despite)
 
     return _done(publish(repository, decide), target)
 
@@ -107,7 +113,7 @@ def promote(repository: Repository, source: str, target: str) -> str:
 def rollback(
     repository: Repository, environment: str, *, to: str | None = None, reason: str | None = None
 ) -> str:
-    """Give an environment the release that it had before.
+    """Give an environment the release that it had before: the last one whose image is not quarantined.
 
     Raises Refused.
     """
@@ -117,10 +123,13 @@ def rollback(
     warnings: list[str] = []
 
     def decide(branch: Environments) -> Change | None:
-        past = branch.at(environment, to) if to else _before(branch, environment)
+        quarantined = quarantine.digests(branch)
+        past = branch.at(environment, to) if to else _before(branch, environment, quarantined)
         wanted = past.release
-        _refuse_unknown_commit(repository, wanted)
-        _refuse_incomplete(repository, wanted, environment)
+        if wanted.image.digest in quarantined:
+            quarantine.refuse(branch, wanted.image.digest)
+        refuse_unknown_commit(repository, wanted)
+        refuse_incomplete(repository, wanted, environment)
         warnings[:] = _doubts_about_image(wanted)
         try:
             now = branch.release(environment)
@@ -128,7 +137,7 @@ def rollback(
             now = None
         subject = f"roll back {environment} to {wanted.image.version}"
         trailers = f"By: {repository.author}\n{ROLLBACK_TRAILER}: {past.commit}"
-        return _replacing(now, wanted, environment, subject, trailers, reason=reason)
+        return replacing(now, wanted, environment, subject, trailers, reason=reason)
 
     sentence = _done(publish(repository, decide), environment)
     return "\n".join([*warnings, sentence])
@@ -156,14 +165,72 @@ def pardon(repository: Repository, digest: str, *, reason: str) -> str:
         )
         return Change({quarantine.FILE: quarantine.text_without(known, digest)}, message)
 
-    published = publish(repository, decide)
+    return _told(publish(repository, decide))
+
+
+def freeze(
+    repository: Repository, environment: str, *, until: str, reason: str, since: str | None = None
+) -> str:
+    """Let an environment take no release for some time; ways back stay open.
+
+    Raises Refused.
+    """
+    environment_name(environment)
+    why = " ".join(reason.split())
+    if not why:
+        raise Refused("A freeze needs a reason: say in --reason why nothing may be released.")
+    starts = freezing.moment(since, "--from") if since else _now()
+    ends = freezing.moment(until, "--until")
+    if ends <= max(starts, _now()):
+        raise Refused(f"A freeze ends later than it begins, and later than now: not at {freezing.utc(ends)}.")
+    fetch_existing(repository)
+    window = freezing.Window((environment,), why, freezing.Once(starts, ends))
+
+    def decide(branch: Environments) -> Change:
+        subject = f"freeze {environment} until {freezing.utc(ends)}"
+        message = f"{subject}\n\n{why}\n\nBy: {repository.author}\n"
+        return Change({freezing.FILE: freezing.text_with(branch, window)}, message)
+
+    return _told(publish(repository, decide))
+
+
+def thaw(repository: Repository, environment: str, *, reason: str) -> str:
+    """Let an environment take releases again.
+
+    Raises Refused.
+    """
+    environment_name(environment)
+    why = " ".join(reason.split())
+    if not why:
+        raise Refused("A thaw needs a reason: say in --reason why releases may go on.")
+    fetch_existing(repository)
+
+    def decide(branch: Environments) -> Change:
+        text = freezing.text_without(branch, environment, _now())
+        if text is None:
+            raise Refused(
+                f"{environment} has no freeze that could end before its time;"
+                f" weekly ones are taken out of {freezing.FILE} by hand."
+            )
+        message = f"thaw {environment}\n\n{why}\n\nBy: {repository.author}\n"
+        return Change({freezing.FILE: text}, message)
+
+    return _told(publish(repository, decide))
+
+
+def _now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+def _told(published: Published | None) -> str:
     return f"{published.subject} ({published.commit[:12]})" if published else "Nothing was changed."
 
 
-def _before(branch: Environments, environment: str) -> Past:
-    past = branch.before(environment)
+def _before(branch: Environments, environment: str, quarantined: frozenset[str]) -> Past:
+    past = branch.before(environment, leaving_out=quarantined)
     if past is None:
-        raise Refused(f"{environment} has no earlier release to go back to.")
+        others = " that is not quarantined" if branch.before(environment) else ""
+        raise Refused(f"{environment} has no earlier release to go back to{others}.")
     return past
 
 
@@ -183,12 +250,12 @@ def _commit(repository: Repository, name: str) -> str:
     return commit
 
 
-def _refuse_unknown_commit(repository: Repository, wanted: Release) -> None:
+def refuse_unknown_commit(repository: Repository, wanted: Release) -> None:
     if repository.commit_on_remote(wanted.revision) is None:
         raise Refused(f"{repository.remote} has no branch with the commit {wanted.revision} any more.")
 
 
-def _refuse_incomplete(repository: Repository, wanted: Release, environment: str) -> None:
+def refuse_incomplete(repository: Repository, wanted: Release, environment: str) -> None:
     """Whatever Argo CD will read must exist at the revision."""
     short = wanted.revision[:12]
     if not NAME.fullmatch(wanted.strategy):
@@ -217,11 +284,11 @@ def _doubts_about_image(wanted: Release) -> list[str]:
     return []
 
 
-def _strategy_of(now: Release | None, environment: str) -> str:
+def strategy_of(now: Release | None, environment: str) -> str:
     return now.strategy if now else _FIRST_STRATEGY.get(environment, _USUAL_STRATEGY)
 
 
-def _replacing(
+def replacing(
     now: Release | None,
     wanted: Release,
     environment: str,

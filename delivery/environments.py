@@ -31,7 +31,7 @@ A change by hand works too; a file that cannot be read stops only its own enviro
 """
 
 _PUSH_ATTEMPTS = 10
-_GOES_BACK = re.compile(rf"^({ROLLBACK_TRAILER}: |This reverts commit )", re.MULTILINE)
+GOES_BACK = re.compile(rf"^({ROLLBACK_TRAILER}: |This reverts commit )", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,12 @@ class Environments:
 
     def goes_back(self, commit: str) -> bool:
         """Whether a commit puts an earlier release back."""
-        return bool(_GOES_BACK.search(self._repository.message(commit)))
+        return bool(GOES_BACK.search(self._repository.message(commit)))
 
-    def before(self, environment: str) -> Past | None:
+    def before(self, environment: str, leaving_out: frozenset[str] = frozenset()) -> Past | None:
         """The release to go back to: the one before the current, where going back again goes further back.
 
+        `leaving_out`: digests of images that nobody should go back to.
         A, B, C, back to B: the one before is A, not C, which somebody went away from.
         """
         line: list[Past] = []
@@ -125,7 +126,7 @@ class Environments:
             now = self.release(environment)
         except UnreadableRelease:
             now = None  # every release that can be read is better than this one
-        while line and line[-1].release == now:
+        while line and (line[-1].release == now or line[-1].release.image.digest in leaving_out):
             line.pop()
         return line[-1] if line else None
 

@@ -7,11 +7,13 @@ without local branches: until the push, nothing that anyone can see has changed.
 import getpass
 import os
 import re
+import secrets
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,6 +79,17 @@ def _account(key: str) -> str:
     except (KeyError, OSError):  # a container's user may have no name
         user = "delivery"
     return user if key == "name" else f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit, and the files that it wrote (True) or removed (False)."""
+
+    name: str
+    at: datetime
+    author: str
+    message: str
+    files: dict[str, bool]
 
 
 class Repository:
@@ -145,6 +158,38 @@ class Repository:
         """Commits that changed a file, newest first."""
         return self._git("log", "--first-parent", "--format=%H", commit, "--", path).split()
 
+    def commits(self, tip: str) -> list[Commit]:
+        """All commits up to one, newest first, with what each did to the one before it."""
+        form = "--format=%x01%H%x02%ct%x02%an%x02%B%x02"
+        listed = self._git("log", "--first-parent", "-m", "--name-status", "--no-renames", form, tip)
+        found = []
+        for each in listed.split("\x01")[1:]:
+            name, time, author, message, files = each.split("\x02")
+            changed = (line.split("\t", 1) for line in files.splitlines() if line)
+            at = datetime.fromtimestamp(int(time), tz=UTC)
+            found.append(Commit(name, at, author, message, {path: kind != "D" for kind, path in changed}))
+        return found
+
+    def read_ahead(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Read many files, each at a commit that has it, with one call of Git; `text` then knows them."""
+        asked = [each for each in wanted if each not in self._texts]
+        if not asked:
+            return
+        mark = f"<{secrets.token_hex(16)}>"
+        names = "".join(f"{commit}:{path}\n" for commit, path in asked)
+        texts = self._git("cat-file", f"--batch={mark}", given=names).split(f"{mark}\n")[1:]
+        if len(texts) == len(asked):  # else one of them is not there, and they are read one by one
+            self._texts |= {each: text.removesuffix("\n") for each, text in zip(asked, texts, strict=True)}
+
+    def check_out(self, commit: str, folder: Path) -> None:
+        """Write all files of a commit into an empty folder."""
+        index = self._path / f"index-{secrets.token_hex(8)}"
+        place = {"GIT_DIR": str(self._path), "GIT_WORK_TREE": str(folder), "GIT_INDEX_FILE": str(index)}
+        try:
+            self._git("read-tree", "--reset", "-u", commit, place=place)
+        finally:
+            index.unlink(missing_ok=True)
+
     def is_ancestor(self, commit: str, of: str) -> bool:
         try:
             self._git("merge-base", "--is-ancestor", commit, of)
@@ -171,8 +216,8 @@ class Repository:
                 raise PushLost from error
             raise
 
-    def _git(self, *arguments: str, given: str | None = None) -> str:
-        environment = {**self._identity, **_as_environment(self._settings)}
+    def _git(self, *arguments: str, given: str | None = None, place: Mapping[str, str] | None = None) -> str:
+        environment = {**self._identity, **_as_environment(self._settings), **(place or {})}
         try:
             return _run(arguments, cwd=self._path, environment=environment, given=given)
         except GitFailed as error:
@@ -186,7 +231,8 @@ def opened(remote: str, folder: Path) -> Iterator[Repository]:
         raise Refused("The remote's address holds a password; give it to a Git credential helper instead.")
     if remote.startswith("-"):
         raise Refused(f"A remote is an address, which {remote!r} is not.")
-    with tempfile.TemporaryDirectory(prefix="delivery-") as path:
+    # Who leaves while Git is at work there leaves all the same.
+    with tempfile.TemporaryDirectory(prefix="delivery-", ignore_cleanup_errors=True) as path:
         _run(["init", "--quiet", "--bare", "--template=", path])
         yield Repository(Path(path), remote, folder)
 

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -34,7 +35,7 @@ class Observed:
 
 
 class Cluster:
-    """One cluster, of which all is only read but a Rollout's promotion in full and the end of a sync."""
+    """One cluster. Written are only a Rollout's promotion in full, the end of a sync and the end of a ConfigMap."""
 
     def __init__(self, api: client.CustomObjectsApi) -> None:
         self._api = api
@@ -118,6 +119,36 @@ class Cluster:
                 if waiting.get("reason") in _NOT_PULLED and _NO_SUCH_IMAGE.search(said):
                     return said
         return ""
+
+    def configurations(self, environment: str) -> dict[str, datetime]:
+        """The ConfigMaps of an environment's namespace, and when each was made. Raises ClusterUnreachable."""
+        ask = self._core.list_namespaced_config_map
+        found = self._ask(
+            lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "configmaps"
+        )
+        named = [each["metadata"] for each in (found or {}).get("items", [])]
+        return {each["name"]: each["creation_timestamp"] for each in named}
+
+    def workloads(self, environment: str) -> list[Object]:
+        """Whatever may start pods in an environment's namespace. Raises ClusterUnreachable."""
+        namespace, rollout = f"crm-{environment}", self.rollout(environment)
+        return [
+            *([rollout] if rollout else []),
+            *self._list("apps", "v1", namespace, "replicasets"),
+            *self._list("apps", "v1", namespace, "deployments"),
+            *self._list("batch", "v1", namespace, "jobs"),
+        ]
+
+    def delete_configuration(self, environment: str, name: str) -> None:
+        """Raises ClusterUnreachable."""
+        ask = self._core.delete_namespaced_config_map
+        self._ask(
+            lambda *path, **more: {"answer": ask(name, path[2], **more)},
+            "",
+            "v1",
+            f"crm-{environment}",
+            "configmaps",
+        )
 
     def observe(self, environment: str) -> Observed:
         """Raises ClusterUnreachable."""

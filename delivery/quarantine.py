@@ -44,6 +44,14 @@ def entries(branch: Environments) -> tuple[Entry, ...]:
     return tuple(Entry(**each) for each in found)
 
 
+def digests(branch: Environments) -> frozenset[str]:
+    """What is quarantined, for a way back: a file that nobody can read holds up none."""
+    try:
+        return frozenset(each.digest for each in entries(branch))
+    except Refused:
+        return frozenset()
+
+
 def text_with(known: Sequence[Entry], entry: Entry) -> str:
     """The file with an image added; an image is listed once, with its first reason."""
     return _text(known if any(each.digest == entry.digest for each in known) else [*known, entry])

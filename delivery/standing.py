@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from delivery.freeze import Frozen
+from delivery.quarantine import Entry
 from delivery.release import Release
 
 
@@ -65,3 +67,21 @@ class Environment:
     git: InGit
     cluster: InCluster | None = None
     argocd: InArgoCD | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may not be released just now; `problems` where a file cannot be read."""
+
+    quarantined: tuple[Entry, ...] = ()
+    frozen: tuple[Frozen, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All environments; `unknown` says why what runs is not known."""
+
+    environments: list[Environment]
+    rules: Rules
+    unknown: str | None = None

@@ -4,16 +4,29 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 
-from delivery import kube
+from delivery import freeze, kube, quarantine
 from delivery.environments import Environments, fetch_existing
-from delivery.errors import ClusterUnreachable, UnreadableRelease
+from delivery.errors import ClusterUnreachable, Refused, UnreadableRelease
+from delivery.freeze import Frozen
 from delivery.git import Repository
 from delivery.kube import Object, Observed
-from delivery.standing import Environment, InArgoCD, InCluster, InGit, Verdict, Version
-from delivery.status_table import table
+from delivery.quarantine import Entry
+from delivery.standing import (
+    Environment,
+    InArgoCD,
+    InCluster,
+    InGit,
+    Rules,
+    Standing,
+    Verdict,
+    Version,
+)
+from delivery.status_table import lines, table
 from delivery.verdicts import answered
 
 _HASH_LABEL = "rollouts-pod-template-hash"
@@ -23,25 +36,55 @@ _FULL = 100
 
 def show(repository: Repository, *, as_json: bool) -> int:
     """Print every environment. 0, or 1 when something could not be known (which is then said)."""
-    branch = fetch_existing(repository)
+    standing = stand(fetch_existing(repository))
+    if as_json:
+        print(json.dumps(_as_json(standing), indent=2))
+    else:
+        Console().print(table(standing.environments))
+        for line in lines(standing.rules):
+            Console().print(line)
+        if standing.unknown:
+            print(standing.unknown, file=sys.stderr)
+    problems = standing.rules.problems or any(each.git.problem for each in standing.environments)
+    return 1 if standing.unknown or problems else 0
+
+
+def stand(branch: Environments) -> Standing:
+    """Where all environments stand, by the branch as it was fetched and by the cluster."""
     environments = [Environment(name, in_git(branch, name)) for name in branch.names()]
-    unknown = None
+    rules = _rules(branch, [each.name for each in environments])
     try:
         cluster = kube.Cluster.from_kubeconfig()
-        environments = [judge(known.name, known.git, cluster.observe(known.name)) for known in environments]
+        seen = [judge(each.name, each.git, cluster.observe(each.name)) for each in environments]
     except ClusterUnreachable as error:
-        unknown = str(error)
-    if as_json:
-        print(
-            json.dumps(
-                {"environments": [asdict(each) for each in environments], "unknown": unknown}, indent=2
-            )
-        )
-    else:
-        Console().print(table(environments))
-        if unknown:
-            print(f"Not known: what runs. {unknown}", file=sys.stderr)
-    return 1 if unknown or any(each.git.problem for each in environments) else 0
+        return Standing(environments, rules, f"Not known: what runs. {error}")
+    return Standing(seen, rules)
+
+
+def _rules(branch: Environments, environments: Iterable[str]) -> Rules:
+    problems: list[str] = []
+    quarantined: tuple[Entry, ...] = ()
+    try:
+        quarantined = quarantine.entries(branch)
+    except Refused as refusal:
+        problems.append(str(refusal))
+    found: list[Frozen | None] = []
+    try:
+        found = [freeze.frozen(branch, name, datetime.now(tz=UTC)) for name in environments]
+    except Refused as refusal:
+        problems.append(str(refusal))
+    return Rules(quarantined, tuple(each for each in found if each), tuple(problems))
+
+
+def _as_json(standing: Standing) -> dict[str, Any]:
+    rules = standing.rules
+    return {
+        "environments": [asdict(each) for each in standing.environments],
+        "quarantined": [asdict(each) for each in rules.quarantined],
+        "frozen": [asdict(each) | {"until": each.until.isoformat()} for each in rules.frozen],
+        "problems": list(rules.problems),
+        "unknown": standing.unknown,
+    }
 
 
 def in_git(branch: Environments, environment: str) -> InGit:

@@ -1,11 +1,12 @@
-"""The table of `delivery status`."""
+"""What `delivery status` shows: a table of the environments, and below it what may not be released."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 from rich.text import Text
 
-from delivery.standing import Environment, InArgoCD, InCluster, InGit, Version
+from delivery.standing import Environment, InArgoCD, InCluster, InGit, Rules, Verdict, Version
+from delivery.verdicts import PROVEN, WEIGHED, evidence
 
 NOTHING = "-"
 _COLOURS = {
@@ -15,9 +16,29 @@ _COLOURS = {
 }
 
 
+_WATCH = "-watch"
+_METER = 9  # characters from proven fine to proven bad
+_LEGEND = "evidence: ●───┼──── proven fine, ────┼───● proven bad"
+_ROUND = 10.0
+
+
+def lines(rules: Rules) -> Iterator[Text]:
+    """One line for each freeze, each quarantined image and each file that cannot be read."""
+    for frozen in rules.frozen:
+        yield Text(f"Frozen: {frozen}", style="cyan")
+    for entry in rules.quarantined:
+        words = f"Quarantined: {entry.version} ({entry.digest[:15]}) since {entry.at}, failed in {entry.environment}"
+        yield Text(f"{words}: {entry.reason}", style="magenta")
+    for problem in rules.problems:
+        yield Text(problem, style="red")
+
+
 def table(environments: Iterable[Environment]) -> Table:
     """One row an environment."""
-    shown = Table(show_lines=True)
+    environments = list(environments)
+    verdicts = [verdict for each in environments if each.cluster for verdict in each.cluster.verdicts]
+    weighed = any(_weighed(verdict) is not None for verdict in verdicts)
+    shown = Table(show_lines=True, caption=_LEGEND if weighed else None)
     for heading in ("environment", "Git", "stable", "canary", "verdicts", "Argo CD"):
         shown.add_column(heading, overflow="fold")
     for each in environments:
@@ -76,12 +97,42 @@ def _verdict_cell(cluster: InCluster | None) -> Text:
     if cluster is None or not cluster.verdicts:
         return Text(NOTHING, style="dim")
     cell = Text()
-    for verdict in cluster.verdicts:
+    for verdict in _worth_showing(cluster.verdicts):
         cell.append("\n" if cell else "").append(f"{verdict.question} ").append(_coloured(verdict.phase))
-        detail = verdict.message or verdict.value
+        weighed = _weighed(verdict)
+        if weighed is not None:
+            cell.append("\n").append(_meter(weighed))
+        detail = verdict.message or (verdict.value if weighed is None else None)
         if detail:
             cell.append(f"\n  {detail}", "dim")
     return cell
+
+
+def _worth_showing(verdicts: list[Verdict]) -> list[Verdict]:
+    """A question that is asked twice over, at the step and in the background, is shown once while all is well."""
+    asked = {verdict.question for verdict in verdicts}
+    return [
+        verdict
+        for verdict in verdicts
+        if verdict.phase in _COLOURS["red"]
+        or verdict.question.removesuffix(_WATCH) not in asked - {verdict.question}
+    ]
+
+
+def _weighed(verdict: Verdict) -> float | None:
+    return evidence(verdict.value) if verdict.question.removesuffix(_WATCH) in WEIGHED else None
+
+
+def _meter(weighed: float) -> Text:
+    """The evidence between proven fine on the left and proven bad on the right."""
+    at = round((max(-PROVEN, min(PROVEN, weighed)) + PROVEN) / (2 * PROVEN) * (_METER - 1))
+    colour = "green" if weighed <= -PROVEN else "red" if weighed >= PROVEN else "yellow"
+    marks = ["─"] * _METER
+    marks[_METER // 2] = "┼"
+    marks[at] = "●"
+    return Text("".join(marks), style=colour).append(
+        f" {weighed:+.{0 if abs(weighed) >= _ROUND else 1}f}", "not bold default"
+    )
 
 
 def _argocd_cell(argocd: InArgoCD | None) -> Text:

@@ -1,11 +1,16 @@
 """What each question found about a version, in plain words."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 _LIMIT = "limit 5 %"
 _BAD = {"error-rate": "failed", "latency": "were slow"}
+# What a question that weighs evidence measures: one number, in brackets.
+_MEASURED = re.compile(r"\[([-+.e0-9]+)\]")
+WEIGHED = frozenset(_BAD)
+PROVEN = 4.6  # ln 100
 
 
 @dataclass(frozen=True)
@@ -63,16 +68,30 @@ def _words(result: dict[str, Any], version: str, counts: dict[str, Count]) -> st
     if says := answered(_last(result).get("value")).get("says"):
         return f"{question}: {says}"
     count = counts.get(question)
+    last = _last(result)
     if result["phase"] == "Failed" and question in _BAD and count and count.requests:
         share = 100 * count.bad / count.requests
         return (
             f"{question}: {count.bad} of {count.requests} requests of {version} {_BAD[question]} "
-            f"({share:.0f} %, {_LIMIT})"
+            f"({share:.0f} %, {_LIMIT}){_evidence(last)}"
         )
-    last = _last(result)
     if result["phase"] == "Failed":
         return f"{question}: {version} was proven bad (measured {last.get('value', 'nothing')})"
     if result["phase"] == "Error":
         why = last.get("message") or result.get("message") or "no reason was given"
         return f"{question}: could not be measured ({' '.join(str(why).split())})"
     return f"{question}: stayed undecided (measured {last.get('value', 'nothing')})"
+
+
+def evidence(value: str | None) -> float | None:
+    """The number in what was measured; None where there is not exactly one."""
+    found = _MEASURED.fullmatch((value or "").replace(" ", ""))
+    try:
+        return float(found[1]) if found else None
+    except ValueError:
+        return None
+
+
+def _evidence(measurement: dict[str, Any]) -> str:
+    weighed = evidence(measurement.get("value"))
+    return "" if weighed is None else f", evidence {weighed:.1f} ({PROVEN} aborts)"

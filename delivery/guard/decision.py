@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from delivery.environments import Past
 from delivery.kube import Object
 from delivery.release import Release
-from delivery.verdicts import findings
+from delivery.verdicts import Count, findings
 
 REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
 OLD = timedelta(minutes=20)
@@ -39,6 +39,9 @@ class Seen:
     migration_image: str = ""
     """Why the image of the migration cannot be had; empty where it can, or where that is not known."""
     application: Object | None = None
+    counts: dict[str, Count] = field(default_factory=dict)
+    """The requests of the canary by question, where Prometheus told them."""
+    quarantined: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
         return Nothing("No fully promoted release is known in Git: there is nothing to go back to.")
     if to.release == seen.release:
         return Nothing("Git names the fully promoted release already.")
+    if to.release.image.digest in seen.quarantined:
+        return Nothing(
+            f"The stable release {to.release.image.version} is quarantined itself: "
+            "a person has to choose where to go back to."
+        )
     same_image = to.release.image.digest == seen.release.image.digest
     return Heal(to, seen.release, seen.commit, trouble.reasons, trouble.blame and not same_image)
 
@@ -104,7 +112,7 @@ def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
 def _forward(seen: Seen, rollout: Object) -> Decision:
     status = rollout.get("status") or {}
     moving = status.get("currentPodHash") != status.get("stableRS")
-    if seen.goes_back and moving and _is_of(rollout, seen.release) and not status.get("promoteFull"):
+    if seen.goes_back and moving and is_of(rollout, seen.release) and not status.get("promoteFull"):
         return PromoteInFull()
     return Nothing("Nothing is wrong.")
 
@@ -112,7 +120,7 @@ def _forward(seen: Seen, rollout: Object) -> Decision:
 def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
     """Why the Rollout gave up on Git's release, if it did."""
     status = rollout.get("status") or {}
-    if not _is_of(rollout, seen.release) or not _is_observed(rollout):
+    if not is_of(rollout, seen.release) or not is_observed(rollout):
         return None
     progress: Object = next(
         (each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {}
@@ -159,7 +167,7 @@ def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool
         finding
         for run in seen.analysis_runs
         if _belongs(run, rollout)
-        for finding in findings(run, seen.release.image.version)
+        for finding in findings(run, seen.release.image.version, seen.counts)
     ]
     reasons = tuple(dict.fromkeys(finding.says for finding in found))
     if stuck:
@@ -225,12 +233,13 @@ def _replica_set(seen: Seen, pod_hash: str | None) -> Object | None:
     return None
 
 
-def _is_of(rollout: Object, release: Release) -> bool:
+def is_of(rollout: Object, release: Release) -> bool:
+    """Whether a Rollout is told to run that release."""
     revision = (rollout["metadata"].get("annotations") or {}).get(REVISION)
     return _runs(rollout, release.image.digest) and revision in (None, release.revision)
 
 
-def _is_observed(rollout: Object) -> bool:
+def is_observed(rollout: Object) -> bool:
     """The status speaks of this specification, not of the one before. Argo Rollouts writes a text here."""
     observed = (rollout.get("status") or {}).get("observedGeneration")
     return str(observed) == str(rollout["metadata"].get("generation"))
@@ -247,6 +256,35 @@ def _belongs(run: Object, rollout: Object) -> bool:
     attempt = (rollout["metadata"].get("annotations") or {}).get(_ATTEMPT)
     same_pods = (metadata.get("labels") or {}).get(_HASH) == rollout["status"].get("currentPodHash")
     return same_pods and (metadata.get("annotations") or {}).get(_ATTEMPT) == attempt
+
+
+def settled_since(rollout: Object | None) -> datetime | None:
+    """Since when a Rollout has run one version in full with all pods ready; None while it does not.
+
+    Argo Rollouts keeps these times itself, so a guard that is restarted knows them as well.
+    """
+    status = (rollout or {}).get("status") or {}
+    moving = not status.get("stableRS") or status.get("currentPodHash") != status.get("stableRS")
+    if rollout is None or moving or status.get("abort") or status.get("phase") != "Healthy":
+        return None
+    since = {
+        each["type"]: _time(each.get("lastTransitionTime"))
+        for each in status.get("conditions") or []
+        if each["type"] in ("Healthy", "Completed") and each.get("status") == "True"
+    }
+    times = [time for time in since.values() if time]
+    return max(times) if "Healthy" in since and times and is_observed(rollout) else None
+
+
+def promoted_at(rollout: Object | None) -> datetime | None:
+    """When a Rollout's newest version became its stable one; None while it has not."""
+    status = (rollout or {}).get("status") or {}
+    if status.get("abort") or status.get("currentPodHash") != status.get("stableRS"):
+        return None
+    for each in status.get("conditions") or []:
+        if each["type"] == "Completed" and each.get("status") == "True":
+            return _time(each.get("lastTransitionTime"))
+    return None
 
 
 def _time(text: str | None) -> datetime | None:

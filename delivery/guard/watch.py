@@ -10,17 +10,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from delivery import quarantine
 from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
-from delivery.guard import figures
+from delivery.guard import counts, figures
 from delivery.guard.decision import Decision, EndSync, Heal, Nothing, PromoteInFull, Seen, decide
 from delivery.guard.healing import heal, past_releases
 from delivery.kube import Object, Observed
+from delivery.verdicts import Count
 
 RUNBOOKS = "docs/runbooks/"
 _EVERY_SECONDS = 1.0
@@ -59,6 +61,8 @@ class Guard:
     started: datetime = field(default_factory=now)
     tell: Callable[[str], None] = tell
     runbooks: str = RUNBOOKS
+    prometheus: str = ""
+    """Where the counts of a heal's message come from; empty: it goes without."""
     _told: dict[str, str] = field(default_factory=dict)
     _in_the_way: dict[str, str] = field(default_factory=dict)
     _looked: float = field(default_factory=time.monotonic)
@@ -109,7 +113,16 @@ class Guard:
             seen = self._see(environment, branch, migration)
         except UnreadableRelease as error:
             return str(error)
-        return self._do(environment, decide(seen), branch) if seen else ""
+        if seen is None:
+            return ""
+        decision = decide(seen)
+        if isinstance(decision, Heal) and self.prometheus:
+            decision = decide(replace(seen, counts=self._counts(environment, seen)))
+        return self._do(environment, decision, branch)
+
+    def _counts(self, environment: str, seen: Seen) -> dict[str, Count]:
+        pod_hash = ((seen.rollout or {}).get("status") or {}).get("currentPodHash", "")
+        return counts.asked(self.prometheus, f"crm-{environment}", pod_hash)
 
     def _do(self, environment: str, decision: Decision, branch: Environments) -> str:
         match decision:
@@ -152,6 +165,7 @@ class Guard:
             if _is_active(migration)
             else "",
             application=observed.application,
+            quarantined=quarantine.digests(branch),
         )
 
 

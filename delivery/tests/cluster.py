@@ -80,6 +80,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, objects: dict[str, Object], failing: int | None = None) -> None:
         self.objects = objects
         self.failing = failing
+        self.deleted: list[str] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def kubeconfig(self) -> str:
@@ -108,6 +109,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_DELETE(self) -> None:
+        self.server.deleted.append(self.path)
+        self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
         """Keep the test's output quiet."""

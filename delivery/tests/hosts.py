@@ -20,6 +20,14 @@ CODE = {
     "environments/staging/values.yaml": "environment: staging\n",
     "environments/production/values.yaml": "environment: production\n",
 }
+# A hook `pre-receive`: the server moves the branch itself, once, between somebody's fetch and push.
+MOVE_BRANCH_ONCE = """\
+unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+[ -e moved ] && exit 0
+touch moved
+commit=$(git commit-tree 'environments^{tree}' -p environments -m 'somebody else')
+git update-ref refs/heads/environments $commit
+"""
 
 
 class Remote:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from delivery.cli import main
-from delivery.tests.hosts import CODE, Pushed, Registry, Remote
+from delivery.tests.hosts import CODE, MOVE_BRANCH_ONCE, Pushed, Registry, Remote
 
 NO_SUCH_DIGEST = "sha256:" + "0" * 64
 
@@ -414,7 +414,7 @@ class TestPushes:
         # Once, the server moves the branch between our fetch and our push.
         other = branch.commit("other", {"staging/release.yaml": "x\n"})
         branch.git("update-ref", "refs/heads/other", other)
-        _hook(branch, "pre-receive", _MOVE_BRANCH_ONCE)
+        _hook(branch, "pre-receive", MOVE_BRANCH_ONCE)
         released(branch, registry, "1.0")
         assert branch.release("dev")["image"]["version"] == "1.0"
         assert branch.subjects()[:2] == ["release 1.0 to dev", "somebody else"]
@@ -465,13 +465,6 @@ class TestPushes:
 
 
 _ROOT = Path(__file__).parents[2]
-_MOVE_BRANCH_ONCE = """\
-unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
-[ -e moved ] && exit 0
-touch moved
-commit=$(git commit-tree 'environments^{tree}' -p environments -m 'somebody else')
-git update-ref refs/heads/environments $commit
-"""
 
 
 def _hook(remote: Remote, name: str, script: str) -> None:

@@ -83,3 +83,46 @@ def test_a_file_that_cannot_be_read_lets_nothing_through(
 
     assert main(["release", "--image", image, "--to", "dev"]) == 1
     assert sentence in capsys.readouterr().err
+
+
+class TestARollback:
+    """What is quarantined is no way back, and a file that nobody can read holds up none."""
+
+    @pytest.fixture
+    def images(self, remote: Remote, registry: Registry) -> list[str]:
+        assert main(["init"]) == 0
+        made = [str(registry.push(remote.tip("main"), version)) for version in ("1.0", "1.1", "1.2")]
+        for image in made:
+            assert main(["release", "--image", image, "--to", "production"]) == 0
+        return made
+
+    def test_goes_past_it(self, remote: Remote, images: list[str]) -> None:
+        remote.commit("environments", {FILE: quarantined(digest_of(images[1]))})
+        assert main(["rollback", "production"]) == 0
+        assert remote.release("production")["image"]["version"] == "1.0"
+
+    def test_says_when_there_is_no_other(
+        self, remote: Remote, images: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        both = quarantined(digest_of(images[0])) + quarantined(digest_of(images[1]))
+        remote.commit("environments", {FILE: both})
+        assert main(["rollback", "production"]) == 1
+        said = capsys.readouterr().err
+        assert "production has no earlier release to go back to that is not quarantined." in said
+
+    def test_to_it_is_refused_until_it_is_pardoned(
+        self, remote: Remote, images: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        wanted = remote.git("rev-parse", "environments~1").strip()
+        remote.commit("environments", {FILE: quarantined(digest_of(images[1]))})
+        assert main(["rollback", "production", "--to", wanted]) == 1
+        assert "1.1 is quarantined since" in capsys.readouterr().err
+        assert main(["pardon", digest_of(images[1]), "--reason", "it was the disk"]) == 0
+        assert main(["rollback", "production", "--to", wanted]) == 0
+        assert remote.release("production")["image"]["version"] == "1.1"
+
+    def test_is_not_held_up_by_a_file_that_cannot_be_read(self, remote: Remote, images: list[str]) -> None:
+        assert images
+        remote.commit("environments", {FILE: "- [unfinished\n"})
+        assert main(["rollback", "production"]) == 0
+        assert remote.release("production")["image"]["version"] == "1.1"

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from delivery import freeze, quarantine
 from delivery.cli import main
 from delivery.kube import Observed
 from delivery.release import Image, Release
@@ -174,11 +176,38 @@ def test_the_table_shows_all_of_it() -> None:
         "1.1 20 %",
         "step 2/4",
         "error-rate Running",
-        "[0.2]",
+        "────●──── +0.2",
         "Synced",
         "no release",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("value", "meter"),
+    [
+        ("[-0.1]", "────●──── -0.1"),
+        ("[-100]", "●───┼──── -100"),
+        ("[9.12]", "────┼───● +9.1"),
+    ],
+)
+def test_evidence_is_a_mark_between_fine_and_bad(value: str, meter: str) -> None:
+    assert meter in shown(seen(analysis_runs=[analysis_run("latency", "Running", "01:00", value=value)]))
+
+
+def test_other_measurements_are_shown_as_they_are() -> None:
+    text = shown(seen(analysis_runs=[analysis_run("weight", "Running", "01:00", value="[1]")]))
+    assert "[1]" in text
+    assert "●" not in text
+
+
+def test_a_question_asked_twice_over_is_shown_once_while_all_is_well() -> None:
+    gate = analysis_run("error-rate", "Running", "01:00", value="[0.2]")
+    watch = analysis_run("error-rate-watch", "Running", "01:00", value="[0.2]")
+    assert "error-rate-watch" not in shown(seen(analysis_runs=[gate, watch]))
+    assert "error-rate-watch" in shown(seen(analysis_runs=[watch]))
+    failed = analysis_run("error-rate-watch", "Failed", "01:00", value="[4.7]")
+    assert "error-rate-watch Failed" in shown(seen(analysis_runs=[gate, failed]))
 
 
 class TestCommand:
@@ -235,6 +264,47 @@ class TestCommand:
         assert by_name["dev"]["problem"] is None
         assert main(["status"]) == 1
         assert "is not YAML" in capsys.readouterr().out.replace("\n", " ").replace("│", "")
+
+    def test_shows_what_may_not_be_released(
+        self,
+        branch: Remote,
+        capsys: pytest.CaptureFixture[str],
+        kubeconfig: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        entry = quarantine.Entry(OLD, "1.0", "staging", "2026-11-24T03:00:00Z", "was slow")
+        once = freeze.Once(datetime(2020, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC))
+        window = freeze.Window(("production",), "an audit", once)
+        branch.commit(
+            "environments",
+            {quarantine.FILE: quarantine.text_with([], entry), freeze.FILE: str(window)},
+        )
+        capsys.readouterr()
+        with serving(Server(_paths()), kubeconfig):
+            assert main(["status"]) == 0
+            text = capsys.readouterr().out
+            assert main(["status", "--json"]) == 0
+        assert "Frozen: production is frozen until 2199-01-01 00:00 UTC (an audit)" in text
+        assert (
+            "Quarantined: 1.0 (sha256:aaaaaaaa) since 2026-11-24T03:00:00Z, failed in staging: was slow"
+            in text
+        )
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["quarantined"][0]["digest"] == OLD
+        assert answer["frozen"] == [
+            {"environment": "production", "until": "2199-01-01T00:00:00+00:00", "reason": "an audit"}
+        ]
+
+    def test_says_which_rules_cannot_be_read(
+        self, branch: Remote, capsys: pytest.CaptureFixture[str], kubeconfig: Path
+    ) -> None:
+        branch.commit("environments", {quarantine.FILE: "{", freeze.FILE: "{"})
+        with serving(Server(_paths()), kubeconfig):
+            assert main(["status"]) == 1
+        text = capsys.readouterr().out
+        assert "quarantine.yaml on the branch" in text
+        assert "freeze.yaml on the branch" in text
 
     @pytest.mark.usefixtures("branch")
     @pytest.mark.parametrize(

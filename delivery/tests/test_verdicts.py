@@ -15,6 +15,14 @@ def test_counts_are_told_in_figures() -> None:
     assert finding.says == "error-rate: 22 of 30 requests of 1.2 failed (73 %, limit 5 %)"
 
 
+def test_the_evidence_is_told_beside_the_counts() -> None:
+    counts = {"latency": Count(requests=31, bad=12)}
+    (finding,) = findings(result("latency", "Failed", value="[9.1234]"), "1.2", counts)
+    assert finding.says == (
+        "latency: 12 of 31 requests of 1.2 were slow (39 %, limit 5 %), evidence 9.1 (4.6 aborts)"
+    )
+
+
 def test_without_counts_the_measured_value_is_told() -> None:
     (finding,) = findings(result("latency", "Failed", value="[5.1]"), "1.2")
     assert finding.says == "latency: 1.2 was proven bad (measured [5.1])"

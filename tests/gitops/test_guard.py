@@ -238,11 +238,11 @@ def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
 
 
 def test_it_is_told_where_everything_is() -> None:
-    told = variables(guarded(promotions=["dev>staging=15m", "staging>production=2h"]))
+    told = variables(guarded(promotions=["dev>staging=15m", "dev>demo=2h"]))
     assert told[REMOTE_VARIABLE] == REPOSITORY
     assert told["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
     assert told[PROMETHEUS_VARIABLE] == "http://prometheus-operated.monitoring.svc:9090"
-    assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,staging>production=2h"
+    assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,dev>demo=2h"
 
 
 def test_what_is_not_set_is_not_told(text: str) -> None:
@@ -309,6 +309,7 @@ def test_verdicts_are_asked_for_where_it_answers(text: str) -> None:
         ({"image": "registry.example.com/delivery-guard:1"}, "/guard/image"),
         ({"image": IMAGE, "promotions": ["dev>staging"]}, "/guard/promotions/0"),
         ({"image": IMAGE, "promotions": ["dev > staging = 15m"]}, "/guard/promotions/0"),
+        ({"image": IMAGE, "promotions": ["staging>production=2h"]}, "/guard/promotions/0"),
         ({"image": IMAGE, "prometheus": "prometheus:9090"}, "/guard/prometheus"),
         ({"image": IMAGE, "gitSecret": ""}, "/guard/gitSecret"),
         ({"image": IMAGE, "password": "x"}, "password"),

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery import git
+from delivery import git, quarantine
 from delivery.errors import ClusterUnreachable
 from delivery.guard.tests.sights import BAD, GOOD, aborted, migration, release, replica_set, rollout, run
+from delivery.guard.tests.test_counts import prometheus, series
 from delivery.guard.watch import Guard
 from delivery.kube import Object, Observed
-from delivery.tests.hosts import Remote
+from delivery.tests.hosts import MOVE_BRANCH_ONCE, Remote
 
 FILE = "production/release.yaml"
 
@@ -101,6 +102,47 @@ def test_an_aborted_release_is_taken_back_once(
     assert said[0].startswith("production: heal production: back to 1.1 (")
 
 
+def test_the_message_tells_the_figures_where_prometheus_counts(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    counted = series(("requests", "error-rate", "31"), ("bad", "error-rate", "12"))
+
+    with prometheus(counted) as guard.prometheus:
+        guard.look("production")
+
+    sentence = "error-rate: 12 of 31 requests of 1.2 failed (39 %, limit 5 %), evidence 12.3 (4.6 aborts)"
+    assert sentence in remote.message()
+    (entry,) = yaml.safe_load(remote.git("show", "environments:quarantine.yaml"))
+    assert entry["reason"] == sentence
+
+
+def test_a_prometheus_that_is_away_holds_up_no_heal(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    guard.prometheus = "http://127.0.0.1:1"
+
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+    assert "error-rate: 1.2 was proven bad (measured [12.3])" in remote.message()
+
+
+def test_the_way_back_never_is_a_quarantined_release(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    entry = quarantine.Entry(GOOD.image.digest, "1.1", "staging", "2026-01-01T00:00:00Z", "was slow")
+    remote.commit("environments", {FILE: BAD.to_yaml(), quarantine.FILE: quarantine.text_with([], entry)})
+    cluster.state = aborted(at=just_now(seconds=1))
+
+    guard.look("production")
+
+    assert in_git(remote) == "1.2"
+    (sentence,) = said
+    assert "The stable release 1.1 is quarantined itself: a person has to choose" in sentence
+
+
 def test_a_guard_that_was_restarted_goes_on(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(minutes=19))
@@ -108,6 +150,37 @@ def test_a_guard_that_was_restarted_goes_on(guard: Guard, remote: Remote, cluste
     Guard(cluster, guard.repository, ["production"], tell=lambda _: None).look("production")
 
     assert in_git(remote) == "1.1"
+
+
+def test_a_push_at_the_same_moment_costs_neither_of_them(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    """Once, the server moves the branch between the guard's fetch and its push."""
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    hook = remote.path / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{MOVE_BRANCH_ONCE}")
+    hook.chmod(0o755)
+
+    guard.look("production")
+
+    assert in_git(remote) == "1.1"
+    assert remote.subjects()[:2] == ["heal production: back to 1.1", "somebody else"]
+
+
+def test_a_way_back_that_is_aborted_itself_is_left_to_a_person(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    tip = remote.commit("environments", {FILE: BAD.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n")
+    cluster.state = aborted(at=just_now(seconds=1))
+
+    guard.look("production")
+    Guard(cluster, guard.repository, ["production"], tell=said.append).look("production")
+
+    assert remote.tip("environments") == tip
+    assert len(said) == 2
+    assert "is in trouble itself: a person has to look" in said[0]
 
 
 def test_what_is_older_than_20_minutes_is_left_to_a_person(

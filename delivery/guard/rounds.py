@@ -1,0 +1,141 @@
+"""What the guard does beside its looks, a few times a minute: promote, count, sweep.
+
+In a thread of its own with a copy of the repository of its own, so that no way back ever waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from delivery import performance
+from delivery.environments import Environments, fetch_existing
+from delivery.errors import Refused, UnreadableRelease
+from delivery.git import Repository
+from delivery.guard import figures, promotion
+from delivery.guard.decision import is_of, promoted_at
+from delivery.guard.sweeping import sweep
+from delivery.guard.watch import now, tell
+from delivery.history import events
+from delivery.kube import Object, Observed
+
+_EVERY_SECONDS = 15.0
+_SWEEP_SECONDS = 300.0
+
+
+class Cluster(Protocol):
+    """What the rounds read and write in the cluster; each call raises Refused when there is no answer."""
+
+    def rollout(self, environment: str) -> Object | None: ...
+
+    def observe(self, environment: str) -> Observed: ...
+
+    def configurations(self, environment: str) -> dict[str, datetime]: ...
+
+    def workloads(self, environment: str) -> list[Object]: ...
+
+    def delete_configuration(self, environment: str, name: str) -> None: ...
+
+
+@dataclass
+class Rounds:
+    cluster: Cluster
+    repository: Repository
+    environments: Sequence[str]
+    promotions: Sequence[promotion.Promotion] = ()
+    tell: Callable[[str], None] = tell
+    delivered: figures.Delivered = figures.DELIVERED
+    _counted: str | None = None
+    """The commit of the branch whose history is in the figures."""
+    _made: dict[str, datetime] = field(default_factory=dict)
+    """When each revision was committed."""
+    _swept: float = -_SWEEP_SECONDS
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def watch(self, stopped: threading.Event) -> None:
+        """Go the round until stopped; should it ever fail, the whole guard stops and is started anew."""
+        try:
+            while not stopped.is_set():
+                self.go()
+                stopped.wait(_EVERY_SECONDS)
+        finally:
+            stopped.set()
+
+    def go(self) -> None:
+        """Go the round once."""
+        try:
+            branch = fetch_existing(self.repository)
+        except Refused as refusal:
+            self._say("Git", f"cannot go on: {refusal}")
+            return
+        self._say("Git", "")
+        for each in self.promotions:
+            self._do(
+                str(each), partial(promotion.promote, each, self.cluster, self.repository, branch, now())
+            )
+        self._do("figures", partial(self._count, branch))
+        if time.monotonic() - self._swept > _SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            for environment in self.environments:
+                self._do(f"{environment}'s configuration", partial(sweep, self.cluster, environment, now()))
+
+    def _count(self, branch: Environments) -> str:
+        """Bring the figures of what was delivered up to date."""
+        if branch.tip != self._counted:
+            found = events(self.repository, branch)
+            self.delivered.performances = {name: performance.of(name, found) for name in self.environments}
+            self._counted = branch.tip
+        leads = {name: self._lead_seconds(name, branch) for name in self.environments}
+        self.delivered.lead_seconds = {name: lead for name, lead in leads.items() if lead is not None}
+        return ""
+
+    def _lead_seconds(self, environment: str, branch: Environments) -> float | None:
+        """From the commit of the code to the full promotion of Git's release; None where there was none."""
+        rollout = self.cluster.rollout(environment)
+        promoted = promoted_at(rollout)
+        commit = branch.last_commit(environment)
+        if rollout is None or promoted is None or commit is None or branch.goes_back(commit):
+            return None
+        try:
+            release = branch.release(environment)
+        except UnreadableRelease:
+            return None
+        if release is None or not is_of(rollout, release):
+            return None
+        if release.revision not in self._made:
+            self.repository.fetch_history()
+            self._made[release.revision] = self.repository.time(release.revision)
+        # What changes no pod is promoted as soon as it is in Git.
+        return (max(promoted, self.repository.time(commit)) - self._made[release.revision]).total_seconds()
+
+    def _do(self, name: str, work: Callable[[], str]) -> None:
+        """Do one thing, and say what came of it."""
+        try:
+            said = work()
+        except Refused as refusal:
+            said = f"cannot go on: {refusal}"
+        self._say(name, said)
+
+    def _say(self, name: str, said: str) -> None:
+        if said != self._told.get(name, ""):
+            self._told[name] = said
+            if said:
+                self.tell(f"{name}: {said}")
+
+
+@contextmanager
+def going(rounds: Rounds, stopped: threading.Event) -> Iterator[None]:
+    """Go the rounds in a thread of its own as long as this lasts."""
+    thread = threading.Thread(target=rounds.watch, args=(stopped,), name="guard-rounds")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()

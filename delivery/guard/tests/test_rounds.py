@@ -1,0 +1,177 @@
+"""The figures of what was delivered come from Git and the cluster, so a restart changes none of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from delivery import git
+from delivery.guard.figures import Delivered
+from delivery.guard.rounds import Rounds
+from delivery.guard.tests.sights import BAD, GOOD, rollout
+from delivery.kube import Object, Observed
+from delivery.release import Release
+from delivery.tests.hosts import Remote
+
+FILE = "production/release.yaml"
+START = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+
+
+class MadeUp:
+    """Production's Rollout, and nothing to sweep."""
+
+    def __init__(self) -> None:
+        self.state: Object | None = None
+        self.observed = 0
+
+    def rollout(self, environment: str) -> Object | None:
+        return self.state if environment == "production" else None
+
+    def observe(self, environment: str) -> Observed:
+        self.observed += 1
+        return Observed(rollout=self.rollout(environment))
+
+    def configurations(self, environment: str) -> dict[str, datetime]:
+        raise AssertionError(environment)
+
+    def workloads(self, environment: str) -> list[Object]:
+        raise AssertionError(environment)
+
+    def delete_configuration(self, environment: str, name: str) -> None:
+        raise AssertionError(environment, name)
+
+
+@pytest.fixture
+def cluster() -> MadeUp:
+    return MadeUp()
+
+
+@pytest.fixture
+def latest(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Release:
+    """1.1, a bad 1.2 that was healed after 40 s, then 1.3, half an hour after its code."""
+
+    def at(seconds: float) -> None:
+        monkeypatch.setenv("GIT_COMMITTER_DATE", (START + timedelta(seconds=seconds)).isoformat())
+
+    at(0)
+    code = remote.commit_code({"README": "better\n"})
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "release 1.1 to production")
+    at(100)
+    bad = remote.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2 to production")
+    at(140)
+    healed = (
+        f"heal production: back to 1.1\n\nBy: delivery guard\nRolled-back-to: 1234567\nHealed-from: {bad}\n"
+    )
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, healed)
+    at(1800)
+    third = replace(BAD, revision=code, image=replace(BAD.image, digest=f"sha256:{'3' * 64}", version="1.3"))
+    remote.commit("environments", {FILE: third.to_yaml()}, "promote 1.3 from staging to production")
+    return third
+
+
+@pytest.fixture
+def repository(remote: Remote, latest: Release) -> Iterator[git.Repository]:
+    assert latest
+    with git.opened(str(remote.path), Path.cwd()) as opened:
+        yield opened
+
+
+def rounds(cluster: MadeUp, repository: git.Repository) -> Rounds:
+    """As after a start: nothing is remembered."""
+    return Rounds(cluster, repository, ["production"], tell=lambda _: None, delivered=Delivered())
+
+
+def told(of: Rounds) -> dict[str, float]:
+    registry = CollectorRegistry()
+    registry.register(of.delivered)
+    lines = generate_latest(registry).decode().splitlines()
+    return {
+        line.partition("{")[0]: float(line.rpartition(" ")[2])
+        for line in lines
+        if '{environment="production"}' in line
+    }
+
+
+def promoted(release: Release, seconds: float, **status: Any) -> Object:
+    at = (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": "Completed", "status": "True", "lastTransitionTime": at}
+    return rollout(release, **{"stableRS": "new", "conditions": [condition]} | status)
+
+
+def test_they_are_the_same_after_a_restart(
+    cluster: MadeUp, repository: git.Repository, latest: Release
+) -> None:
+    cluster.state = promoted(latest, 1980)
+    first = rounds(cluster, repository)
+    first.go()
+    assert told(first) == {
+        "delivery_deployments_total": 3,
+        "delivery_failed_deployments_total": 1,
+        "delivery_time_to_restore_seconds_count": 1,
+        "delivery_time_to_restore_seconds_sum": 40,
+        "delivery_lead_time_seconds": 1980,
+    }
+    second = rounds(cluster, repository)
+    second.go()
+    assert told(second) == told(first)
+
+
+def test_a_new_release_counts_and_has_no_lead_time_before_its_promotion(
+    cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
+) -> None:
+    cluster.state = promoted(latest, 1980)
+    of = rounds(cluster, repository)
+    of.go()
+    newer = replace(latest, image=replace(latest.image, digest=f"sha256:{'4' * 64}", version="1.4"))
+    remote.commit("environments", {FILE: newer.to_yaml()}, "release 1.4 to production")
+    of.go()
+    assert told(of)["delivery_deployments_total"] == 4
+    assert "delivery_lead_time_seconds" not in told(of), "what is promoted is not what Git names"
+    cluster.state = promoted(newer, 1980, stableRS="old")
+    of.go()
+    assert "delivery_lead_time_seconds" not in told(of), "it is on its way"
+
+
+def test_a_way_back_has_no_lead_time(
+    cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
+) -> None:
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n")
+    cluster.state = promoted(GOOD, 1980)
+    of = rounds(cluster, repository)
+    of.go()
+    assert "delivery_lead_time_seconds" not in told(of)
+    assert told(of)["delivery_failed_deployments_total"] == 2
+
+
+def test_it_sweeps_only_now_and_then(cluster: MadeUp, repository: git.Repository) -> None:
+    of = rounds(cluster, repository)
+    of.go()
+    of.go()
+    assert cluster.observed == 1
+
+
+def test_it_goes_round_until_it_is_stopped(cluster: MadeUp, repository: git.Repository) -> None:
+    stopped = threading.Event()
+    going = threading.Thread(target=rounds(cluster, repository).watch, args=(stopped,))
+    going.start()
+    stopped.set()
+    going.join(20)
+    assert not going.is_alive()
+
+
+def test_should_it_fail_the_guard_stops_and_is_started_anew(
+    cluster: MadeUp, repository: git.Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+    of = rounds(cluster, repository)
+    monkeypatch.setattr(of, "go", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        of.watch(stopped)
+    assert stopped.is_set()

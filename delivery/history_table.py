@@ -1,0 +1,91 @@
+"""What `delivery history` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from delivery.history import HEAL, PARDON, PROMOTION, RELEASE, ROLLBACK, Event
+from delivery.performance import Performance
+from delivery.release import Release
+
+_COLOURS = {HEAL: "red", ROLLBACK: "yellow", RELEASE: "green", PROMOTION: "green", PARDON: "magenta"}
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def table(events: Iterable[Event]) -> Table:
+    """One row an event, in the given order."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("when (UTC)", no_wrap=True)
+    for heading in ("environment", "what", "version", "by"):
+        shown.add_column(heading)
+    shown.add_column("why", overflow="fold")
+    shown.add_column("commit", no_wrap=True)
+    for each in events:
+        shown.add_row(
+            f"{each.at:%Y-%m-%d %H:%M:%S}",
+            each.environment or "all",
+            Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
+            _version(each),
+            each.by,
+            Text(each.problem, style="red") if each.problem else each.why,
+            Text(each.commit[:8], style="dim"),
+        )
+    return shown
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    return {
+        "at": event.at.isoformat(),
+        "kind": event.kind,
+        "environment": event.environment,
+        "version": event.release.image.version if event.release else None,
+        "was": event.was.image.version if event.was else None,
+        "digest": event.release.image.digest if event.release else None,
+        "revision": event.release.revision if event.release else None,
+        "by": event.by,
+        "why": event.why,
+        "problem": event.problem,
+        "commit": event.commit,
+    }
+
+
+def sentence(performance: Performance, days: int) -> str:
+    """The figures of one environment for people."""
+    name, count = performance.environment, len(performance.deployments)
+    if not count:
+        return f"{name}: no deployment in the last {days} days"
+    said = (
+        f"{name}: {count} {'deployment' if count == 1 else 'deployments'} in the last {days} days, "
+        f"{performance.failed} failed ({100 * performance.failed / count:.0f} %)"
+    )
+    if performance.restored:
+        said += f"; Git went back after {_long(median(time.total_seconds() for time in performance.restored))} (median)"
+    return said
+
+
+def _version(event: Event) -> Text:
+    if event.release is None:
+        return Text("-", style="dim")
+    version = Text(event.release.image.version, style="bold")
+    if event.was and event.was != event.release:
+        version.append(f" (was {_told_apart(event.was, event.release)})", "not bold dim")
+    return version
+
+
+def _told_apart(was: Release, now: Release) -> str:
+    """What changed, where the image did not."""
+    if was.image != now.image:
+        return was.image.version
+    return f"at {was.revision[:8]}" if was.revision != now.revision else was.strategy
+
+
+def _long(seconds: float) -> str:
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

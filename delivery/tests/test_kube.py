@@ -1,0 +1,48 @@
+"""What is asked of a cluster's API, by its paths."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from delivery.kube import Cluster, Object
+from delivery.tests.cluster import Server, rollout
+from delivery.tests.test_status import serving
+
+CONFIG = "crm-config-0123456789"
+MAPS = "/api/v1/namespaces/crm-dev/configmaps"
+
+
+def test_configuration_is_listed_with_its_age_and_deleted_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    config: Object = {"metadata": {"name": CONFIG, "creationTimestamp": "2026-11-24T03:00:00Z"}}
+    server = Server(
+        {MAPS: {"kind": "ConfigMapList", "items": [config]}, f"{MAPS}/{CONFIG}": {"kind": "Status"}}
+    )
+    with serving(server, tmp_path / "kubeconfig"):
+        cluster = Cluster.from_kubeconfig()
+        assert cluster.configurations("dev") == {CONFIG: datetime(2026, 11, 24, 3, tzinfo=UTC)}
+        cluster.delete_configuration("dev", CONFIG)
+        cluster.delete_configuration("dev", "crm-config-gone")
+    assert server.deleted == [f"{MAPS}/{CONFIG}", f"{MAPS}/crm-config-gone"]
+
+
+def test_workloads_are_all_that_may_start_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    apps, batch = "/apis/apps/v1/namespaces/crm-dev", "/apis/batch/v1/namespaces/crm-dev"
+    server = Server(
+        {
+            "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm": rollout(),
+            f"{apps}/replicasets": {"items": [{"kind": "ReplicaSet"}]},
+            f"{apps}/deployments": {"items": [{"kind": "Deployment"}]},
+            f"{batch}/jobs": {"items": [{"kind": "Job"}]},
+        }
+    )
+    with serving(server, tmp_path / "kubeconfig"):
+        found = Cluster.from_kubeconfig().workloads("dev")
+    assert [each.get("kind") for each in found[1:]] == ["ReplicaSet", "Deployment", "Job"]
+    assert found[0] == rollout()
