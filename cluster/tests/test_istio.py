@@ -107,6 +107,13 @@ def test_nothing_but_loopback_is_listened_on(manifests: list[Manifest]) -> None:
     assert not set(addresses.ISTIO_PORTS) & {*addresses.HOST_PORTS, *addresses.NODE_PORTS}
 
 
+def test_the_options_of_envoy_are_written_as_it_reads_them(manifests: list[Manifest]) -> None:
+    words = container(manifests, "istio-ingressgateway")["args"]
+    assert not [word for word in words if word.startswith("--") and "=" in word]
+    node = words[words.index("--service-node") + 1]
+    assert node == "router~$(POD_IP)~$(POD_NAME).istio-system~istio-system.svc.cluster.local"
+
+
 def test_envoy_asks_the_service_of_istiod(manifests: list[Manifest]) -> None:
     (cluster,) = bootstrap(manifests)["static_resources"]["clusters"]
     (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
