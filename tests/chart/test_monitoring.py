@@ -14,7 +14,7 @@ EVIDENCE = [name for name in QUESTIONS if name not in ("health", "weight")]
 
 def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
     spec = render("production", "canary", local=True).one("PodMonitor")["spec"]
-    assert spec["podTargetLabels"] == ["rollouts-pod-template-hash"]
+    assert spec["podTargetLabels"] == ["rollouts-pod-template-hash", "crm/release"]
     assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == ["metrics"]
     for endpoint in spec["podMetricsEndpoints"]:
         assert endpoint["honorLabels"] is True
@@ -24,12 +24,13 @@ def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
         ]
 
 
-def test_the_monitor_finds_web_and_beat_and_their_ports() -> None:
+def test_the_monitor_finds_every_role_and_its_port() -> None:
     manifests = render("production", "canary")
     selector = manifests.one("PodMonitor")["spec"]["selector"]
     (expression,) = selector["matchExpressions"]
     ports: dict[str, int] = {}
-    for workload in (manifests.one("Rollout"), manifests.one("Deployment", "crm-beat")):
+    deployments = (manifests.one("Deployment", name) for name in ("crm-worker", "crm-beat"))
+    for workload in (manifests.one("Rollout"), *deployments):
         template = workload["spec"]["template"]
         assert selector["matchLabels"].items() <= template["metadata"]["labels"].items()
         assert template["metadata"]["labels"][expression["key"]] in expression["values"]
