@@ -52,23 +52,23 @@ class Pod:
         return self
 
     def takes(self, durations: Sequence[float]) -> Pod:
-        """Requests of these durations in seconds, all answered before the first scrape."""
+        """Requests of these durations in seconds, all answered between the first scrape and the second."""
         pairs = {**self.target(), "method": "GET", "endpoint": "deals-list"}
         for edge in EDGES:
             below = sum(duration <= edge for duration in durations)
             self.series["django_request_duration_seconds_bucket" + labels({**pairs, "le": str(edge)})] = (
-                f"{below}x1000"
+                f"0 {below}x1000"
             )
         for name in ('bucket{le="+Inf", ', "count{"):
             series = "django_request_duration_seconds_" + name + labels(pairs).removeprefix("{")
-            self.series[series] = f"{len(durations)}x1000"
+            self.series[series] = f"0 {len(durations)}x1000"
         return self
 
 
 def counted(version: str, n: int, s: int, *, name: str = "crm-1", namespace: str = "crm-production") -> Pod:
-    """A pod that has answered n requests, s of them with an error, before the first scrape."""
+    """A pod that has answered n requests, s of them with an error, between the first scrape and the second."""
     pod = Pod(version, name, namespace)
-    return pod.up().answers("200", f"{n - s}x1000").answers("500", f"{s}x1000")
+    return pod.up().answers("200", f"0 {n - s}x1000").answers("500", f"0 {s}x1000")
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,17 @@ def nothing(expression: str, at: int) -> Expect:
 @dataclass(frozen=True)
 class Promtool:
     program: str
-    rules_text: str
+    rules: tuple[str, ...]
     folder: Path
     namespace: str
 
     def check(self, *stories: tuple[Sequence[Pod], Sequence[Expect]]) -> None:
         """All stories in one run; fails with promtool's own account of the difference."""
-        (self.folder / "rules.yaml").write_text(self.rules_text)
+        files = [f"rules-{number}.yaml" for number, _ in enumerate(self.rules)]
+        for file, text in zip(files, self.rules, strict=True):
+            (self.folder / file).write_text(text)
         document = {
-            "rule_files": ["rules.yaml"],
+            "rule_files": files,
             "evaluation_interval": f"{STEP}s",
             "fuzzy_compare": True,  # to the last bits of a float
             "tests": [self._test(pods, expected) for pods, expected in stories],
