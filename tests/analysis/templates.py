@@ -54,6 +54,11 @@ class Template:
         return {arg["name"] for arg in self.document["spec"].get("args", [])}
 
     @property
+    def is_watch(self) -> bool:
+        """Whether it goes on in the background, instead of ending a step."""
+        return str(self.document["metadata"]["name"]).endswith("-watch")
+
+    @property
     def metric(self) -> dict[str, Any]:
         (metric,) = self.document["spec"]["metrics"]
         assert isinstance(metric, dict)

@@ -182,7 +182,11 @@ def test_a_prometheus_that_lost_its_history_gives_no_false_alarm(
         )
 
     pods = [back(NEW, "crm-canary", 5, 600), back(OLD, "crm-stable", 95, 90_000)]
-    expected = [no_answer(template, 198), no_answer(template, 200), *(verdict(template, FINE, at) for at in range(202, 500, 20))]
+    expected = [
+        no_answer(template, 198),
+        no_answer(template, 200),
+        *(verdict(template, FINE, at) for at in range(202, 500, 20)),
+    ]
     promtool.check((pods, expected))
 
 

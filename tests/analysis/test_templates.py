@@ -11,7 +11,8 @@ import pytest
 from tests.analysis.templates import Template
 
 GATES = ("error-rate", "latency")
-WATCHES = ("error-rate-watch", "latency-watch", "health-watch")
+WATCHED = ("worker-failures", "business", "conversion", "saturation")  # and never a gate
+WATCHES = ("error-rate-watch", "latency-watch", "health-watch", *(f"{name}-watch" for name in WATCHED))
 
 
 def test_these_questions_exist(templates: dict[str, Template]) -> None:
