@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
@@ -41,17 +41,22 @@ class Pod:
             "job": "crm",
         }
 
-    def up(self, values: str = "1x1000", **more: str) -> Pod:
+    def up(self, values: str = "1x1000", **more: str) -> Self:
         """The target, with the operator's label `endpoint`, the port's name."""
         self.series["up" + labels({**self.target(), "endpoint": "http", **more})] = values
         return self
 
-    def answers(self, status: str, values: str, *, endpoint: str = "deals-list", **more: str) -> Pod:
+    def answers(self, status: str, values: str, *, endpoint: str = "deals-list", **more: str) -> Self:
         pairs = {**self.target(), "method": "GET", "endpoint": endpoint, "status": status, **more}
         self.series["django_requests_total" + labels(pairs)] = values
         return self
 
-    def takes(self, durations: Sequence[float]) -> Pod:
+    def counts(self, name: str, values: str, **more: str) -> Self:
+        """Any other series of the pod."""
+        self.series[name + labels({**self.target(), **more})] = values
+        return self
+
+    def takes(self, durations: Sequence[float]) -> Self:
         """Requests of these durations in seconds, all answered between the first scrape and the second."""
         pairs = {**self.target(), "method": "GET", "endpoint": "deals-list"}
         for edge in EDGES:
@@ -62,6 +67,22 @@ class Pod:
         for name in ('bucket{le="+Inf", ', "count{"):
             series = "django_request_duration_seconds_" + name + labels(pairs).removeprefix("{")
             self.series[series] = f"0 {len(durations)}x1000"
+        return self
+
+
+@dataclass
+class Worker(Pod):
+    """A worker's pod: its version is the release that it is of."""
+
+    name: str = "crm-worker-1"
+
+    def target(self) -> dict[str, str]:
+        target = super().target()
+        return {**target, "crm_release": target.pop("rollouts_pod_template_hash")}
+
+    def runs(self, started: str, failed: str, *, task: str = "send_email") -> Self:
+        self.counts("celery_tasks_started_total", started, task=task)
+        self.counts("celery_tasks_failed_total", failed, task=task)
         return self
 
 

@@ -68,8 +68,9 @@ class Template:
     def query(self) -> str:
         return str(self.metric["provider"]["prometheus"]["query"])
 
-    def query_for(self, canary: str, stable: str) -> str:
-        return self.query.replace("{{args.canary-hash}}", canary).replace("{{args.stable-hash}}", stable)
+    def query_for(self, canary: str, stable: str, release: str = "") -> str:
+        query = self.query.replace("{{args.canary-hash}}", canary).replace("{{args.stable-hash}}", stable)
+        return query.replace("{{args.release-hash}}", release)
 
     @property
     def limit_bad(self) -> float:
