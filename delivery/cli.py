@@ -13,13 +13,16 @@ from delivery import commands, git, status
 from delivery.environments import ENVIRONMENTS
 from delivery.errors import Refused
 from delivery.guard import server
+from delivery.guard.prober import Prober, probing
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
-# Of the guard: the environments that it watches, separated by commas, and where it answers over HTTP, if at all.
+# Of the guard: the environments that it watches, separated by commas; where it answers over HTTP; and the Prometheus
+# that says where users are too few for a verdict. Without the latter two it does neither.
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
+PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,9 +78,15 @@ def _guard(repository: git.Repository) -> None:
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
-    guard = Guard(Cluster.from_here(), repository, named.split(",") if named else ENVIRONMENTS)
+    environments = named.split(",") if named else ENVIRONMENTS
+    guard = Guard(Cluster.from_here(), repository, environments)
     port = os.environ.get(PORT_VARIABLE, "")
-    with server.serving(int(port), guard) if port.isdecimal() else contextlib.nullcontext():
+    prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
+    with contextlib.ExitStack() as besides:
+        if port.isdecimal():
+            besides.enter_context(server.serving(int(port), guard))
+        if prometheus:
+            besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
         guard.watch(stopped)
 
 

@@ -8,6 +8,7 @@ urlpatterns = [
     path("", root, name="root"),
     path("health/", include("crm.health.urls")),
     path("metrics", include("crm.metrics.urls")),
+    path("probe/", include("crm.probe.urls")),
     path("api/v1/", include("crm.authentication.api.urls")),
     path("api/v1/", include("crm.companies.api.urls")),
     path("api/v1/", include("crm.contacts.api.urls")),

@@ -32,7 +32,8 @@ def complete() -> None:
         os.environ.update(REDIS_HOST="127.0.0.1", REDIS_PORT=str(free_port()), REDIS_PASSWORD="redis secret")  # noqa: S106
     os.environ[THROWAWAY] = " ".join(sorted(set(ours)))
     os.environ.setdefault("SECRET_KEY", "for tests only, and as long as a real one must be")
-    os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
+    os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost,canary.internal")
+    os.environ.setdefault("PROBE_HOSTS", "canary.internal")
     os.environ.setdefault("CORS_ORIGINS", "https://app.example.com")
     os.environ.setdefault("VERSION", "1.2.3")
     os.environ.setdefault("ENVIRONMENT", "test")

@@ -197,6 +197,7 @@ def no_traffic_errors(production: Environment) -> None:
     when = Given(production).released(images.errors())
     when.rollout_is("Degraded", within=minutes(3))
     when.weight_is(0, within=seconds(10))
+    when.weight_was_never_above(5)
     when.healed(within=HEALED, blamed=True)
     when.rollout_is("Healthy", within=AT_ONCE)
     when.argocd_is_content(within=minutes(2))

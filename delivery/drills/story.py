@@ -424,7 +424,8 @@ class When:
             return bool(
                 application
                 and application.wanted_digest == self._wanted.digest
-                and application.operation == "Succeeded"
+                # After a sync that the guard has ended, nothing may be left to sync.
+                and application.operation != "Running"
                 and (application.sync, application.health) == ("Synced", "Healthy")
             )
 
@@ -499,7 +500,8 @@ class When:
         environment.until(back, left, f"{before.version} in {environment.name}/release.yaml, by the guard")
         moment = environment.done("push", f"the guard puts {before.version} back")
         environment.healed_at = moment.at
-        environment.tell(f"Git was back {moment.at - since:.1f} s after the abort")
+        what = "abort" if found and found.kind == "abort" else "drill began to wait for it"
+        environment.tell(f"Git was back {moment.at - since:.1f} s after the {what}")
         if environment.quarantined(self.image) != blamed:
             environment.fail(
                 f"{version_of(self.image)} {'in' if blamed else 'not in'} quarantine", "the opposite"
@@ -639,7 +641,7 @@ class When:
 
     def weight_was_never_above(self, limit: int) -> None:
         found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
-        if not found or max(found) > limit:
+        if max(found, default=0) > limit:
             self.environment.fail(f"a canary that never gets more than {limit} %", f"the weights {found}")
 
     def no_new_steps_were_taken(self) -> None:

@@ -22,3 +22,9 @@ HEALS = Counter(
     ["environment", "blamed"],
     registry=REGISTRY,
 )
+PROBES = Counter(
+    "delivery_guard_probes",
+    "Requests that stood in for users, by the version that was asked and its answer's status (or none).",
+    ["environment", "version", "answer"],
+    registry=REGISTRY,
+)

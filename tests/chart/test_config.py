@@ -51,11 +51,13 @@ def test_the_settings_of_production() -> None:
         "redis-host": "redis.example.com",
         "redis-port": "6379",
         "allowed-hosts": data["allowed-hosts"],
+        "probe-hosts": data["probe-hosts"],
         "cors-origins": ",".join(f"https://{host}" for host in hosts),
         "email-host": "smtp.example.com",
         "email-port": "587",
     }
     assert data["allowed-hosts"].split(",")[:3] == hosts
+    assert data["allowed-hosts"].split(",")[3:] == data["probe-hosts"].split(",")
 
 
 def test_the_health_question_is_an_allowed_host() -> None:
@@ -63,6 +65,18 @@ def test_the_health_question_is_an_allowed_host() -> None:
     (metric,) = manifests.one("AnalysisTemplate", "health-watch")["spec"]["metrics"]
     host = metric["provider"]["web"]["url"].split("/")[2]
     assert host in manifests.config["data"]["allowed-hosts"].split(",")
+
+
+def test_probes_are_answered_by_the_services_names_alone() -> None:
+    manifests = render("dev", "canary")
+    services = {service["metadata"]["name"] for service in manifests.of("Service")} & {
+        "crm-stable",
+        "crm-canary",
+    }
+    names = {f"{name}.crm-dev.svc{end}" for name in services for end in ("", ".cluster.local")}
+    assert set(manifests.config["data"]["probe-hosts"].split(",")) == names | {*services}
+    (container,) = manifests.rollout["template"]["spec"]["containers"]
+    assert "PROBE_HOSTS" in {variable["name"] for variable in container["env"]}
 
 
 def test_the_local_cluster_has_hosts_of_its_own() -> None:

@@ -21,7 +21,9 @@ def edges(manifests: Manifests, direction: str) -> set[tuple[str, str, str]]:
 
 def _side(side: Manifest) -> Iterator[str]:
     if "namespaceSelector" in side:
-        yield "namespace " + side["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        pods = side.get("podSelector", {}).get("matchLabels", {})
+        of = f"{name} of " if (name := pods.get("app.kubernetes.io/name")) else ""
+        yield f"{of}namespace " + side["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
     elif "podSelector" in side:
         yield from _components(side["podSelector"])
     else:
@@ -49,6 +51,7 @@ def test_who_may_come_in_where_everything_is_embedded() -> None:
         ("web", "namespace monitoring", "metrics"),
         ("web", "namespace argo-rollouts", "http"),
         ("worker", "namespace monitoring", "metrics"),
+        ("web", "delivery-guard of namespace argocd", "http"),
         ("beat", "namespace monitoring", "metrics"),
         *(("postgresql", component, "5432") for component in APPLICATION),
         *(("redis", component, "6379") for component in APPLICATION),

@@ -327,7 +327,15 @@ def test_the_application_gets_every_setting_under_its_own_name() -> None:
         for kind, reference in entry.get("valueFrom", {}).items()
         if kind != "fieldRef"
     }
-    from_config = ["DB_HOST", "DB_PORT", "REDIS_HOST", "REDIS_PORT", "ALLOWED_HOSTS", "CORS_ORIGINS"]
+    from_config = [
+        "DB_HOST",
+        "DB_PORT",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "ALLOWED_HOSTS",
+        "PROBE_HOSTS",
+        "CORS_ORIGINS",
+    ]
     from_config += ["EMAIL_HOST", "EMAIL_PORT"]
     from_secret = ["SECRET_KEY", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_PASSWORD"]
     from_secret += ["EMAIL_USER", "EMAIL_PASSWORD"]

@@ -28,7 +28,7 @@ def test_a_strategy_that_does_not_exist_is_refused(production: Environment) -> N
     reference = images.image(good("1.1")).reference
     production.refuses(
         *("release", "--image", reference, "--to", "production", "--strategy", "hope"),
-        because="no strategy hope; it has: canary, rolling-update",
+        because="no strategy hope; it has: ab-test, blue-green, canary, rolling-update",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from delivery.cli import REMOTE_VARIABLE
+from delivery.cli import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
 from delivery.environments import ENVIRONMENTS
 from delivery.kube import Cluster
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
@@ -113,6 +113,7 @@ class Asked(client.CustomObjectsApi):
     """Stands in for the API server and writes down which right each question takes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rights: set[tuple[str, Right]] = set()
 
     def get_namespaced_custom_object(self, *path: Any, **_: Any) -> Any:
@@ -209,6 +210,19 @@ def test_prometheus_and_the_verdicts_reach_it_and_nobody_else(text: str) -> None
     ]
 
 
+def test_it_reaches_the_web_pods_of_every_environment(text: str) -> None:
+    egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
+    (probes,) = [rule for rule in egress if rule["ports"] == [{"protocol": "TCP", "port": "http"}]]
+    reached = {
+        each["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]: each["podSelector"][
+            "matchLabels"
+        ]
+        for each in probes["to"]
+    }
+    web = {"app.kubernetes.io/name": "crm", "app.kubernetes.io/component": "web"}
+    assert reached == dict.fromkeys(NAMESPACES, web)
+
+
 def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
     text = render(
         repoURL="https://git.example.com:8443/crm.git",
@@ -225,7 +239,7 @@ def test_it_is_told_where_everything_is() -> None:
     told = variables(guarded(promotions=["dev>staging=15m", "staging>production=2h"]))
     assert told[REMOTE_VARIABLE] == REPOSITORY
     assert told["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
-    assert told["DELIVERY_PROMETHEUS"] == "http://prometheus-operated.monitoring.svc:9090"
+    assert told[PROMETHEUS_VARIABLE] == "http://prometheus-operated.monitoring.svc:9090"
     assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,staging>production=2h"
 
 

@@ -128,6 +128,8 @@ DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "crm@localhost")
 
 # Who may ask
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") + env.words("POD_IP", "")
+# Those of them by which the platform asks and no user does; without any nobody is answered at /probe/.
+PROBE_HOSTS = env.words("PROBE_HOSTS", "")
 CORS_ALLOWED_ORIGINS = env.words("CORS_ORIGINS", "")
 CORS_EXPOSE_HEADERS = ["X-CRM-Version", "X-Request-ID"]
 
@@ -135,7 +137,7 @@ CORS_EXPOSE_HEADERS = ["X-CRM-Version", "X-Request-ID"]
 # SECURE_SSL_REDIRECT=true is for routers that cannot. Probes and scrapes are plain HTTP inside the cluster.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT", False)
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$", r"^probe/$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True

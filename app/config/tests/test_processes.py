@@ -46,17 +46,27 @@ class Web:
         self._port = port
         self.metrics_port = metrics_port
 
-    def ask(self, path: str, method: str = "GET", body: Any = None, user: User | None = None) -> Answer:
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: Any = None,
+        user: User | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         http = HTTPConnection("127.0.0.1", self._port, timeout=15)
-        headers = {"Content-Type": "application/json"}
+        sent = {"Content-Type": "application/json"} | (headers or {})
         if user:
-            headers["Authorization"] = f"Bearer {AccessToken.for_user(user)}"
+            sent["Authorization"] = f"Bearer {AccessToken.for_user(user)}"
         try:
-            http.request(method, path, json.dumps(body) if body else None, headers)
+            http.request(method, path, json.dumps(body) if body else None, sent)
             answer: HTTPResponse = http.getresponse()
             return Answer(answer.status, dict(answer.headers), answer.read().decode())
         finally:
             http.close()
+
+    def probe(self) -> int:
+        return self.ask("/probe/", headers={"Host": "canary.internal", "X-CRM-Probe": "1"}).status
 
     def metric(self, series: str) -> float:
         """The value of a series as it stands in the scrape, 0 if it is not there."""
@@ -94,16 +104,18 @@ def test_an_outage_is_a_503_where_it_matters_and_ends(web: Web, servers: Any) ->
     if not (servers.postgres and servers.redis):
         pytest.skip("the servers were given and must not be stopped")
     paths = {"/health/live/": 200, "/health/ready/": 503, "/health/": 503, "/api/v1/pipelines/": 401}
-    outages: list[tuple[Server, str, str]] = [
-        (servers.redis, "cache", "redis"),
-        (servers.postgres, "database", "database"),
+    outages: list[tuple[Server, str, str, int]] = [
+        (servers.redis, "cache", "redis", 500),
+        (servers.postgres, "database", "database", 503),
     ]
     web.role.wait_until(lambda: web.status("/health/ready/") == 200)
-    for server, ready_name, deep_name in outages:
+    assert web.probe() == 200
+    for server, ready_name, deep_name, probed in outages:
         connections.close_all()
         server.stop()
         try:
             answers = {path: web.ask(path) for path in paths}
+            assert web.probe() == probed
         finally:
             server.start()
         assert {path: answer.status for path, answer in answers.items()} == paths

@@ -24,6 +24,7 @@ class MadeUp:
         self.runs: list[Object] = []
         self.deleted: list[str] = []
         self.strategy = "canary"
+        self.operation = "Succeeded"
         self.replicas = 2
         self.quarantined: set[str] = set()
         self.complaint = ""
@@ -51,7 +52,7 @@ class MadeUp:
             "spec": {"source": {"targetRevision": REVISION, "helm": {"valuesObject": {"image": image}}}},
             "status": {
                 "sync": {"status": "Synced", "revision": REVISION},
-                "operationState": {"phase": "Succeeded", "finishedAt": "now"},
+                "operationState": {"phase": self.operation, "finishedAt": "now"},
                 "health": {"status": self.phase},
                 "conditions": conditions,
             },

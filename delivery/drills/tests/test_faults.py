@@ -15,6 +15,7 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from crm.health.views import Ready
+from crm.probe.views import Probe
 from delivery.drills.faults import bursts, crash, errors, slow, tasks, unready
 
 
@@ -44,6 +45,15 @@ def test_errors_raise_inside_the_view() -> None:
 
     with pytest.raises(RuntimeError, match="a drill broke this view"):
         status()
+
+
+def test_what_breaks_users_requests_breaks_probes() -> None:
+    """At night a bad release has to be found by probes alone."""
+    probed = RequestFactory().get("/probe/", headers={"host": "canary.internal", "x-crm-probe": "1"})
+    errors.break_it(share=1.0)
+
+    with pytest.raises(RuntimeError, match="a drill broke this view"):
+        Probe.as_view()(probed)
 
 
 def test_a_share_of_nothing_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -492,6 +492,11 @@ def test_argo_cd_is_content_with_what_git_wants(when: When, cluster: MadeUp) -> 
         when.argocd_is_content(within=SHORT)
     cluster.ends()
     when.argocd_is_content(within=ENOUGH)
+    cluster.operation = "Failed"  # the guard has ended it, and nothing else is left to sync
+    when.argocd_is_content(within=ENOUGH)
+    cluster.operation = "Running"
+    with pytest.raises(DrillFailed, match="Expected Argo CD Synced and Healthy"):
+        when.argocd_is_content(within=SHORT)
 
 
 def test_failures_are_counted_exactly(when: When) -> None:

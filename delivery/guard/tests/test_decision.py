@@ -72,7 +72,8 @@ LONG_AGO = {"type": "Progressing", "status": "True", "lastUpdateTime": "2026-01-
 
 def waiting(**status: Any) -> dict[str, Any]:
     """1.2 waits for its pods since five minutes, at a step that ends with them; the deadline is two minutes."""
-    found = rollout(**{"conditions": [LONG_AGO], "currentStepIndex": 0} | status)
+    usual: dict[str, Any] = {"conditions": [LONG_AGO], "currentStepIndex": 0}
+    found = rollout(**usual | status)
     found["spec"] |= {
         "progressDeadlineSeconds": 120,
         "strategy": {"canary": {"steps": [{"setWeight": 5}, {"analysis": {}}, {"pause": {}}]}},

@@ -263,9 +263,12 @@ def test_a_heal_asks_the_git_server_twice(
     cluster.state = aborted(at=just_now(seconds=1))
     asked: list[str] = []
     run_git = git._run
-    monkeypatch.setattr(
-        git, "_run", lambda words, **more: (asked.append(words[0]), run_git(words, **more))[1]
-    )
+
+    def noted(words: list[str] | tuple[str, ...], **more: Any) -> str:
+        asked.append(words[0])
+        return run_git(words, **more)
+
+    monkeypatch.setattr(git, "_run", noted)
 
     guard.look("production")
     assert [word for word in asked if word in ("fetch", "ls-remote", "push")] == ["fetch", "push"]

@@ -1,4 +1,4 @@
-{{/* The settings of row B2. Where the health question asks, the Service's own name is the host. */}}
+{{/* The settings of row B2. Where the health question and the probes ask, the Service's own name is the host. */}}
 {{- define "crm.config" -}}
 {{- $domain := include "crm.domain" . -}}
 {{- $hosts := list (print "crm." $domain) (print "api." $domain) (print "app." $domain) -}}
@@ -15,6 +15,7 @@ db-port: {{ eq .Values.database.mode "embedded" | ternary 5432 .Values.database.
 redis-host: {{ eq .Values.redis.mode "embedded" | ternary "redis" .Values.redis.host | quote }}
 redis-port: {{ eq .Values.redis.mode "embedded" | ternary 6379 .Values.redis.port | quote }}
 allowed-hosts: {{ concat $hosts $services | join "," | quote }}
+probe-hosts: {{ $services | join "," | quote }}
 cors-origins: {{ .Values.corsOrigins | default $origins | join "," | quote }}
 email-host: {{ .Values.email.host | quote }}
 email-port: {{ .Values.email.port | quote }}
