@@ -1,10 +1,23 @@
 """What each question found about a version, in plain words."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 _LIMIT = "limit 5 %"
 _BAD = {"error-rate": "failed", "latency": "were slow"}
+# What is proven where a question weighs something else than a version's requests.
+_PROVEN = {
+    "worker-failures": "more than 1 in 20 tasks of {version} fail",
+    "business": (
+        "a request of {version} leads to less than half as many deals or sign-ins as one of the stable version"
+    ),
+    "conversion": "a request of {version} leads to less than half as many won deals as one of the others",
+}
+# What a question that weighs evidence measures: one number, in brackets.
+_MEASURED = re.compile(r"\[([-+.e0-9]+)\]")
+WEIGHED = frozenset(_BAD)
+PROVEN = 4.6  # ln 100
 
 
 @dataclass(frozen=True)
@@ -41,16 +54,38 @@ def _question(result: dict[str, Any]) -> str:
 def _words(result: dict[str, Any], version: str, counts: dict[str, Count]) -> str:
     question = _question(result)
     count = counts.get(question)
+    last = (result.get("measurements") or [{}])[-1]
     if result["phase"] == "Failed" and question in _BAD and count and count.requests:
         share = 100 * count.bad / count.requests
         return (
             f"{question}: {count.bad} of {count.requests} requests of {version} {_BAD[question]} "
-            f"({share:.0f} %, {_LIMIT})"
+            f"({share:.0f} %, {_LIMIT}){_evidence(last)}"
         )
-    last = (result.get("measurements") or [{}])[-1]
+    if result["phase"] == "Failed" and question in _PROVEN:
+        return f"{question}: {_PROVEN[question].format(version=version)}, proven bad{_evidence(last)}"
+    if result["phase"] == "Failed" and question == "saturation":
+        share = 100 * (evidence(last.get("value")) or 0)
+        return (
+            f"{question}: {version} waited {share:.0f} % of its time for a processor or a database connection "
+            "(50 % aborts)"
+        )
     if result["phase"] == "Failed":
         return f"{question}: {version} was proven bad (measured {last.get('value', 'nothing')})"
     if result["phase"] == "Error":
         why = last.get("message") or result.get("message") or "no reason was given"
         return f"{question}: could not be measured ({' '.join(str(why).split())})"
     return f"{question}: stayed undecided (measured {last.get('value', 'nothing')})"
+
+
+def evidence(value: str | None) -> float | None:
+    """The number in what was measured; None where there is not exactly one."""
+    found = _MEASURED.fullmatch((value or "").replace(" ", ""))
+    try:
+        return float(found[1]) if found else None
+    except ValueError:
+        return None
+
+
+def _evidence(measurement: dict[str, Any]) -> str:
+    weighed = evidence(measurement.get("value"))
+    return "" if weighed is None else f", evidence {weighed:.1f} ({PROVEN} aborts)"

@@ -1,3 +1,5 @@
+import pytest
+
 from delivery.verdicts import Count, findings
 
 
@@ -11,6 +13,14 @@ def test_counts_are_told_in_figures() -> None:
     assert finding.says == "error-rate: 22 of 30 requests of 1.2 failed (73 %, limit 5 %)"
 
 
+def test_the_evidence_is_told_beside_the_counts() -> None:
+    counts = {"latency": Count(requests=31, bad=12)}
+    (finding,) = findings(result("latency", "Failed", value="[9.1234]"), "1.2", counts)
+    assert finding.says == (
+        "latency: 12 of 31 requests of 1.2 were slow (39 %, limit 5 %), evidence 9.1 (4.6 aborts)"
+    )
+
+
 def test_without_counts_the_measured_value_is_told() -> None:
     (finding,) = findings(result("latency", "Failed", value="[5.1]"), "1.2")
     assert finding.says == "latency: 1.2 was proven bad (measured [5.1])"
@@ -19,3 +29,36 @@ def test_without_counts_the_measured_value_is_told() -> None:
 def test_what_passed_is_not_told() -> None:
     assert findings(result("latency", "Successful"), "1.2") == []
     assert findings({}, "1.2") == []
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "says"),
+    [
+        (
+            "worker-failures",
+            "[7.2103]",
+            "more than 1 in 20 tasks of 1.2 fail, proven bad, evidence 7.2 (4.6 aborts)",
+        ),
+        (
+            "business",
+            "[4.61]",
+            "a request of 1.2 leads to less than half as many deals or sign-ins as one of the stable version, "
+            "proven bad, evidence 4.6 (4.6 aborts)",
+        ),
+        (
+            "conversion",
+            "[5]",
+            "a request of 1.2 leads to less than half as many won deals as one of the others, "
+            "proven bad, evidence 5.0 (4.6 aborts)",
+        ),
+        (
+            "saturation",
+            "[0.634]",
+            "1.2 waited 63 % of its time for a processor or a database connection (50 % aborts)",
+        ),
+    ],
+)
+def test_each_watch_says_what_it_found(question: str, value: str, says: str) -> None:
+    (finding,) = findings(result(f"{question}-watch", "Failed", value=value), "1.2")
+    assert finding.question == question
+    assert finding.says == f"{question}: {says}"

@@ -20,13 +20,21 @@ ARGUMENT = re.compile(r"\{\{\s*args\.([\w-]+)\s*\}\}")
 
 def defects(document: dict[str, Any]) -> list[str]:
     """Each defect in a sentence that says what to change; none for a template that is as it should be."""
-    template = Template(document)
+    spec = document["spec"]
+    each = [Template({**document, "spec": {**spec, "metrics": [metric]}}) for metric in spec["metrics"]]
+    return [
+        *_arguments(Template(document)),
+        *(defect for template in each for defect in _of_metric(template)),
+    ]
+
+
+def _of_metric(template: Template) -> list[str]:
     missing = [condition for condition in CONDITIONS if not template.metric.get(condition)]
     if missing:
         # Argo Rollouts takes a metric without conditions for Successful, whatever it finds.
         return [f"{condition} is missing: say what is good and what is bad." for condition in missing]
-    found = [*template.refusals(), *_arguments(template), *_counts(template)]
-    if "prometheus" in template.metric["provider"]:
+    found = [*template.refusals(), *_counts(template)]
+    if template.asks_prometheus:
         found += [*_divisions(template.query), *_conditions(template)]
     return found
 
@@ -49,7 +57,7 @@ def _counts(template: Template) -> Iterator[str]:
             yield "A watch lasts as long as the rollout: remove count."
     elif not count:
         yield "A gate without count runs for ever: set count."
-    elif undecided != count - 1:
+    elif template.asks_prometheus and undecided != count - 1:
         yield f"inconclusiveLimit is {undecided}: set it to count - 1, so that the last look pauses for a person."
 
 

@@ -65,6 +65,10 @@ class Template:
         return metric
 
     @property
+    def asks_prometheus(self) -> bool:
+        return "prometheus" in self.metric["provider"]
+
+    @property
     def query(self) -> str:
         return str(self.metric["provider"]["prometheus"]["query"])
 

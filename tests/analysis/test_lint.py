@@ -28,6 +28,12 @@ def asking(template: Template, query: str) -> dict[str, Any]:
     return document
 
 
+def test_every_metric_is_looked_at(templates: dict[str, Template]) -> None:
+    document = changed(templates["error-rate"])
+    document["spec"]["metrics"].append({**document["spec"]["metrics"][0], "failureCondition": ""})
+    assert defects(document) == ["failureCondition is missing: say what is good and what is bad."]
+
+
 def test_what_is_shipped_has_no_defect(templates: dict[str, Template]) -> None:
     assert {name: found for name, each in templates.items() if (found := defects(each.document))} == {}
 
