@@ -42,14 +42,18 @@ def test_what_passed_is_not_told() -> None:
         (
             "business",
             "[4.61]",
-            "a request of 1.2 leads to less than half as many deals or sign-ins as one of the stable version, "
-            "proven bad, evidence 4.6 (4.6 aborts)",
+            (
+                "a request of 1.2 leads to less than half as many deals or sign-ins as one of the stable version, "
+                "proven bad, evidence 4.6 (4.6 aborts)"
+            ),
         ),
         (
             "conversion",
             "[5]",
-            "a request of 1.2 leads to less than half as many won deals as one of the others, "
-            "proven bad, evidence 5.0 (4.6 aborts)",
+            (
+                "a request of 1.2 leads to less than half as many won deals as one of the others, "
+                "proven bad, evidence 5.0 (4.6 aborts)"
+            ),
         ),
         (
             "saturation",
