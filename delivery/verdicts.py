@@ -53,28 +53,30 @@ def _question(result: dict[str, Any]) -> str:
 
 def _words(result: dict[str, Any], version: str, counts: dict[str, Count]) -> str:
     question = _question(result)
-    count = counts.get(question)
     last = (result.get("measurements") or [{}])[-1]
-    if result["phase"] == "Failed" and question in _BAD and count and count.requests:
-        share = 100 * count.bad / count.requests
-        return (
-            f"{question}: {count.bad} of {count.requests} requests of {version} {_BAD[question]} "
-            f"({share:.0f} %, {_LIMIT}){_evidence(last)}"
-        )
-    if result["phase"] == "Failed" and question in _PROVEN:
-        return f"{question}: {_PROVEN[question].format(version=version)}, proven bad{_evidence(last)}"
-    if result["phase"] == "Failed" and question == "saturation":
-        share = 100 * (evidence(last.get("value")) or 0)
-        return (
-            f"{question}: {version} waited {share:.0f} % of its time for a processor or a database connection "
-            "(50 % aborts)"
-        )
     if result["phase"] == "Failed":
-        return f"{question}: {version} was proven bad (measured {last.get('value', 'nothing')})"
+        return f"{question}: {_proven(question, version, last, counts.get(question))}"
     if result["phase"] == "Error":
         why = last.get("message") or result.get("message") or "no reason was given"
         return f"{question}: could not be measured ({' '.join(str(why).split())})"
     return f"{question}: stayed undecided (measured {last.get('value', 'nothing')})"
+
+
+def _proven(question: str, version: str, measured: dict[str, Any], count: Count | None) -> str:
+    """What is bad about the version."""
+    if question in _BAD and count and count.requests:
+        share = 100 * count.bad / count.requests
+        return (
+            f"{count.bad} of {count.requests} requests of {version} {_BAD[question]} "
+            f"({share:.0f} %, {_LIMIT}){_evidence(measured)}"
+        )
+    if question in _PROVEN:
+        return f"{_PROVEN[question].format(version=version)}, proven bad{_evidence(measured)}"
+    share_waited = evidence(measured.get("value"))
+    if question == "saturation" and share_waited is not None:
+        waited = f"{version} waited {100 * share_waited:.0f} % of its time"
+        return f"{waited} for a processor or a database connection (50 % aborts)"
+    return f"{version} was proven bad (measured {measured.get('value', 'nothing')})"
 
 
 def evidence(value: str | None) -> float | None:
