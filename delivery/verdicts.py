@@ -7,9 +7,17 @@ from typing import Any
 
 _LIMIT = "limit 5 %"
 _BAD = {"error-rate": "failed", "latency": "were slow"}
+# What is proven where a question weighs something else than a version's requests.
+_PROVEN = {
+    "worker-failures": "more than 1 in 20 tasks of {version} fail",
+    "business": (
+        "a request of {version} leads to less than half as many deals or sign-ins as one of the stable version"
+    ),
+    "conversion": "a request of {version} leads to less than half as many won deals as one of the others",
+}
 # What a question that weighs evidence measures: one number, in brackets.
 _MEASURED = re.compile(r"\[([-+.e0-9]+)\]")
-WEIGHED = frozenset(_BAD)
+WEIGHED = frozenset({*_BAD, *_PROVEN})
 PROVEN = 4.6  # ln 100
 
 
@@ -65,22 +73,32 @@ def _question(result: dict[str, Any]) -> str:
 
 def _words(result: dict[str, Any], version: str, counts: dict[str, Count]) -> str:
     question = _question(result)
-    if says := answered(_last(result).get("value")).get("says"):
-        return f"{question}: {says}"
-    count = counts.get(question)
     last = _last(result)
-    if result["phase"] == "Failed" and question in _BAD and count and count.requests:
-        share = 100 * count.bad / count.requests
-        return (
-            f"{question}: {count.bad} of {count.requests} requests of {version} {_BAD[question]} "
-            f"({share:.0f} %, {_LIMIT}){_evidence(last)}"
-        )
+    if says := answered(last.get("value")).get("says"):
+        return f"{question}: {says}"
     if result["phase"] == "Failed":
-        return f"{question}: {version} was proven bad (measured {last.get('value', 'nothing')})"
+        return f"{question}: {_proven(question, version, last, counts.get(question))}"
     if result["phase"] == "Error":
         why = last.get("message") or result.get("message") or "no reason was given"
         return f"{question}: could not be measured ({' '.join(str(why).split())})"
     return f"{question}: stayed undecided (measured {last.get('value', 'nothing')})"
+
+
+def _proven(question: str, version: str, measured: dict[str, Any], count: Count | None) -> str:
+    """What is bad about the version."""
+    if question in _BAD and count and count.requests:
+        share = 100 * count.bad / count.requests
+        return (
+            f"{count.bad} of {count.requests} requests of {version} {_BAD[question]} "
+            f"({share:.0f} %, {_LIMIT}){_evidence(measured)}"
+        )
+    if question in _PROVEN:
+        return f"{_PROVEN[question].format(version=version)}, proven bad{_evidence(measured)}"
+    share_waited = evidence(measured.get("value"))
+    if question == "saturation" and share_waited is not None:
+        waited = f"{version} waited {100 * share_waited:.0f} % of its time"
+        return f"{waited} for a processor or a database connection (50 % aborts)"
+    return f"{version} was proven bad (measured {measured.get('value', 'nothing')})"
 
 
 def evidence(value: str | None) -> float | None:

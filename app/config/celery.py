@@ -7,7 +7,7 @@ from celery import Celery
 
 from crm.health import heartbeat
 
-app = Celery("crm")
+app = Celery("crm", task_cls="crm.metrics.worker:CountedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 heartbeat.connect()

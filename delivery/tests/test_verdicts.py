@@ -50,3 +50,40 @@ def test_an_answer_that_stayed_unknown_has_proven_nothing() -> None:
 @pytest.mark.parametrize("value", [None, "", "[12.3]", "3", "null", '"bad"', "{", '{"verdict": "bad"}'])
 def test_what_others_answered_is_not_the_guards(value: str | None) -> None:
     assert answered(value) == {}
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "says"),
+    [
+        (
+            "worker-failures",
+            "[7.2103]",
+            "more than 1 in 20 tasks of 1.2 fail, proven bad, evidence 7.2 (4.6 aborts)",
+        ),
+        (
+            "business",
+            "[4.61]",
+            (
+                "a request of 1.2 leads to less than half as many deals or sign-ins as one of the stable version, "
+                "proven bad, evidence 4.6 (4.6 aborts)"
+            ),
+        ),
+        (
+            "conversion",
+            "[5]",
+            (
+                "a request of 1.2 leads to less than half as many won deals as one of the others, "
+                "proven bad, evidence 5.0 (4.6 aborts)"
+            ),
+        ),
+        (
+            "saturation",
+            "[0.634]",
+            "1.2 waited 63 % of its time for a processor or a database connection (50 % aborts)",
+        ),
+    ],
+)
+def test_each_watch_says_what_it_found(question: str, value: str, says: str) -> None:
+    (finding,) = findings(result(f"{question}-watch", "Failed", value=value), "1.2")
+    assert finding.question == question
+    assert finding.says == f"{question}: {says}"

@@ -18,6 +18,8 @@ Counts = Any  # whole numbers: an int, or an array of them
 Evidence = Any  # a float, or an array of them
 
 LIMIT = 0.05  # more than 1 bad request in 20
+HALF = 0.5  # less than half as many events as the others
+EVENTS = 3  # deals, sign-ins, conversions
 
 
 def rules_named(rules_text: str, record: str) -> Iterator[dict[str, Any]]:
@@ -69,3 +71,28 @@ class Bets:
         if n >= self.budget:
             return 100.0 if s > LIMIT * n else -100.0
         return float(self.evidence(n, s))
+
+
+@dataclass(frozen=True)
+class Odds:
+    """The bets that a version's requests lead to fewer events than the others' do."""
+
+    rates: tuple[str, ...]  # r, as the rules' labels write them: the version's rate as a share of theirs
+
+    @classmethod
+    def read_from(cls, rules_text: str) -> Odds:
+        return cls(tuple(rule["labels"]["bet"] for rule in rules_named(rules_text, "crm:business_bet")))
+
+    @property
+    def price(self) -> float:
+        return math.log(len(self.rates) * EVENTS)
+
+    def bet(self, rate: str, n: Counts, o: Counts, own: Counts, others: Counts) -> Evidence:
+        """Of one moment: requests and events of the version and of all others."""
+        r = float(rate)
+        return (own + others) * np.log((HALF * n + o) / (r * n + o)) + own * math.log(r / HALF)
+
+    def evidence(self, n: Counts, o: Counts, own: Counts, others: Counts) -> Evidence:
+        """After each of many moments (along the last axis), since the first of them."""
+        bets = (np.cumsum(self.bet(rate, n, o, own, others), axis=-1) for rate in self.rates)
+        return functools.reduce(np.maximum, bets) - self.price

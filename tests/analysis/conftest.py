@@ -14,7 +14,7 @@ from tests.analysis.promtool import Promtool
 from tests.analysis.templates import Template
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RULES = REPOSITORY / "charts/crm/files/rules/verdicts.yaml"
+RULES = REPOSITORY / "charts/crm/files/rules"
 TEMPLATES = REPOSITORY / "analysis-templates"
 NAMESPACE = "crm-production"
 
@@ -45,9 +45,19 @@ def found(tool: str) -> str:
     return path
 
 
+def rules(name: str) -> str:
+    text = (RULES / f"{name}.yaml").read_text()
+    return text.replace("NAMESPACE", NAMESPACE).replace("INTERVAL", "2s")
+
+
 @pytest.fixture(scope="session")
 def rules_text() -> str:
-    return RULES.read_text().replace("NAMESPACE", NAMESPACE).replace("INTERVAL", "2s")
+    return rules("verdicts")
+
+
+@pytest.fixture(scope="session")
+def business_rules() -> str:
+    return rules("business")
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +66,8 @@ def bets(rules_text: str) -> Bets:
 
 
 @pytest.fixture
-def promtool(rules_text: str, tmp_path: Path) -> Promtool:
-    return Promtool(found("promtool"), rules_text, tmp_path, NAMESPACE)
+def promtool(rules_text: str, business_rules: str, tmp_path: Path) -> Promtool:
+    return Promtool(found("promtool"), (rules_text, business_rules), tmp_path, NAMESPACE)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
@@ -41,34 +41,55 @@ class Pod:
             "job": "crm",
         }
 
-    def up(self, values: str = "1x1000", **more: str) -> Pod:
+    def up(self, values: str = "1x1000", **more: str) -> Self:
         """The target, with the operator's label `endpoint`, the port's name."""
         self.series["up" + labels({**self.target(), "endpoint": "http", **more})] = values
         return self
 
-    def answers(self, status: str, values: str, *, endpoint: str = "deals-list", **more: str) -> Pod:
+    def answers(self, status: str, values: str, *, endpoint: str = "deals-list", **more: str) -> Self:
         pairs = {**self.target(), "method": "GET", "endpoint": endpoint, "status": status, **more}
         self.series["django_requests_total" + labels(pairs)] = values
         return self
 
-    def takes(self, durations: Sequence[float]) -> Pod:
-        """Requests of these durations in seconds, all answered before the first scrape."""
+    def counts(self, name: str, values: str, **more: str) -> Self:
+        """Any other series of the pod."""
+        self.series[name + labels({**self.target(), **more})] = values
+        return self
+
+    def takes(self, durations: Sequence[float]) -> Self:
+        """Requests of these durations in seconds, all answered between the first scrape and the second."""
         pairs = {**self.target(), "method": "GET", "endpoint": "deals-list"}
         for edge in EDGES:
             below = sum(duration <= edge for duration in durations)
             self.series["django_request_duration_seconds_bucket" + labels({**pairs, "le": str(edge)})] = (
-                f"{below}x1000"
+                f"0 {below}x1000"
             )
         for name in ('bucket{le="+Inf", ', "count{"):
             series = "django_request_duration_seconds_" + name + labels(pairs).removeprefix("{")
-            self.series[series] = f"{len(durations)}x1000"
+            self.series[series] = f"0 {len(durations)}x1000"
+        return self
+
+
+@dataclass
+class Worker(Pod):
+    """A worker's pod: its version is the release that it is of."""
+
+    name: str = "crm-worker-1"
+
+    def target(self) -> dict[str, str]:
+        target = super().target()
+        return {**target, "crm_release": target.pop("rollouts_pod_template_hash")}
+
+    def runs(self, started: str, failed: str, *, task: str = "send_email") -> Self:
+        self.counts("celery_tasks_started_total", started, task=task)
+        self.counts("celery_tasks_failed_total", failed, task=task)
         return self
 
 
 def counted(version: str, n: int, s: int, *, name: str = "crm-1", namespace: str = "crm-production") -> Pod:
-    """A pod that has answered n requests, s of them with an error, before the first scrape."""
+    """A pod that has answered n requests, s of them with an error, between the first scrape and the second."""
     pod = Pod(version, name, namespace)
-    return pod.up().answers("200", f"{n - s}x1000").answers("500", f"{s}x1000")
+    return pod.up().answers("200", f"0 {n - s}x1000").answers("500", f"0 {s}x1000")
 
 
 @dataclass(frozen=True)
@@ -92,15 +113,17 @@ def nothing(expression: str, at: int) -> Expect:
 @dataclass(frozen=True)
 class Promtool:
     program: str
-    rules_text: str
+    rules: tuple[str, ...]
     folder: Path
     namespace: str
 
     def check(self, *stories: tuple[Sequence[Pod], Sequence[Expect]]) -> None:
         """All stories in one run; fails with promtool's own account of the difference."""
-        (self.folder / "rules.yaml").write_text(self.rules_text)
+        files = [f"rules-{number}.yaml" for number, _ in enumerate(self.rules)]
+        for file, text in zip(files, self.rules, strict=True):
+            (self.folder / file).write_text(text)
         document = {
-            "rule_files": ["rules.yaml"],
+            "rule_files": files,
             "evaluation_interval": f"{STEP}s",
             "fuzzy_compare": True,  # to the last bits of a float
             "tests": [self._test(pods, expected) for pods, expected in stories],

@@ -55,17 +55,27 @@ class Template:
         return {arg["name"] for arg in self.document["spec"].get("args", [])}
 
     @property
+    def is_watch(self) -> bool:
+        """Whether it goes on in the background, instead of ending a step."""
+        return str(self.document["metadata"]["name"]).endswith("-watch")
+
+    @property
     def metric(self) -> dict[str, Any]:
         (metric,) = self.document["spec"]["metrics"]
         assert isinstance(metric, dict)
         return metric
 
     @property
+    def asks_prometheus(self) -> bool:
+        return "prometheus" in self.metric["provider"]
+
+    @property
     def query(self) -> str:
         return str(self.metric["provider"]["prometheus"]["query"])
 
-    def query_for(self, canary: str, stable: str) -> str:
-        return self.query.replace("{{args.canary-hash}}", canary).replace("{{args.stable-hash}}", stable)
+    def query_for(self, canary: str, stable: str, release: str = "") -> str:
+        query = self.query.replace("{{args.canary-hash}}", canary).replace("{{args.stable-hash}}", stable)
+        return query.replace("{{args.release-hash}}", release)
 
     @property
     def limit_bad(self) -> float:

@@ -69,14 +69,13 @@ def test_both_questions_are_asked_alike(templates: dict[str, Template]) -> None:
 
 
 def test_no_data_is_no_answer(promtool: Promtool, template: Template) -> None:
-    promtool.check(([], [no_answer(template)]), ([stable(900, 900)], [no_answer(template)]))
+    promtool.check(*((pods, [no_answer(template)]) for pods in ([], [stable(900, 900)], [canary(0, 0)])))
 
 
 def test_the_answer_follows_the_canarys_own_requests(
     promtool: Promtool, template: Template, bets: Bets
 ) -> None:
     cases = [
-        (0, 0, UNDECIDED),
         (1, 1, UNDECIDED),  # one stray 500
         (2, 2, UNDECIDED),  # evidence 4.18, just below
         (3, 3, BAD),
@@ -167,7 +166,7 @@ def test_an_aborted_attempt_with_the_same_hash_does_not_matter(
     promtool: Promtool, template: Template
 ) -> None:
     gone = Pod(NEW, "crm-first").up("1x5 stale").answers("500", "50x5 stale")
-    again = Pod(NEW, "crm-second").up("_x200 1x200").answers("200", "_x200 130x200")
+    again = Pod(NEW, "crm-second").up("_x200 1x200").answers("200", "_x200 130+1x200")
     promtool.check(
         ([gone, again], [verdict(template, BAD, 8), no_answer(template, 20), verdict(template, FINE, 420)])
     )
@@ -183,7 +182,11 @@ def test_a_prometheus_that_lost_its_history_gives_no_false_alarm(
         )
 
     pods = [back(NEW, "crm-canary", 5, 600), back(OLD, "crm-stable", 95, 90_000)]
-    expected = [no_answer(template, 198), *(verdict(template, FINE, at) for at in range(200, 500, 20))]
+    expected = [
+        no_answer(template, 198),
+        no_answer(template, 200),
+        *(verdict(template, FINE, at) for at in range(202, 500, 20)),
+    ]
     promtool.check((pods, expected))
 
 
@@ -191,5 +194,30 @@ def test_a_canary_that_is_no_longer_scraped_is_not_proven_fine(
     promtool: Promtool, template: Template
 ) -> None:
     """Its pods are gone, so there is no answer; the gate's time runs out and a person is asked."""
-    gone = Pod(NEW).up("1x10 stale").answers("200", "500x10 stale")
+    gone = Pod(NEW).up("1x10 stale").answers("200", "500+1x10 stale")
     promtool.check(([gone], [verdict(template, FINE, 10), no_answer(template, 40)]))
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        Pod(NEW).up().answers("200", "0+50x10 500x100"),
+        Pod(NEW).up("1x10 0x100").answers("200", "0+50x10 stale"),
+        Pod(NEW).up("1x10 0x100").answers("200", "0+50x10 _x100"),
+    ],
+    ids=["nobody asks it any more", "it cannot be scraped any more", "Prometheus stopped asking"],
+)
+def test_what_was_fine_does_not_promote_once_no_more_is_seen(
+    promtool: Promtool, template: Template, pod: Pod
+) -> None:
+    promtool.check(([pod], [verdict(template, FINE, 20), *(no_answer(template, at) for at in (34, 60, 180))]))
+
+
+def test_a_request_now_and_then_is_enough_to_go_on(promtool: Promtool, template: Template) -> None:
+    pod = Pod(NEW).up().answers("200", "200x50 201x50")
+    promtool.check(([pod], [no_answer(template, 98), verdict(template, FINE, 102), no_answer(template, 120)]))
+
+
+def test_what_was_proven_bad_stays_so_when_no_more_is_seen(promtool: Promtool, template: Template) -> None:
+    silent = Pod(NEW).up("1x10 0x100").answers("500", "0+5x10 stale")
+    promtool.check(([silent], [verdict(template, BAD, 20), verdict(template, BAD, 60)]))

@@ -11,7 +11,8 @@ import pytest
 from tests.analysis.templates import Template
 
 GATES = ("error-rate", "latency")
-WATCHES = ("error-rate-watch", "latency-watch", "health-watch")
+WATCHED = ("worker-failures", "business", "conversion", "saturation")  # and never a gate
+WATCHES = ("error-rate-watch", "latency-watch", "health-watch", *(f"{name}-watch" for name in WATCHED))
 
 
 def test_these_questions_exist(templates: dict[str, Template]) -> None:
@@ -24,7 +25,7 @@ def test_argo_rollouts_accepts_it(templates: dict[str, Template], name: str) -> 
     assert template.refusals() == []
     assert template.metric["successCondition"]
     assert template.metric["failureCondition"]
-    assert template.metric["interval"] == "3s"
+    assert template.metric["interval"] == ("10s" if name == "saturation-watch" else "3s")
     assert template.metric["name"] == name, "the metric's name is what `kubectl argo rollouts get` shows"
 
 

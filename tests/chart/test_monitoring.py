@@ -8,13 +8,14 @@ import yaml
 from tests.chart.rendering import CHART, ROOT, render
 
 QUESTIONS = sorted(path.stem for path in ROOT.glob("analysis-templates/*.yaml"))
+WATCHED = ("business", "conversion", "health", "saturation", "worker-failures")  # and never a gate
 # Judged by evidence, as a gate and as a watch.
-EVIDENCE = [name for name in QUESTIONS if name not in ("health", "security", "weight")]
+EVIDENCE = [name for name in QUESTIONS if name not in (*WATCHED, "security", "weight")]
 
 
 def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
     spec = render("production", "canary", local=True).one("PodMonitor")["spec"]
-    assert spec["podTargetLabels"] == ["rollouts-pod-template-hash"]
+    assert spec["podTargetLabels"] == ["rollouts-pod-template-hash", "crm/release"]
     assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == ["metrics"]
     for endpoint in spec["podMetricsEndpoints"]:
         assert endpoint["honorLabels"] is True
@@ -24,12 +25,13 @@ def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
         ]
 
 
-def test_the_monitor_finds_web_and_beat_and_their_ports() -> None:
+def test_the_monitor_finds_every_role_and_its_port() -> None:
     manifests = render("production", "canary")
     selector = manifests.one("PodMonitor")["spec"]["selector"]
     (expression,) = selector["matchExpressions"]
     ports: dict[str, int] = {}
-    for workload in (manifests.one("Rollout"), manifests.one("Deployment", "crm-beat")):
+    deployments = (manifests.one("Deployment", name) for name in ("crm-worker", "crm-beat"))
+    for workload in (manifests.one("Rollout"), *deployments):
         template = workload["spec"]["template"]
         assert selector["matchLabels"].items() <= template["metadata"]["labels"].items()
         assert template["metadata"]["labels"][expression["key"]] in expression["values"]
@@ -55,9 +57,8 @@ def test_rules_are_evaluated_as_often_as_pods_are_scraped() -> None:
 
 
 def test_every_question_is_rendered_whether_a_strategy_asks_it_or_not() -> None:
-    expected = {"health-watch", "security", "weight"} | {
-        name + end for name in EVIDENCE for end in ("", "-watch")
-    }
+    watched = {f"{name}-watch" for name in WATCHED}
+    expected = {"security", "weight", *watched} | {name + end for name in EVIDENCE for end in ("", "-watch")}
     assert render("dev", "rolling-update").names("AnalysisTemplate") == expected
 
 
@@ -76,6 +77,24 @@ def test_helm_fills_in_the_times_and_leaves_argos_arguments_alone(name: str) -> 
     assert set(re.findall(r"\{\{.*?\}\}", query)) == {"{{args.canary-hash}}", "{{args.stable-hash}}"}
     assert 'namespace="crm-production"' in query
     assert {argument["name"] for argument in template["spec"]["args"]} == {"canary-hash", "stable-hash"}
+
+
+@pytest.mark.parametrize("name", [name for name in WATCHED if name != "health"])
+def test_a_watch_asks_about_its_own_environment(name: str) -> None:
+    template = render("production", "canary", local=True).one("AnalysisTemplate", f"{name}-watch")
+    (metric,) = template["spec"]["metrics"]
+    query = metric["provider"]["prometheus"]["query"]
+    assert query.count('namespace="crm-production"') == query.count("namespace=") > 0
+    assert {argument["name"] for argument in template["spec"]["args"]} == set(
+        re.findall(r"\{\{args\.(.*?)\}\}", query)
+    )
+
+
+@pytest.mark.parametrize(("local", "moments"), [(False, "[30s]"), (True, "[10s]")])
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_a_gate_passes_only_while_requests_arrive(name: str, moments: str, *, local: bool) -> None:
+    template = render("production", "canary", local=local).one("AnalysisTemplate", name)
+    assert moments in template["spec"]["metrics"][0]["provider"]["prometheus"]["query"]
 
 
 @pytest.mark.parametrize(("local", "window", "delay"), [(False, "30s", "45s"), (True, "10s", "15s")])

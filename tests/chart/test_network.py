@@ -52,6 +52,7 @@ def test_who_may_come_in_where_everything_is_embedded() -> None:
         ("web", "namespace traefik", "http"),
         ("web", "namespace monitoring", "metrics"),
         ("web", "namespace argo-rollouts", "http"),
+        ("worker", "namespace monitoring", "metrics"),
         ("web", "delivery-guard of namespace argocd", "http"),
         ("beat", "namespace monitoring", "metrics"),
         *(("postgresql", component, "5432") for component in APPLICATION),

@@ -144,9 +144,15 @@ def test_no_environment_asks_for_approval_by_itself() -> None:
 
 
 def test_everything_is_watched_for_the_whole_rollout() -> None:
-    watched = [{"templateName": name} for name in ("error-rate-watch", "latency-watch", "health-watch")]
+    questions = ("error-rate", "latency", "health", "worker-failures", "business", "saturation")
+    watched = [{"templateName": f"{question}-watch"} for question in questions]
     analysis = canary()["analysis"]
     assert bare(analysis) == {"templates": watched, "args": ARGS, "startingStep": 1}
+
+
+def test_an_ab_test_compares_what_both_groups_buy() -> None:
+    watched = {each["templateName"] for each in strategy_of("ab-test")["canary"]["analysis"]["templates"]}
+    assert {"conversion-watch", "business-watch"} < watched
 
 
 def test_a_question_without_a_gate_is_only_watched() -> None:

@@ -16,10 +16,12 @@ import pytest
 from django.db import connection, connections, transaction
 from rest_framework_simplejwt.tokens import AccessToken
 
+from config.celery import app
 from crm.authentication.models import User
 from crm.deals.models import Deal, Pipeline, Stage
 from crm.deals.services import create_deal
 from crm.notifications.models import Email
+from crm.notifications.services import SEND_EMAIL
 from testing.environment import free_port
 from testing.processes import Role
 from testing.servers import Server
@@ -245,7 +247,9 @@ def test_a_won_deal_is_e_mailed_by_a_worker(web: Web, tmp_path: Path, alice: Use
     conversions = 'deal_conversions_total{pipeline="Sales"}'
     before = web.metric(conversions)
     with Role(
-        "worker", environment(tmp_path) | {"WORKER_CONCURRENCY": "1"}, tmp_path / "worker.log"
+        "worker",
+        environment(tmp_path) | {"WORKER_CONCURRENCY": "1", "METRICS_PORT": str(free_port())},
+        tmp_path / "worker.log",
     ) as worker:
         worker.wait_until((tmp_path / "worker-ready").exists)
         worker.wait_until(lambda: web.status("/health/") == 200)
@@ -260,12 +264,32 @@ def test_a_won_deal_is_e_mailed_by_a_worker(web: Web, tmp_path: Path, alice: Use
     assert web.metric(conversions) == before + 1
 
 
+def scrape(port: int) -> str:
+    http = HTTPConnection("127.0.0.1", port, timeout=10)
+    http.request("GET", "/metrics")
+    text = http.getresponse().read().decode()
+    http.close()
+    return text
+
+
+def test_a_worker_counts_its_tasks_and_those_that_fail(tmp_path: Path) -> None:
+    port = free_port()
+    with Role(
+        "worker", environment(tmp_path) | {"METRICS_PORT": str(port)}, tmp_path / "worker.log"
+    ) as worker:
+        worker.wait_until((tmp_path / "worker-ready").exists)
+        for email_id in (4711, "no number", 4712):  # there is no such e-mail, and nothing to do
+            app.send_task(SEND_EMAIL, [email_id])
+        # A worker that is stopped while it runs a task takes its whole time to stop.
+        worker.wait_until(lambda: worker.output().count("succeeded in") == 2)
+        worker.wait_until(lambda: f'celery_tasks_failed_total{{task="{SEND_EMAIL}"}} 1.0' in scrape(port))
+        worker.wait_until(lambda: f'celery_tasks_started_total{{task="{SEND_EMAIL}"}} 3.0' in scrape(port))
+        assert f'celery_tasks_failed_total{{task="{SEND_EMAIL}"}} 1.0' in scrape(port)
+
+
 def test_beat_ticks_and_serves_what_there_is_one_of(tmp_path: Path) -> None:
     port = free_port()
     with Role("beat", environment(tmp_path) | {"METRICS_PORT": str(port)}, tmp_path / "beat.log") as beat:
         beat.wait_until((tmp_path / "beat-alive").exists)
-        http = HTTPConnection("127.0.0.1", port, timeout=10)
-        http.request("GET", "/metrics")
-        text = http.getresponse().read().decode()
-        http.close()
+        text = scrape(port)
     assert 'celery_queue_length{queue="crm"}' in text

@@ -7,7 +7,7 @@ from django.db import transaction
 from crm.api.errors import Refused
 from crm.authentication.models import User
 from crm.deals.models import Deal, Pipeline, Stage, StageChange
-from crm.metrics.business import DEAL_CONVERSIONS
+from crm.metrics.business import DEAL_CONVERSIONS, DEALS_CREATED
 from crm.notifications.services import announce_won_deal
 
 
@@ -42,6 +42,7 @@ def create_deal(*, by: User, pipeline: Pipeline, stage: Stage | None = None, **d
     with transaction.atomic():
         deal = Deal.objects.create(team_id=by.team_id, owner=by, pipeline=pipeline, stage=stage, **details)
         _record_change(deal, None, stage, by)
+        transaction.on_commit(DEALS_CREATED.inc, robust=True)
     return deal
 
 

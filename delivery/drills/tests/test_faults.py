@@ -6,7 +6,8 @@ import time
 
 import pytest
 from asgiref.sync import async_to_sync
-from celery import Celery, Task
+from celery import current_app
+from celery.app import trace
 from django.test import RequestFactory
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -33,7 +34,7 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(APIView, "initial", APIView.initial)
     monkeypatch.setattr(APIView, "dispatch", APIView.dispatch)
     monkeypatch.setattr(Ready, "get", Ready.get)
-    monkeypatch.setattr(Task, "__call__", Task.__call__)
+    monkeypatch.setattr(current_app.Task, "__call__", current_app.Task.__call__)
 
 
 def status() -> int:
@@ -98,14 +99,18 @@ def test_unready_is_a_503_of_readiness_alone() -> None:
     assert status() == 200
 
 
-def test_every_task_fails() -> None:
-    celery = Celery("drill", task_cls=Task, set_as_current=False)
+def test_every_task_fails_in_a_worker() -> None:
+    """A worker protects celery.Task itself from being changed."""
 
-    @celery.task
+    @current_app.task(name="drill.greet")
     def greet() -> str:
         return "hello"
 
-    tasks.break_it()
-
-    with pytest.raises(RuntimeError, match="broke the task"):
-        greet()
+    trace.setup_worker_optimizations(current_app)
+    try:
+        assert greet.apply().result == "hello"
+        tasks.break_it()
+        with pytest.raises(RuntimeError, match="broke the task"):
+            greet.apply(throw=True)
+    finally:
+        trace.reset_worker_optimizations(current_app)

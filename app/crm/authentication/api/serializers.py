@@ -2,11 +2,13 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import transaction
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 
 from crm.authentication.models import Team, User
+from crm.metrics.business import SIGN_INS
 
 
 class TeamSerializer(serializers.ModelSerializer[Team]):
@@ -46,6 +48,13 @@ class RegistrationSerializer(serializers.ModelSerializer[User]):
         except DjangoValidationError as error:
             raise serializers.ValidationError({"password": error.messages}) from error
         return attrs
+
+
+class SignInSerializer(TokenObtainPairSerializer):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        tokens = super().validate(attrs)
+        transaction.on_commit(SIGN_INS.inc, robust=True)
+        return tokens
 
 
 class RefreshSerializer(TokenRefreshSerializer):

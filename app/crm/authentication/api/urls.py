@@ -1,11 +1,10 @@
 from django.urls import path
-from rest_framework_simplejwt.views import TokenObtainPairView
 
-from crm.authentication.api.views import InvitationView, MeView, RefreshView, RegisterView
+from crm.authentication.api.views import InvitationView, MeView, RefreshView, RegisterView, SignInView
 
 urlpatterns = [
     path("auth/register/", RegisterView.as_view(), name="auth-register"),
-    path("auth/token/", TokenObtainPairView.as_view(), name="auth-token"),
+    path("auth/token/", SignInView.as_view(), name="auth-token"),
     path("auth/token/refresh/", RefreshView.as_view(), name="auth-token-refresh"),
     path("auth/invitations/", InvitationView.as_view(), name="auth-invitations"),
     path("users/me/", MeView.as_view(), name="users-me"),

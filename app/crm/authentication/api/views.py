@@ -5,10 +5,15 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework_simplejwt.views import TokenRefreshView
+from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from crm.authentication import services
-from crm.authentication.api.serializers import RefreshSerializer, RegistrationSerializer, UserSerializer
+from crm.authentication.api.serializers import (
+    RefreshSerializer,
+    RegistrationSerializer,
+    SignInSerializer,
+    UserSerializer,
+)
 from crm.authentication.models import User
 
 
@@ -21,6 +26,10 @@ class RegisterView(APIView):
         serializer.is_valid(raise_exception=True)
         user = services.register_user(**serializer.validated_data)
         return Response(UserSerializer(user).data, status=status.HTTP_201_CREATED)
+
+
+class SignInView(TokenObtainPairView):
+    serializer_class = SignInSerializer
 
 
 class RefreshView(TokenRefreshView):

@@ -9,7 +9,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from crm.authentication import services
 from crm.authentication.models import User
-from crm.metrics.business import USER_REGISTRATIONS
+from crm.metrics.business import SIGN_INS, USER_REGISTRATIONS
 
 DANA = {"username": "dana", "email": "dana@example.com", "password": "correct horse"}
 
@@ -108,6 +108,21 @@ def test_a_registration_that_is_rolled_back_does_not_count(
         services.register_user(**DANA)
         transaction.set_rollback(True)
     assert registrations() == before
+
+
+@pytest.mark.parametrize(("password", "counted"), [("correct horse", 1), ("wrong", 0)])
+def test_who_signs_in_counts_and_who_only_tries_does_not(
+    alice: User,
+    anonymous: APIClient,
+    password: str,
+    counted: int,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    before = SIGN_INS._value.get()
+    with django_capture_on_commit_callbacks(execute=True):
+        anonymous.post("/api/v1/auth/token/", {"username": "alice", "password": password})
+        assert SIGN_INS._value.get() == before
+    assert SIGN_INS._value.get() == before + counted
 
 
 def test_an_invitation_leads_into_the_team(

@@ -2,7 +2,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.http import Http404
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from rest_framework.test import APIClient
@@ -11,7 +11,7 @@ from crm.authentication.models import User
 from crm.deals.api.serializers import DealChangeSerializer
 from crm.deals.models import Deal, Pipeline, Stage, StageChange
 from crm.deals.services import DealGone, create_deal, move_deal
-from crm.metrics.business import DEAL_CONVERSIONS
+from crm.metrics.business import DEAL_CONVERSIONS, DEALS_CREATED
 
 
 @pytest.fixture
@@ -116,6 +116,22 @@ def test_only_the_owner_moves_a_deal(
     user = {"bob": bob, "charlie": charlie}[who]
     answer = as_user(user).post(f"/api/v1/deals/{deal.pk}/move/", {"stage": stages["Won"].pk})
     assert answer.status_code == {"bob": 403, "charlie": 404}[who]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_new_deal_counts_once_it_is_committed(
+    alice: User,
+    sales: Pipeline,
+    *,
+    kept: bool,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    before = DEALS_CREATED._value.get()
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        create_deal(by=alice, pipeline=sales, title="Big one", amount=1000)
+        assert DEALS_CREATED._value.get() == before
+        transaction.set_rollback(not kept)
+    assert DEALS_CREATED._value.get() == before + kept
 
 
 def test_a_won_deal_counts_once_it_is_committed(

@@ -1,6 +1,9 @@
 from pathlib import Path
 
 import pytest
+from billiard.einfo import ExceptionInfo
+from celery.exceptions import Ignore, Reject, Retry, TimeLimitExceeded, WorkerLostError
+from celery.worker.request import Request
 from django.conf import settings
 from django.db import connections
 from django.test import Client
@@ -10,7 +13,7 @@ from redis import Redis
 from rest_framework.test import APIClient
 
 from config.celery import app
-from crm.metrics import beat
+from crm.metrics import beat, worker
 from crm.metrics.database_pool import DatabasePool
 from crm.metrics.redis_state import RedisState
 
@@ -57,8 +60,9 @@ def test_strangers_make_no_series(client: Client) -> None:
 
 def test_there_are_no_created_series_and_business_metrics_start_at_zero(client: Client) -> None:
     text = client.get("/metrics").content.decode()
-    assert "_created" not in text
-    assert "user_registrations_total " in text
+    assert not [line for line in text.splitlines() if line.startswith("# TYPE") and "_created gauge" in line]
+    for event in ("user_registrations", "sign_ins", "deals_created"):
+        assert f"\n{event}_total " in text
     assert "# TYPE deal_conversions_total counter" in text
 
 
@@ -118,3 +122,28 @@ def test_beat_stays_alive_while_it_waits_for_redis(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(beat.LivingScheduler, "connection", Unreachable())
     scheduler._ensure_connected()
     assert alive.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"),
+    [
+        (ValueError(), 1),
+        (WorkerLostError(), 1),
+        (TimeLimitExceeded(90), 1),
+        (Retry(exc=ValueError()), 0),
+        (Ignore(), 0),
+        (Reject(), 0),
+    ],
+)
+def test_what_counts_as_a_failed_task(error: Exception, failed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(Request, "on_failure", lambda _self, *arguments: told.append(arguments))
+    monkeypatch.setattr(worker.CountedRequest, "task_name", "a.task", raising=False)
+    counter = worker.FAILED.labels("a.task")
+    before = counter._value.get()
+    try:
+        raise error
+    except type(error):
+        worker.CountedRequest.__new__(worker.CountedRequest).on_failure(ExceptionInfo())
+    assert counter._value.get() == before + failed
+    assert len(told) == 1, "Celery does its own part"
