@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import cleanup, node, paths
+from cluster import addresses, cleanup, node, paths
 from cluster.tests.programs import Programs
 
 
@@ -27,6 +27,8 @@ def _own_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleanup, "KERNEL", tmp_path / "sys")
     monkeypatch.setattr(cleanup, "NETWORK_NAMESPACES", tmp_path / "netns")
     monkeypatch.setattr(cleanup, "MOUNTS", tmp_path / "mounts")
+    # By this a kubelet is found that no record names; a real one must not be.
+    monkeypatch.setattr(addresses, "NODE_ADDRESS", "192.0.2.1")
     monkeypatch.setattr(node, "INITIALISED", state / "initialised")
     monkeypatch.setattr(node, "ADMIN_KUBECONFIG", tmp_path / "etc-kubernetes" / "admin.conf")
     monkeypatch.delenv("KUBECONFIG", raising=False)

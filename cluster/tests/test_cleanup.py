@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import cleanup, paths, processes
+from cluster import addresses, cleanup, paths, processes
 from cluster.errors import ClusterError
 from cluster.tests.namespaces import available, in_own_network
 from cluster.tests.programs import Programs
@@ -241,11 +241,11 @@ def test_leftovers_are_containers_shims_and_daemons_that_no_record_names(
     lines = {
         21: f"/usr/bin/containerd-shim-runc-v2 -address {paths.CONTAINERD_SOCKET}",
         22: "/usr/bin/containerd-shim-runc-v2 -address /run/containerd/containerd.sock",
-        31: "/cache/go/kubelet --node-ip=10.245.0.1",
+        31: f"/cache/go/kubelet --node-ip={addresses.NODE_ADDRESS}",
         32: "/usr/bin/kubelet --node-ip=192.168.0.7",
         41: f"containerd --config={state}/containerd.toml",
         42: "containerd --config=/etc/containerd/config.toml",
-        51: "vi notes-on-kubelet-10.245.0.1",
+        51: f"vi notes-on-kubelet-{addresses.NODE_ADDRESS}",
     }
     ended: list[int] = []
     monkeypatch.setattr(processes, "command_lines", lambda: iter(lines.items()))
@@ -347,4 +347,5 @@ def test_processes_whose_state_somebody_removed_are_still_ours(done: list[str]) 
 def test_the_tests_cannot_reach_the_real_cluster(tmp_path: Path) -> None:
     for path in (paths.STATE, paths.RUN, paths.CACHE, *cleanup.KUBERNETES_FILES, cleanup.CONTROL_GROUPS):
         assert path.is_relative_to(tmp_path)
+    assert addresses.NODE_ADDRESS == "192.0.2.1"
     assert "KUBECONFIG" not in os.environ
