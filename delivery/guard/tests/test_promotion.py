@@ -120,7 +120,7 @@ def test_a_first_release_is_promoted_as_well(rounds: Rounds, remote: Remote, clu
 @pytest.mark.parametrize(
     "status",
     [
-        {"conditions": [{"type": "Healthy", "status": "True", "lastTransitionTime": ago(minutes=14)}]},
+        {"conditions": [{"type": "Healthy", "status": "True", "lastTransitionTime": ago(minutes=1)}]},
         {"conditions": [{"type": "Healthy", "status": "False", "lastTransitionTime": ago(hours=1)}]},
         {"conditions": []},
         {"phase": "Degraded"},
