@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from delivery.drills import images, local, settings
+from delivery.drills import images, local, platform, settings
 from delivery.drills.images import Recipe
 from delivery.drills.story import Environment, Given, When, minutes, seconds
 from delivery.drills.traffic import traffic
@@ -310,6 +311,25 @@ def shares(production: Environment, hold: str, requests: int) -> None:
     _nobody_felt_it(when)
 
 
+def promoted(production: Environment) -> None:
+    """Released to dev only: the guard brings it to staging after a soak, and a person to production."""
+    # What staging has had is not promoted to it again, so the version is a new one each time.
+    new = images.good(f"1.{time.time():.0f}")
+    image = images.image(new)
+    platform.install(promotions=("dev>staging=20s",))
+    given = _given(production)
+    try:
+        with production.beside("dev") as dev, production.beside("staging") as staging:
+            dev.serving(new)
+            staging.is_given(image, within=minutes(8))
+    finally:
+        platform.install()
+    when = given.promoted_from("staging")
+    when.rollout_is("Healthy", within=minutes(4))
+    when.weights_seen_are(*WEIGHTS)
+    _nobody_felt_it(when)
+
+
 def strategies_switched(production: Environment) -> None:
     """The same load sees one strategy after the other."""
     given = _given(production)
@@ -372,6 +392,7 @@ SCENARIOS = (
     *_bad("ab-test", ab_test_refused),
     Scenario("rolling-update", "Rolling update: a good release", rolling_update, "rolling-update"),
     *_bad("rolling-update", rolling_update_felt),
+    Scenario("promoted", "From dev to staging by itself, to production by a person", promoted),
     Scenario("switch", "One strategy after the other", strategies_switched),
     *(
         Scenario(f"shares-{router}", f"{called}: each step's share", play, router=router)

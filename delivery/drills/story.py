@@ -138,6 +138,28 @@ class Environment:
             healed_at=self.healed_at,
         )
 
+    def beside(self, name: str) -> Environment:
+        """Another environment in the same drill, to be used in a `with` of its own."""
+        return Environment(
+            name, self.kubernetes, drill=f"{self.drill}-{name}", title=self.title, tell=self.tell
+        )
+
+    def is_given(self, image: Image, *, within: timedelta) -> None:
+        """Somebody else releases that image here, and it reaches everybody."""
+
+        def arrived(seen: Sighting) -> bool:
+            rollout = seen.rollout
+            return bool(
+                rollout
+                and rollout.observed
+                and rollout.image.endswith(image.digest)
+                and rollout.settled
+                and rollout.phase == "Healthy"
+            )
+
+        self.until(arrived, within, f"{version_of(image)} stable in {self.name}")
+        self.tell(f"{self.name} serves {image.version}")
+
     def release_in_git(self) -> Release | None:
         """What the release file names, None if it cannot be read."""
         try:
@@ -343,12 +365,14 @@ class Given:
         environment = self.environment
         push = environment.done("push", "push rollback")
         environment.deliver("rollback", environment.name, "--reason", "a drill takes it back")
-        now = environment.release_in_git()
-        if now is None:
-            raise NotReady(f"After its rollback {environment.name} has no release file that can be read.")
-        image = Image(now.image.version, now.image.digest, now.revision)
-        environment.pushed_at, environment.released = push.at, image
-        return When(environment, image)
+        return self._what_git_names(push)
+
+    def promoted_from(self, source: str) -> When:
+        """`delivery promote`: what another environment has is released here."""
+        environment = self.environment
+        push = environment.done("push", f"promote from {source}")
+        environment.deliver("promote", source, environment.name)
+        return self._what_git_names(push)
 
     def released_by_hand(self, image: Image) -> When:
         """Write an image into the release file as a person would who does not use `delivery`, which would refuse it."""
@@ -359,6 +383,15 @@ class Given:
         wanted = replace(now, image=replace(now.image, digest=image.digest, version=image.version))
         push = environment.done("push", f"push {image.version} by hand")
         settings.push_by_hand(environments.path_of(environment.name), wanted.to_yaml(), "release by hand")
+        environment.pushed_at, environment.released = push.at, image
+        return When(environment, image)
+
+    def _what_git_names(self, push: Moment) -> When:
+        environment = self.environment
+        now = environment.release_in_git()
+        if now is None:
+            raise NotReady(f"{environment.name} has no release file that can be read.")
+        image = Image(now.image.version, now.image.digest, now.revision)
         environment.pushed_at, environment.released = push.at, image
         return When(environment, image)
 

@@ -487,6 +487,22 @@ def test_a_migration_that_fails_starts_no_pod(when: When, cluster: MadeUp) -> No
         when.no_pod_was_started()
 
 
+def test_a_promotion_releases_what_the_environment_before_has(
+    production: Environment, cluster: MadeUp, delivered: list[str]
+) -> None:
+    given = production.serving("1.0")
+    cluster.starts(image_of("1.1"))
+
+    when = given.promoted_from("staging")
+
+    assert delivered[-1].endswith("delivery promote staging production")
+    assert when.image == image_of("1.1")
+    with pytest.raises(DrillFailed, match=r"Expected version 1\.1 stable in production"):
+        production.is_given(image_of("1.1"), within=SHORT)
+    cluster.ends()
+    production.is_given(image_of("1.1"), within=ENOUGH)
+
+
 def test_argo_cd_is_content_with_what_git_wants(when: When, cluster: MadeUp) -> None:
     with pytest.raises(DrillFailed, match="Expected Argo CD Synced and Healthy"):
         when.argocd_is_content(within=SHORT)
