@@ -109,7 +109,7 @@ def test_an_ab_test_has_pods_but_no_share_until_a_person_decides() -> None:
         {"setCanaryScale": {"weight": 50}},
         asked,
         {"pause": {}},
-        {"setCanaryScale": {"matchTrafficWeight": True}},
+        {"setCanaryScale": {"weight": 100}},
         {"setWeight": 100},
         gate(100, questions=["error-rate", "latency"]),
     ]

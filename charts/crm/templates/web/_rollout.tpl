@@ -87,7 +87,8 @@ beta to the canary Service), the gate on what beta asked, and then the backgroun
 - setCanaryScale: {weight: 50}
 {{- include "crm.gate" (list . nil) }}
 - pause: {} # until: kubectl argo rollouts promote crm
-- setCanaryScale: {matchTrafficWeight: true}
+# All pods first, and then everybody: a scale that followed the weight would leave the group beta without a pod in between.
+- setCanaryScale: {weight: 100}
 - setWeight: 100
 {{- include "crm.gate" (list . 100) }}
 {{- end }}
