@@ -348,6 +348,16 @@ class Given:
         environment.tell(f"users send {load.rate} requests a second")
         return self
 
+    def alone(self, *, within: timedelta) -> Given:
+        """No pod of another version is left: one that is released again meanwhile is taken down and started anew."""
+
+        def no_other(seen: Sighting) -> bool:
+            rollout = seen.rollout
+            return bool(rollout) and all(rollout and pod.pod_hash == rollout.stable_hash for pod in seen.pods)
+
+        self.environment.until(no_other, within, "no pod of another version")
+        return self
+
     def released(self, recipe: Recipe, *, revision: str | None = None) -> When:
         """Release an image by `delivery release`; `revision` when not the commit that it was built from."""
         return self._release(images.image(recipe), revision)

@@ -487,6 +487,14 @@ def test_a_migration_that_fails_starts_no_pod(when: When, cluster: MadeUp) -> No
         when.no_pod_was_started()
 
 
+def test_pods_of_another_version_are_waited_for(production: Environment, cluster: MadeUp) -> None:
+    given = production.serving("1.0")
+    given.alone(within=ENOUGH)
+    cluster.starts(image_of("1.1"))
+    with pytest.raises(DrillFailed, match="Expected no pod of another version"):
+        given.alone(within=SHORT)
+
+
 def test_a_promotion_releases_what_the_environment_before_has(
     production: Environment, cluster: MadeUp, delivered: list[str]
 ) -> None:
