@@ -171,7 +171,9 @@ def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool
     ]
     reasons = tuple(dict.fromkeys(finding.says for finding in found))
     if stuck:
-        reasons += (f"progress: {message or 'the new pods did not become ready in time'}",)
+        # What a Rollout says while it does not know of its deadline explains nothing.
+        why = message if "timed out" in message else "the new pods did not become ready in time"
+        reasons += (f"progress: {why}",)
     failed = any(finding.phase == "Failed" for finding in found)
     unhealthy = any(finding.question == "health" and finding.phase == "Error" for finding in found)
     blame = failed or stuck or (unhealthy and _stable_holds(seen, rollout))

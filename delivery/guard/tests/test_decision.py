@@ -85,7 +85,11 @@ LONG_AGO = {"type": "Progressing", "status": "True", "lastUpdateTime": "2026-01-
 
 def waiting(**status: Any) -> dict[str, Any]:
     """1.2 waits for its pods since five minutes, at a step that ends with them; the deadline is two minutes."""
-    usual: dict[str, Any] = {"conditions": [LONG_AGO], "currentStepIndex": 0}
+    usual: dict[str, Any] = {
+        "conditions": [LONG_AGO],
+        "currentStepIndex": 0,
+        "message": "waiting for all steps to complete",
+    }
     found = rollout(**usual | status)
     found["spec"] |= {
         "progressDeadlineSeconds": 120,
