@@ -29,7 +29,8 @@ def up() -> None:
         )
     if not paths.KUBECONFIG.exists():
         raise ClusterError("There is no local cluster; `python -m cluster up` makes one.")
-    if not platform.ready(NAMESPACE):
+    is_new = not platform.ready(NAMESPACE)
+    if is_new:
         preflight.free(addresses.ISTIO_PORTS)
     go_tools.build(["pilot-discovery"])
     layout = images.layout(all_images(), "istio-images")
@@ -38,6 +39,11 @@ def up() -> None:
         platform.install(manifests())
     with step(f"Wait until {NAMESPACE} is Ready"):
         platform.wait_ready(NAMESPACE)
+    if is_new:
+        # It looks for Istio at its start, and then every ten minutes only.
+        with step("Let Argo Rollouts see it"):
+            node.kubectl("rollout", "restart", "deployment/argo-rollouts", "--namespace=argo-rollouts")
+            platform.wait_ready("argo-rollouts")
 
 
 def all_images() -> list[Image]:

@@ -155,6 +155,7 @@ def done(state: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (go_tools, "build", says("build {0}")),
         (images, "layout", says("images {1}", Path("istio-images-1"))),
         (node, "import_images", says("import {0}")),
+        (node, "kubectl", says("kubectl {0} {1} {2}")),
         (istio, "manifests", says("manifests", [])),
         (platform, "install", says("install")),
         (platform, "wait_ready", says("wait for {0}")),
@@ -174,13 +175,15 @@ def test_istio_is_built_imported_and_installed(done: list[str]) -> None:
         "manifests",
         "install",
         "wait for istio-system",
+        "kubectl rollout restart deployment/argo-rollouts",
+        "wait for argo-rollouts",
     ]
 
 
 def test_its_ports_are_its_own_once_it_is_there(done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "ready", lambda _namespace: {"deployment/istiod": "1/1"})
     istio.up()
-    assert not [what for what in done if what.startswith("ports")]
+    assert not [what for what in done if what.startswith(("ports", "kubectl"))]
 
 
 def test_without_a_cluster_it_says_how_to_make_one(done: list[str], state: Path) -> None:
