@@ -153,7 +153,7 @@ def argocd_down(production: Environment) -> None:
         when.rollout_is("Degraded", within=minutes(2))
         when.weight_is(0, within=seconds(10))
         when.healed(within=HEALED, blamed=True)
-    # Its first look may come before its own server for manifests is there; it looks at such an error again after 3 minutes.
+    # Its first look may come before its manifests can be made; it looks at such an error again after 3 minutes.
     when.rollout_is("Healthy", within=minutes(5))
     when.argocd_is_content(within=minutes(2))
     when.requests_go_on(AFTER)
