@@ -20,8 +20,9 @@ WEIGHTS = (5, 20, 50, 100)
 GOOD = ("1.0", "1.1")
 # A release is watched for some seconds after its end, so that a failure at the very end is seen.
 AFTER = 500
-# Pods that never get ready: cluster/values.yaml gives them two minutes.
-NEVER_READY = minutes(4)
+# Pods that never get ready: the drills about them give a release one minute for progress, as a good one needs half of it.
+IMPATIENT = {"web": {"progressDeadlineSeconds": 60}}
+NEVER_READY = minutes(3)
 USUAL = minutes(3)
 AT_ONCE = minutes(1)
 # From the abort to Git, by the guard.
@@ -87,10 +88,12 @@ def stray_error(production: Environment) -> None:
 
 
 def crash_loop(production: Environment) -> None:
+    production.settings = IMPATIENT
     _never_there(_given(production).released(images.crash_loop()))
 
 
 def never_ready(production: Environment) -> None:
+    production.settings = IMPATIENT
     _never_there(_given(production).released(images.never_ready()))
 
 
@@ -105,7 +108,8 @@ def good_settings(production: Environment) -> None:
 def bad_settings(production: Environment) -> None:
     """Web pods of this release get less memory than they need to start; they are never ready."""
     given = _given(production)
-    too_little = {"web": {"resources": {"requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}}}
+    memory = {"requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}
+    too_little = settings.merged(IMPATIENT, {"web": {"resources": memory}})
     revision = settings.with_settings("production", too_little, file=settings.LOCAL_SETTINGS)
     _never_there(given.released_again(revision), blamed=False)
 
