@@ -18,6 +18,7 @@ from delivery.kube import ARGOCD_NAMESPACE, ROLLOUT
 _EVERY_SECONDS = 0.4
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
+_TOO_MANY_REQUESTS = 429
 _ARGO = ("argoproj.io", "v1alpha1")
 
 
@@ -78,6 +79,19 @@ class Kubernetes:
 
     def delete_pod(self, namespace: str, name: str) -> None:
         self._core.delete_namespaced_pod(name, namespace, _request_timeout=_TIMEOUT_SECONDS)
+
+    def evict_pod(self, namespace: str, name: str) -> bool:
+        """Ask for a pod's end as a drain of its node does; False while its disruption budget refuses."""
+        wanted = client.V1Eviction(metadata=client.V1ObjectMeta(name=name, namespace=namespace))
+        try:
+            self._core.create_namespaced_pod_eviction(
+                name, namespace, wanted, _request_timeout=_TIMEOUT_SECONDS
+            )
+        except client.ApiException as error:
+            if error.status == _TOO_MANY_REQUESTS:
+                return False
+            raise
+        return True
 
     def _get(self, group: str, version: str, namespace: str, plural: str, name: str) -> Object | None:
         try:

@@ -20,7 +20,7 @@ WEIGHTS = (5, 20, 50, 100)
 GOOD = ("1.0", "1.1")
 # A release is watched for some seconds after its end, so that a failure at the very end is seen.
 AFTER = 500
-# Pods that never get ready: the drills about them give a release one minute for progress, as a good one needs half of it.
+# For pods that never get ready: a minute for progress, of which a good release needs half.
 IMPATIENT = {"web": {"progressDeadlineSeconds": 60}}
 NEVER_READY = minutes(3)
 USUAL = minutes(3)
@@ -48,8 +48,8 @@ def good(production: Environment) -> None:
 def errors(production: Environment) -> None:
     when = _rolled_back(production, images.errors())
     when.weight_was_never_above(5)
+    _felt_by(when, below=0.005)
     when.weight_was_back_at_zero(within=seconds(12))
-    when.failed_requests_are(below=0.005)
 
 
 def errors_unhurried(production: Environment) -> None:
@@ -59,18 +59,18 @@ def errors_unhurried(production: Environment) -> None:
     production.settings = {"analysis": {key: unhurried[key] for key in unhurried if key != "security"}}
     when = _rolled_back(production, images.errors())
     when.weight_was_never_above(5)
+    _felt_by(when, below=0.02)
     when.weight_was_back_at_zero(within=seconds(60))
-    when.failed_requests_are(below=0.02)
 
 
 def few_errors(production: Environment) -> None:
     when = _rolled_back(production, images.errors(share=0.1, version="1.2-some"), within=minutes(5))
-    when.failed_requests_are(below=0.01)
+    _felt_by(when, below=0.01)
 
 
 def bursts(production: Environment) -> None:
     when = _rolled_back(production, images.bursts())
-    when.failed_requests_are(below=0.01)
+    _felt_by(when, below=0.01)
 
 
 def slow(production: Environment) -> None:
@@ -109,7 +109,9 @@ def bad_settings(production: Environment) -> None:
     """Web pods of this release get less memory than they need to start; they are never ready."""
     given = _given(production)
     memory = {"requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}
-    too_little = settings.merged(IMPATIENT, {"web": {"resources": memory}})
+    # All of so little is more than 80 %: the autoscaler would add pods, and each new one begins the deadline anew.
+    not_more = {"web": {"resources": memory}, "autoscaling": {"maxReplicas": 2}}
+    too_little = settings.merged(IMPATIENT, not_more)
     revision = settings.with_settings("production", too_little, file=settings.LOCAL_SETTINGS)
     _never_there(given.released_again(revision), blamed=False)
 
@@ -160,8 +162,54 @@ def argocd_down(production: Environment) -> None:
     # Its first look may come before its manifests can be made; it looks at such an error again after 3 minutes.
     when.rollout_is("Healthy", within=minutes(5))
     when.argocd_is_content(within=minutes(2))
-    when.requests_go_on(AFTER)
-    when.failed_requests_are(below=0.005)
+    _felt_by(when, below=0.005)
+
+
+def git_down(production: Environment) -> None:
+    """Nobody can heal Git while its server is away, and the guard that saw why is gone when it is back."""
+    when = _given(production).released(images.errors())
+    when.weight_is(5, within=minutes(1))
+    with when.git_down():
+        when.rollout_is("Degraded", within=minutes(2))
+        when.weight_is(0, within=seconds(10))
+        when.guard_deleted()
+    _back(when, healed_within=minutes(1), within=minutes(2))
+    _felt_by(when, below=0.005)
+
+
+def router_lies(production: Environment) -> None:
+    """The router says 5 % and sends the canary nothing: it is held, until a person aborts it."""
+    with production.canary_bypassed():
+        when = _released_well(production)
+        when.weight_is(5, within=minutes(1))
+        when.requests_go_on(2_000)
+        when.weights_seen_are(5)
+        when.aborted_by_hand()
+        when.rollout_is("Degraded", within=AT_ONCE)
+        _back(when, blamed=False)
+    when.no_new_steps_were_taken()
+    _nobody_felt_it(when)
+
+
+def undone_by_hand(production: Environment) -> None:
+    """`undo` changes the cluster and not Git, so Argo CD takes it back: only a commit takes a release back."""
+    given = _given(production)
+    when = When(given.environment, given.stable)
+    when.undone_by_hand(within=seconds(20))
+    when.rollout_is("Healthy", within=minutes(2))
+    when.argocd_is_content(within=minutes(2))
+    _nobody_felt_it(when)
+
+
+def replaced(production: Environment) -> None:
+    """Nothing is released: pods are replaced, and evicted as by a drain of their node."""
+    given = _given(production)
+    when = When(given.environment, given.stable)
+    with when.rush(traffic(90, light=True)):
+        when.pods_replaced(within=minutes(3))
+        when.pods_evicted(within=minutes(3))
+        when.requests_go_on(AFTER)
+    when.no_request_failed(of_at_least=10_000)
 
 
 def controller_restarted(production: Environment) -> None:
@@ -188,8 +236,7 @@ def newer_push(production: Environment) -> None:
     given.released(images.errors(share=0.02, version="1.2-little")).weight_is(5, within=minutes(1))
     when = given.released(images.good(_other(production)))
     when.rollout_is("Healthy", within=minutes(4))
-    when.requests_go_on(AFTER)
-    when.failed_requests_are(below=0.005)
+    _felt_by(when, below=0.005)
 
 
 def worker_only(production: Environment) -> None:
@@ -266,7 +313,7 @@ def ab_test_refused(production: Environment, recipe: Recipe) -> None:
     """Only the group beta, a quarter of the requests here, can feel it, and only until the verdict."""
     given = production.serving(_serving_now(production)).under(traffic(beta=1))
     when = _taken_back(given.released(recipe), within=USUAL)
-    when.failed_requests_are(below=0.05)
+    _felt_by(when, below=0.05)
 
 
 def rolling_update(production: Environment) -> None:
@@ -293,7 +340,7 @@ def autoscaled(production: Environment) -> None:
     given = production.serving(_serving_now(production)).under(traffic(10))
     when = given.released(images.good(_other(production)))
     when.waits_for_approval(within=minutes(8))
-    with when.rush(60):
+    with when.rush(traffic(60)):
         when.replicas_are(4, within=minutes(3))
         when.weight_is(50, within=seconds(1))
     when.replicas_are(2, within=minutes(4))
@@ -307,12 +354,13 @@ def shares(production: Environment, hold: str, requests: int) -> None:
     """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
     production.settings = {"strategy": {"hold": hold, "approval": True}}
     when = _released_well(production)
-    when.weight_is(20, within=minutes(5))
-    when.requests_go_on(1_000)
-    when.synced_by_hand()
-    when.waits_for_approval(within=minutes(8))
-    when.approved()
-    when.rollout_is("Healthy", within=minutes(5))
+    with when.rush(traffic(90, light=True)):
+        when.weight_is(20, within=minutes(5))
+        when.requests_go_on(600)
+        when.synced_by_hand()
+        when.waits_for_approval(within=minutes(8))
+        when.approved()
+        when.rollout_is("Healthy", within=minutes(5))
     when.canary_shares_are(WEIGHTS, within_points=1.5, of_at_least=requests)
     _nobody_felt_it(when)
 
@@ -342,7 +390,7 @@ def strategies_switched(production: Environment) -> None:
     for strategy in ("blue-green", "ab-test", "rolling-update", "canary"):
         production.strategy = strategy
         production.serving(_other(production))
-        when = When(given.environment, production.stable or images.image(images.good(GOOD[0])))
+        when = When(given.environment, given.stable)
         when.requests_go_on(AFTER)
     _nobody_felt_it(when)
 
@@ -382,10 +430,14 @@ SCENARIOS = (
     Scenario("unscanned", "Nobody has scanned the image", unscanned),
     Scenario("prometheus-down", "Prometheus is down in the middle of a good release", prometheus_down),
     Scenario("argocd-down", "Argo CD is down while a release answers 500", argocd_down),
+    Scenario("git-down", "The Git server is down while a release answers 500, and the guard dies", git_down),
+    Scenario("router-lies", "The router sends the canary nothing, a person aborts", router_lies),
+    Scenario("undone-by-hand", "A person undoes a release in the cluster alone", undone_by_hand),
+    Scenario("replaced", "All pods are replaced and evicted", replaced),
     Scenario("controller-restarted", "Argo Rollouts restarts at 20 %", controller_restarted),
     Scenario("pods-killed", "A canary and a stable pod die at 20 %", pods_killed),
     Scenario("newer-push", "A newer release is pushed at 5 %", newer_push),
-    Scenario("shares", "Each step's share of the requests", partial(shares, hold="75s", requests=4_000)),
+    Scenario("shares", "Each step's share of the requests", partial(shares, hold="25s", requests=4_000)),
     Scenario("autoscaled", "The autoscaler adds and takes pods in the middle of a canary", autoscaled),
     Scenario("sync-at-5", "Argo CD syncs at 5 %", sync_at_5),
     Scenario("worker-only", "Only the worker's tasks fail", worker_only),
@@ -403,8 +455,8 @@ SCENARIOS = (
     *(
         Scenario(f"shares-{router}", f"{called}: each step's share", play, router=router)
         for router, called, play in (
-            ("nginx", "nginx annotations", partial(shares, hold="75s", requests=4_000)),
-            ("istio", "Istio", partial(shares, hold="175s", requests=10_000)),
+            ("nginx", "nginx annotations", partial(shares, hold="25s", requests=4_000)),
+            ("istio", "Istio", partial(shares, hold="65s", requests=10_000)),
         )
     ),
     *(
@@ -478,9 +530,14 @@ def _back(
     when.healed(within=healed_within, blamed=blamed)
     when.rollout_is("Healthy", within=within)
     when.argocd_is_content(within=minutes(2))
-    when.requests_go_on(AFTER)
 
 
 def _nobody_felt_it(when: When) -> None:
     when.requests_go_on(AFTER)
     when.no_request_failed(of_at_least=1_000)
+
+
+def _felt_by(when: When, *, below: float) -> None:
+    """Not more than that share of the requests failed."""
+    when.requests_go_on(AFTER)
+    when.failed_requests_are(below=below)

@@ -18,7 +18,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -34,7 +34,7 @@ from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, Recipe
 from delivery.drills.observe import Kubernetes, Watcher
 from delivery.drills.record import Record, Request
-from delivery.drills.sightings import Object, Pod, Sighting
+from delivery.drills.sightings import Application, Object, Pod, Sighting
 from delivery.drills.timeline import Moment
 from delivery.drills.traffic import RunningTraffic, Traffic
 from delivery.errors import Refused
@@ -208,8 +208,9 @@ class Environment:
         promoted: set[str] = set()
 
         def is_stable(seen: Sighting) -> bool:
-            rollout, wanted = seen.rollout, seen.application
-            if not rollout or not wanted or wanted.wanted_revision != image.revision:
+            rollout = seen.rollout
+            # Before it is synced, the Rollout may stand well where the commit before it has put it.
+            if not rollout or not is_synced(seen.application, image.revision):
                 return False
             if not rollout.observed or not rollout.image.endswith(image.digest):
                 return False
@@ -276,6 +277,20 @@ class Environment:
         if answering != version:
             self.fail(f"{version} to answer users", str(answering))
 
+    @contextmanager
+    def canary_bypassed(self) -> Iterator[None]:
+        """As long as this lasts, somebody's own route sends every request past the canary, whatever its weight."""
+        manifest = self.folder / "bypass.json"
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write_text(json.dumps(_bypass(local.api_host(self.name), self.namespace)), encoding="utf-8")
+        self.done("deed", "a route past the canary")
+        local.output(["kubectl", "apply", "--filename", str(manifest)])
+        try:
+            yield
+        finally:
+            self.done("deed", "the route past the canary is gone")
+            local.output(["kubectl", "delete", "--filename", str(manifest)])
+
     def argocd_complains(self, *, within: timedelta) -> None:
         """Argo CD says that it cannot read the environment's release file."""
         self.until(
@@ -341,6 +356,13 @@ class Given:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
 
+    @property
+    def stable(self) -> Image:
+        """What serves everybody."""
+        if self.environment.stable is None:
+            raise NotReady("A drill begins with serving(…).")
+        return self.environment.stable
+
     def under(self, load: Traffic) -> Given:
         """Let users send that load from now on."""
         environment = self.environment
@@ -364,9 +386,7 @@ class Given:
 
     def released_again(self, revision: str) -> When:
         """Release the image that serves already with the settings of another commit."""
-        if self.environment.stable is None:
-            raise NotReady("A drill that releases again begins with serving(…).")
-        when = self._release(self.environment.stable, revision)
+        when = self._release(self.stable, revision)
         when.synced_revision = revision
         return when
 
@@ -603,44 +623,107 @@ class When:
     def prometheus_deleted(self) -> None:
         self._restart("monitoring", "app.kubernetes.io/name=prometheus", "delete Prometheus")
 
+    def guard_deleted(self) -> None:
+        """The guard's pod is deleted; its Deployment makes another one, which knows nothing of what was."""
+        self._restart("argocd", "app.kubernetes.io/name=delivery-guard", "delete the guard's pod")
+
+    def aborted_by_hand(self) -> None:
+        """`kubectl argo rollouts abort`, by a person."""
+        self.environment.done("deed", "abort by hand")
+        self._rollouts("abort")
+
+    def undone_by_hand(self, *, within: timedelta) -> None:
+        """`kubectl argo rollouts undo`, by a person: for a moment the cluster has not what Git says."""
+        self.environment.done("deed", "undo by hand")
+        self._rollouts("undo")
+        self._until(lambda seen: not self._arrived(seen), within, "a Rollout that has not what Git says")
+
+    def pods_replaced(self, *, within: timedelta) -> None:
+        """`kubectl argo rollouts restart`, by a person: every web pod makes way for a new one."""
+        before = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
+        self.environment.done("deed", "restart by hand")
+        self._rollouts("restart")
+
+        def replaced(seen: Sighting) -> bool:
+            ready = {pod.name for pod in seen.pods if pod.ready}
+            return not before & {pod.name for pod in seen.pods} and len(ready) >= len(before)
+
+        self._until(replaced, within, f"{len(before)} new web pods instead of the old ones")
+
+    def pods_evicted(self, *, within: timedelta) -> None:
+        """Every web pod is evicted, as by a drain of its node: the disruption budget lets one go at a time."""
+        environment = self.environment
+        left = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
+        refused: set[str] = set()
+        environment.done("deed", f"evict {len(left)} pods")
+
+        def gone(seen: Sighting) -> bool:
+            for name in sorted(left):
+                if environment.kubernetes.evict_pod(environment.namespace, name):
+                    left.discard(name)
+                else:
+                    refused.add(name)
+            return not left and seen.pods != () and all(pod.ready for pod in seen.pods)
+
+        self._until(gone, within, "every web pod to be evicted and the new ones to be ready")
+        if not refused:
+            environment.fail("the disruption budget to refuse two pods at once", "that it let all go")
+        environment.tell(f"the disruption budget let one pod go at a time: {len(refused)} had to wait")
+
     def rollouts_controller_deleted(self) -> None:
         """The pod of Argo Rollouts is deleted; its Deployment makes another one."""
         self._restart("argo-rollouts", "app.kubernetes.io/name=argo-rollouts", "restart Argo Rollouts")
 
     @contextmanager
-    def rush(self, rate: int) -> Iterator[None]:
-        """As long as this lasts, users send so many more requests a second."""
+    def rush(self, load: Traffic) -> Iterator[None]:
+        """As long as this lasts, users send that load as well."""
         environment = self.environment
-        more = Traffic(rate).start(environment.name, environment.folder / "rush", environment.url)
+        more = load.start(environment.name, environment.folder / "rush", environment.url)
         environment.rushes.append(more)
-        environment.done("deed", f"{rate} more requests a second")
+        environment.done("deed", f"{load.rate} more requests a second")
         try:
             yield
         finally:
             more.stop()
             environment.done("deed", "the rush is over")
 
-    @contextmanager
-    def prometheus_down(self) -> Iterator[None]:
+    def prometheus_down(self) -> AbstractContextManager[None]:
         """As long as this lasts there is no Prometheus."""
-        self.environment.done("deed", "stop Prometheus")
-        self._prometheus(0)
-        try:
-            yield
-        finally:
-            self.environment.done("deed", "start Prometheus")
-            self._prometheus(1)
+        # Its operator would undo a change of the StatefulSet.
+        return self._down(
+            "Prometheus",
+            lambda replicas: [
+                *("patch", "prometheus/prometheus", "--namespace=monitoring", "--type=merge", "-p"),
+                json.dumps({"spec": {"replicas": replicas}}),
+            ],
+        )
+
+    def argocd_down(self) -> AbstractContextManager[None]:
+        """As long as this lasts there is no Argo CD."""
+        # Not the guard, which lives beside it.
+        chosen = (
+            "deployment,statefulset",
+            "--selector=app.kubernetes.io/part-of=argocd",
+            "--namespace=argocd",
+        )
+        return self._down("Argo CD", lambda replicas: ["scale", *chosen, f"--replicas={replicas}"])
+
+    def git_down(self) -> AbstractContextManager[None]:
+        """As long as this lasts there is no Git server."""
+        return self._down(
+            "the Git server",
+            lambda replicas: ["scale", "deployment/git", "--namespace=forge", f"--replicas={replicas}"],
+        )
 
     @contextmanager
-    def argocd_down(self) -> Iterator[None]:
-        """As long as this lasts there is no Argo CD."""
-        self.environment.done("deed", "stop Argo CD")
-        self._argocd(0)
+    def _down(self, what: str, command: Callable[[int], list[str]]) -> Iterator[None]:
+        self.environment.done("deed", f"stop {what}")
+        local.output(["kubectl", *command(0)])
         try:
             yield
         finally:
-            self.environment.done("deed", "start Argo CD")
-            self._argocd(1)
+            self.environment.done("deed", f"start {what}")
+            local.output(["kubectl", *command(1)])
 
     # --- what was so
 
@@ -764,16 +847,19 @@ class When:
         if self.synced_revision:
             self.synced_revision = image.revision
 
+    def _rollouts(self, verb: str) -> None:
+        local.output(
+            ["kubectl", "argo", "rollouts", verb, ROLLOUT, "--namespace", self.environment.namespace]
+        )
+
     def _until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
         return self.environment.until(condition, within, expected)
 
     def _arrived(self, seen: Sighting) -> bool:
         """Whether the Rollout's controller works on what Git wants now."""
         rollout, application, revision = seen.rollout, seen.application, self.synced_revision
-        if revision and application:
-            said = (application.wanted_revision, application.revision, application.sync)
-            if said != (revision, revision, "Synced"):
-                return False
+        if revision and application and not is_synced(application, revision):
+            return False
         return bool(rollout and rollout.observed and rollout.image.endswith(self._wanted.digest))
 
     def _canary_pods(self, seen: Sighting) -> list[Pod]:
@@ -792,33 +878,6 @@ class When:
         self.environment.done("deed", deed)
         for pod in pods:
             self.environment.kubernetes.delete_pod(namespace, pod["metadata"]["name"])
-
-    def _prometheus(self, replicas: int) -> None:
-        # Its operator would undo a change of the StatefulSet.
-        spec = json.dumps({"spec": {"replicas": replicas}})
-        local.output(
-            [
-                "kubectl",
-                "patch",
-                "prometheus/prometheus",
-                "--namespace=monitoring",
-                "--type=merge",
-                "-p",
-                spec,
-            ]
-        )
-
-    def _argocd(self, replicas: int) -> None:
-        local.output(
-            [
-                "kubectl",
-                "scale",
-                "deployment,statefulset",
-                "--selector=app.kubernetes.io/part-of=argocd",  # not the guard, which lives beside it
-                "--namespace=argocd",
-                f"--replicas={replicas}",
-            ]
-        )
 
     def _runs_this(self, job: Object) -> bool:
         (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -839,11 +898,39 @@ class When:
         return f"{len(self.record.failed)} of {len(self.record)} failed: {listed}"
 
 
+def _has_pods(seen: Sighting) -> bool:
+    return bool(seen.pods)
+
+
 def conditions(thing: Object | None) -> str:
     """What an Application or ApplicationSet complains about; empty when it does not."""
     found = ((thing or {}).get("status") or {}).get("conditions") or []
     complaints = (each for each in found if "Error" in each["type"] and each.get("status", "True") == "True")
     return " ".join(str(each.get("message", each["type"])) for each in complaints)
+
+
+def _bypass(host: str, namespace: str) -> Object:
+    """A route for Traefik that comes before the chart's own, and goes to the stable version alone."""
+    route = {
+        "kind": "Rule",
+        "match": f"Host(`{host}`)",
+        "priority": 100_000,
+        "services": [{"kind": "Service", "name": "crm-stable", "port": "http"}],
+    }
+    return {
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "IngressRoute",
+        "metadata": {"name": "past-the-canary", "namespace": namespace},
+        "spec": {"entryPoints": ["web"], "routes": [route]},
+    }
+
+
+def is_synced(application: Application | None, revision: str) -> bool:
+    """Whether Argo CD wants that commit of the code and has applied it."""
+    if application is None:
+        return False
+    said = (application.wanted_revision, application.revision, application.sync)
+    return said == (revision, revision, "Synced")
 
 
 def _tip() -> str | None:

@@ -127,6 +127,11 @@ def targets(api: Api, users: list[User], count: int, *, beta: int = 0, seed: int
     return wanted
 
 
+def looks(url: str, host: str) -> list[dict[str, Any]]:
+    """A request in vegeta's JSON format that only asks who is there: it costs next to nothing to answer."""
+    return [{"method": "GET", "url": f"{url}/health/live/", "header": {"Host": [host]}}]
+
+
 def _moves(user: User) -> Iterator[tuple[Any, Any]]:
     for stage in cycle(user.stages):
         for deal in user.deals:

@@ -29,6 +29,14 @@ class MadeUp:
         self.quarantined: set[str] = set()
         self.complaint = ""
         self.migration_failed = "False"
+        self.synced = REVISION
+        self.undone: Image | None = None
+        """What the Rollout has instead of what Git wants."""
+        self.generation = 1
+        """Of the pods: those of another one have other names."""
+        self.budget: list[bool] = []
+        """What the disruption budget says to the next evictions."""
+        self.evicted: list[str] = []
 
     def objects(self, environment: str) -> Objects:
         assert environment == "production"
@@ -51,7 +59,7 @@ class MadeUp:
             "metadata": {"name": "crm-production"},
             "spec": {"source": {"targetRevision": REVISION, "helm": {"valuesObject": {"image": image}}}},
             "status": {
-                "sync": {"status": "Synced", "revision": REVISION},
+                "sync": {"status": "Synced", "revision": self.synced},
                 "operationState": {"phase": self.operation, "finishedAt": "now"},
                 "health": {"status": self.phase},
                 "conditions": conditions,
@@ -74,6 +82,11 @@ class MadeUp:
 
     def pods(self, namespace: str, selector: str) -> list[Object]:
         return [{"metadata": {"name": f"{namespace}/{selector}"}}]
+
+    def evict_pod(self, _: str, name: str) -> bool:
+        allowed = self.budget.pop(0)
+        self.evicted += [name] * allowed
+        return allowed
 
     def delete_pod(self, namespace: str, name: str) -> None:
         self.deleted.append(f"{namespace}: {name}")
@@ -98,7 +111,7 @@ class MadeUp:
             "spec": {
                 "replicas": self.replicas,
                 "strategy": {"canary": {"steps": steps, "trafficRouting": {"traefik": {}}}},
-                "template": {"spec": {"containers": [{"image": self.wanted.reference}]}},
+                "template": {"spec": {"containers": [{"image": (self.undone or self.wanted).reference}]}},
             },
             "status": {
                 "phase": self.phase,
@@ -115,6 +128,6 @@ class MadeUp:
         labels = {"rollouts-pod-template-hash": image.version, "app.kubernetes.io/version": image.version}
         ready = [{"type": "Ready", "status": "True"}]
         return {
-            "metadata": {"name": f"crm-{image.version}", "labels": labels},
+            "metadata": {"name": f"crm-{image.version}-{self.generation}", "labels": labels},
             "status": {"conditions": ready},
         }

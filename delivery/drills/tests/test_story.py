@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,16 @@ def test_serving_promotes_what_is_on_its_way(
     assert [words for words in delivered if "promote crm" in words] == [
         "kubectl argo rollouts promote crm --namespace crm-production --full"
     ]
+
+
+def test_what_serves_has_the_settings_of_the_commit_that_git_names(
+    production: Environment, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "_FIRST_RELEASE", SHORT)
+    cluster.synced = "c0ffee-of-before"
+
+    with pytest.raises(DrillFailed, match=r"Expected version 1\.0 stable in production"):
+        production.serving("1.0")
 
 
 def test_load_begins_before_the_release(production: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,8 +231,8 @@ def test_pods_are_deleted(when: When, cluster: MadeUp) -> None:
     when.prometheus_deleted()
 
     assert cluster.deleted == [
-        "crm-production: crm-1.1",
-        "crm-production: crm-1.0",
+        "crm-production: crm-1.1-1",
+        "crm-production: crm-1.0-1",
         "monitoring: monitoring/app.kubernetes.io/name=prometheus",
     ]
 
@@ -339,7 +350,7 @@ def test_a_rush_is_part_of_the_record_and_ends(
     monkeypatch.setattr(Traffic, "start", lambda *_: more)
     when.environment.load = Load([Request(1.0, 0.1, 200, "1.0")])  # type: ignore[assignment]
 
-    with when.rush(60):
+    with when.rush(Traffic(rate=60)):
         cluster.replicas = 1
         when.replicas_are(1, within=ENOUGH)
 
@@ -532,12 +543,67 @@ def test_failures_are_counted_exactly(when: When) -> None:
 
 
 def test_what_a_drill_stops_is_started_again_whatever_happens(when: When, delivered: list[str]) -> None:
-    with pytest.raises(DrillFailed), when.prometheus_down(), when.argocd_down():
+    with pytest.raises(DrillFailed), when.prometheus_down(), when.argocd_down(), when.git_down():
         when.environment.fail("this", "that")
 
     said = [words for words in delivered if "replicas" in words]
-    assert ["0" in words for words in said] == [True, True, False, False]
+    assert ["0" in words for words in said] == [True, True, True, False, False, False]
     when.rollouts_controller_deleted()
+    when.guard_deleted()
     assert when.environment.kubernetes.deleted == [  # type: ignore[attr-defined]
-        "argo-rollouts: argo-rollouts/app.kubernetes.io/name=argo-rollouts"
+        "argo-rollouts: argo-rollouts/app.kubernetes.io/name=argo-rollouts",
+        "argocd: argocd/app.kubernetes.io/name=delivery-guard",
     ]
+
+
+def test_a_route_past_the_canary_is_gone_whatever_happens(
+    production: Environment, delivered: list[str]
+) -> None:
+    production.serving("1.0")
+
+    with pytest.raises(DrillFailed), production.canary_bypassed():
+        production.fail("this", "that")
+
+    manifest = production.folder / "bypass.json"
+    assert delivered[-2:] == [f"kubectl {verb} --filename {manifest}" for verb in ("apply", "delete")]
+    (route,) = json.loads(manifest.read_text(encoding="utf-8"))["spec"]["routes"]
+    assert route["match"] == "Host(`api.production.localhost`)"
+    assert [service["name"] for service in route["services"]] == ["crm-stable"]
+
+
+def test_an_undo_is_seen_in_the_cluster_before_it_is_taken_back(
+    when: When, cluster: MadeUp, delivered: list[str]
+) -> None:
+    with pytest.raises(DrillFailed, match="a Rollout that has not what Git says"):
+        when.undone_by_hand(within=SHORT)
+    cluster.undone = image_of("0.9")
+
+    when.undone_by_hand(within=ENOUGH)
+
+    assert delivered[-1] == "kubectl argo rollouts undo crm --namespace crm-production"
+
+
+def test_pods_are_replaced_when_none_of_the_old_ones_is_left(when: When, cluster: MadeUp) -> None:
+    cluster.ends()
+    with pytest.raises(DrillFailed, match="1 new web pods instead of the old ones"):
+        when.pods_replaced(within=SHORT)
+
+    def restart(command: list[str], **_: object) -> str:
+        assert "restart" in command
+        cluster.generation += 1
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "output", restart)
+        when.pods_replaced(within=ENOUGH)
+
+
+def test_evictions_are_asked_for_until_the_budget_allows_them(when: When, cluster: MadeUp) -> None:
+    cluster.budget = [True, False, True]
+
+    when.pods_evicted(within=ENOUGH)
+
+    assert len(cluster.evicted) == 2
+    cluster.budget = [True, True]
+    with pytest.raises(DrillFailed, match="the disruption budget to refuse two pods at once"):
+        when.pods_evicted(within=ENOUGH)
