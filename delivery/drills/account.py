@@ -43,14 +43,17 @@ class Account:
 
     @property
     def verdict(self) -> str:
-        if self.ending is None:
-            return "undecided"
-        return {"abort": "rolled back", "promoted": "promoted"}[self.ending.kind]
+        if self.ending is not None:
+            return {"abort": "rolled back", "promoted": "promoted"}[self.ending.kind]
+        if self.healed_at is not None:  # by the guard, before there was a verdict about its traffic
+            return "rolled back"
+        return "undecided" if self.released else "no release"
 
     @property
     def seconds_to_verdict(self) -> float | None:
-        """From the push to the verdict."""
-        return None if self.ending is None or self.pushed_at is None else self.ending.at - self.pushed_at
+        """From the push to the verdict, or to the moment when Git was seen to be back where there was none."""
+        ended_at = self.ending.at if self.ending else self.healed_at
+        return None if ended_at is None or self.pushed_at is None else ended_at - self.pushed_at
 
     @property
     def weights(self) -> list[int]:

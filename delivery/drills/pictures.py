@@ -168,7 +168,8 @@ def span(account: Account) -> tuple[float, float]:
 
 def subtitle(account: Account) -> str:
     """The drill's numbers in one line."""
-    parts = [f"{account.environment}: {account.stable} → {account.released or '?'}"]
+    versions = [account.stable, *([account.released] if account.released else [])]
+    parts = [f"{account.environment}: {' → '.join(versions)}"]
     took = account.seconds_to_verdict
     parts.append(account.verdict if took is None else f"{account.verdict} {took:.0f} s after the push")
     failed = len(account.record.failed)
