@@ -205,9 +205,10 @@ def replaced(production: Environment) -> None:
     """Nothing is released: pods are replaced, and evicted as by a drain of their node."""
     given = _given(production)
     when = When(given.environment, given.stable)
-    with when.rush(traffic(90, light=True)):
-        when.pods_replaced(within=minutes(3))
-        when.pods_evicted(within=minutes(3))
+    with when.rush(traffic(120, light=True)):
+        for _ in range(5):
+            when.pods_replaced(within=minutes(3))
+            when.pods_evicted(within=minutes(3))
         when.requests_go_on(AFTER)
     when.no_request_failed(of_at_least=10_000)
 
