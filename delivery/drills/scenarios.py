@@ -203,13 +203,12 @@ def undone_by_hand(production: Environment) -> None:
 
 def replaced(production: Environment) -> None:
     """Nothing is released: pods are replaced, and evicted as by a drain of their node."""
-    given = _given(production)
+    given = production.serving(_serving_now(production)).under(traffic(150, looks=0.6))
     when = When(given.environment, given.stable)
-    with when.rush(traffic(120, light=True)):
-        for _ in range(5):
-            when.pods_replaced(within=minutes(3))
-            when.pods_evicted(within=minutes(3))
-        when.requests_go_on(AFTER)
+    for _ in range(5):
+        when.pods_replaced(within=minutes(3))
+        when.pods_evicted(within=minutes(3))
+    when.load_goes_on(until_requests=10_000 + AFTER)
     when.no_request_failed(of_at_least=10_000)
 
 
@@ -311,10 +310,11 @@ def ab_test(production: Environment) -> None:
 
 
 def ab_test_refused(production: Environment, recipe: Recipe) -> None:
-    """Only the group beta, a quarter of the requests here, can feel it, and only until the verdict."""
+    """Only the group beta, a quarter of the requests here, feels it, and only until the verdict."""
     given = production.serving(_serving_now(production)).under(traffic(beta=1))
     when = _taken_back(given.released(recipe), within=USUAL)
-    _felt_by(when, below=0.05)
+    _felt_by(when, below=0.08)
+    when.only_beta_felt_it()
 
 
 def rolling_update(production: Environment) -> None:
@@ -354,14 +354,14 @@ def autoscaled(production: Environment) -> None:
 def shares(production: Environment, hold: str, requests: int) -> None:
     """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
     production.settings = {"strategy": {"hold": hold, "approval": True}}
-    when = _released_well(production)
-    with when.rush(traffic(90, light=True)):
-        when.weight_is(20, within=minutes(5))
-        when.requests_go_on(600)
-        when.synced_by_hand()
-        when.waits_for_approval(within=minutes(8))
-        when.approved()
-        when.rollout_is("Healthy", within=minutes(5))
+    given = production.serving(_serving_now(production)).under(traffic(150, looks=0.6))
+    when = given.released(images.good(_other(production)))
+    when.weight_is(20, within=minutes(5))
+    when.requests_go_on(1_000)
+    when.synced_by_hand()
+    when.waits_for_approval(within=minutes(8))
+    when.approved()
+    when.rollout_is("Healthy", within=minutes(5))
     when.canary_shares_are(WEIGHTS, within_points=1.5, of_at_least=requests)
     _nobody_felt_it(when)
 

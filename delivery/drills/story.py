@@ -764,6 +764,14 @@ class When:
             f"{len(beta)} of {len(inside)} requests were beta's: all of them, and no other, had it"
         )
 
+    def only_beta_felt_it(self) -> None:
+        """Ends the load. No request failed but those of the group beta."""
+        others = self.record.where(lambda request: request.failed and not request.beta)
+        if len(others):
+            self.environment.fail(
+                "failed requests of the group beta alone", f"{len(others)} of everyone else"
+            )
+
     def _is_by_release(self, request: Request) -> bool:
         return request.version == self.image.version
 

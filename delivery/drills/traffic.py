@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from delivery.drills import local, record
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.record import Record
-from delivery.drills.users import Api, looks, targets
+from delivery.drills.users import Api, targets
 
 RATE = 60
 """Requests a second of a drill: what two cores have to spare beside a release (docs/decisions/0015)."""
@@ -39,8 +38,8 @@ class Traffic:
     longest: timedelta = _LONGEST
     beta: int = 0
     """How many of the users are of the group beta."""
-    light: bool = False
-    """No users: everybody only asks who is there. It shows what the router does, at little cost for the pods."""
+    looks: float = 0.0
+    """The share of requests that only ask who is there: many of them show what the router does at little cost."""
 
     def start(self, environment: str, folder: Path, url: str = local.HTTP) -> RunningTraffic:
         """Register users and send their requests to an environment until stopped; files go to `folder`.
@@ -48,29 +47,21 @@ class Traffic:
         Raises NotReady when the environment does not take users.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        host, longest = local.api_host(environment), self.longest.total_seconds()
-        if self.light:
-            wanted = looks(url, host)
-        else:
-            wanted, signed_in = self._users(url, host)
-            longest = min(longest, signed_in)
-        if longest <= 0:
-            raise NotReady("The users' access tokens end within a minute: too early for a drill.")
+        with Api(url, local.api_host(environment)) as api, ThreadPoolExecutor(_USERS) as pool:
+            users = list(pool.map(api.new_user, [_DEALS_EACH] * _USERS))
+            wanted = targets(api, users, _TARGETS, beta=self.beta, looks=self.looks)
         targets_file = folder / "targets.json"
         targets_file.write_text("".join(f"{json.dumps(each)}\n" for each in wanted), encoding="utf-8")
+        signed_in = min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
+        longest = min(self.longest.total_seconds(), signed_in)
+        if longest <= 0:
+            raise NotReady("The users' access tokens end within a minute: too early for a drill.")
         return RunningTraffic(self.rate, longest, targets_file, folder / "requests.bin")
 
-    def _users(self, url: str, host: str) -> tuple[list[dict[str, Any]], float]:
-        """What new users ask for, and how many seconds all of them stay signed in."""
-        with Api(url, host) as api, ThreadPoolExecutor(_USERS) as pool:
-            users = list(pool.map(api.new_user, [_DEALS_EACH] * _USERS))
-            wanted = targets(api, users, _TARGETS, beta=self.beta)
-        return wanted, min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
 
-
-def traffic(rate: int = RATE, *, beta: int = 0, light: bool = False) -> Traffic:
-    """Load of that many requests a second; `beta` of its four users are of the group beta, a light one has no users."""
-    return Traffic(rate, beta=beta, light=light)
+def traffic(rate: int = RATE, *, beta: int = 0, looks: float = 0.0) -> Traffic:
+    """Load of that many requests a second; `beta` and `looks` as in Traffic."""
+    return Traffic(rate, beta=beta, looks=looks)
 
 
 class RunningTraffic:

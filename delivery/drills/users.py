@@ -44,6 +44,7 @@ class Api:
     """The CRM's API as a new user's browser would use it."""
 
     def __init__(self, base_url: str, host: str) -> None:
+        self.url = base_url
         self.base_url = f"{base_url}/api/v1"
         self.host = host
         self._http = httpx.Client(headers={"Host": host}, timeout=_TIMEOUT_SECONDS)
@@ -93,11 +94,16 @@ def new_deal(pipeline: Any, number: int) -> dict[str, Any]:
     return {"title": f"Deal {number}", "pipeline": pipeline, "amount": f"{1000 + number}.00"}
 
 
-def targets(api: Api, users: list[User], count: int, *, beta: int = 0, seed: int = 1) -> list[dict[str, Any]]:
+def targets(
+    api: Api, users: list[User], count: int, *, beta: int = 0, looks: float = 0.0, seed: int = 1
+) -> list[dict[str, Any]]:
     """Requests in vegeta's JSON format, to be sent over and over; the first `beta` users are of the group beta.
 
-    35 % are lists, 35 % single deals, 22 % moves and 8 % new deals, some of them won at once. A deal moves to another
-    stage each time, and all deals take turns, so that two moves of one deal lie seconds apart.
+    A share of `looks` only asks who is there: that shows what the router does and costs the pods little. They lie among
+    the others by chance: a router that takes turns would send each kind of a regular mix to a version of its own.
+
+    Of the others 35 % are lists, 35 % single deals, 22 % moves and 8 % new deals, some of them won at once. A deal
+    moves to another stage each time, and all deals take turns, so that two moves of one deal lie seconds apart.
     """
     dice = random.Random(seed)  # noqa: S311  # the mix of requests is no secret
     turns = cycle(users)
@@ -110,6 +116,9 @@ def targets(api: Api, users: list[User], count: int, *, beta: int = 0, seed: int
         wanted.append(_target(api, user, method, path, body, beta=user.token in group))
 
     for user in islice(turns, count):
+        if dice.random() < looks:
+            wanted.append({"method": "GET", "url": f"{api.url}/health/live/", "header": {"Host": [api.host]}})
+            continue
         kind = dice.choices(("list", "retrieve", "move", "create"), (35, 35, 22, 8))[0]
         match kind:
             case "list":
@@ -125,11 +134,6 @@ def targets(api: Api, users: list[User], count: int, *, beta: int = 0, seed: int
                 won = {"stage": user.won} if made % _WON_EVERY == 0 else {}
                 target(user, "POST", "deals/", deal | won)
     return wanted
-
-
-def looks(url: str, host: str) -> list[dict[str, Any]]:
-    """A request in vegeta's JSON format that only asks who is there: it costs next to nothing to answer."""
-    return [{"method": "GET", "url": f"{url}/health/live/", "header": {"Host": [host]}}]
 
 
 def _moves(user: User) -> Iterator[tuple[Any, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from delivery.drills import diagnosis, images, local, observe, settings, story, timeline
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, good
-from delivery.drills.record import Record, Request
+from delivery.drills.record import BETA, Record, Request
 from delivery.drills.story import Environment, When, described, seconds
 from delivery.drills.tests.cluster import REVISION, MadeUp
 from delivery.drills.tests.drills import failed_analysis, seen
@@ -341,6 +341,16 @@ def test_beta_and_nobody_else_has_it(when: When, versions: str, astray: str) -> 
         return
     with pytest.raises(DrillFailed, match=astray):
         when.only_beta_had_it((9.0, 11.0), of_at_least=1)
+
+
+def test_a_failure_that_beta_alone_may_feel(when: When) -> None:
+    beta = Request(1.0, 0.1, 500, "1.1", url=f"http://x{BETA}")
+    when.environment.load = Load([beta, request()])  # type: ignore[assignment]
+    when.only_beta_felt_it()
+
+    when.environment.load = Load([beta, request(code=500)])  # type: ignore[assignment]
+    with pytest.raises(DrillFailed, match="found 1 of everyone else"):
+        when.only_beta_felt_it()
 
 
 def test_a_rush_is_part_of_the_record_and_ends(

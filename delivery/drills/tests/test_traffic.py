@@ -134,15 +134,3 @@ def test_users_who_are_signed_out_soon_are_refused(tmp_path: Path, monkeypatch: 
 
     with pytest.raises(NotReady, match="end within a minute"):
         Traffic().start("dev", tmp_path)
-
-
-def test_a_light_load_needs_no_users(tmp_path: Path) -> None:
-    load = traffic(rate=50, light=True).start("dev", tmp_path, "http://router:1")
-    load.stop()
-
-    (target,) = (tmp_path / "targets.json").read_text(encoding="utf-8").splitlines()
-    assert json.loads(target) == {
-        "method": "GET",
-        "url": "http://router:1/health/live/",
-        "header": {"Host": ["api.dev.localhost"]},
-    }

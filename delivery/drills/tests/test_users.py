@@ -116,3 +116,14 @@ def test_users_of_the_group_beta_say_so_and_are_known_by_their_urls() -> None:
     assert [target["url"].endswith("?group=beta") for target in wanted] == [
         target in marked for target in wanted
     ]
+
+
+def test_looks_lie_among_the_other_requests_by_chance() -> None:
+    users = [User("a.b.c", 3, (10, 11, 12), 13, tuple(range(40)))]
+
+    wanted = targets(Api("http://router:1", "h"), users, 3000, looks=0.6)
+
+    look = {"method": "GET", "url": "http://router:1/health/live/", "header": {"Host": ["h"]}}
+    assert 0.57 < wanted.count(look) / 3000 < 0.63
+    of_each_turn = [wanted[turn::5].count(look) / 600 for turn in range(5)]
+    assert all(0.5 < share < 0.7 for share in of_each_turn)
