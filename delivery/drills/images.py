@@ -84,7 +84,22 @@ def crash_loop(*, version: str = "1.21") -> Recipe:
 
 def never_ready(*, version: str = "1.22") -> Recipe:
     """A CRM whose web pods live and are never ready."""
-    return Recipe(version, _fault("unready"))
+    return Recipe(version, _fault("unready", after=0.0))
+
+
+def sick(*, seconds: float = 25.0, version: str = "1.30") -> Recipe:
+    """A CRM whose web pods become ready, and are not any more so many seconds after their start."""
+    return Recipe(version, _fault("unready", after=seconds))
+
+
+def hoarding(*, seconds: float = 0.5, every: float = 0.6, version: str = "1.31") -> Recipe:
+    """A CRM whose requests wait for a connection to the database most of the time, and answer well."""
+    return Recipe(version, _fault("hoard", seconds=seconds, every=every))
+
+
+def lost_wins(*, version: str = "1.32") -> Recipe:
+    """A CRM that does not record that a deal was won."""
+    return Recipe(version, _fault("lost_wins"))
 
 
 def lost_writes(*, version: str = "1.23") -> Recipe:

@@ -35,6 +35,9 @@ RECIPES = (
     images.bad_migration(),
     images.failing_tasks(),
     images.lost_writes(),
+    images.sick(),
+    images.hoarding(),
+    images.lost_wins(),
 )
 
 

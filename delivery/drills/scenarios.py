@@ -97,6 +97,13 @@ def never_ready(production: Environment) -> None:
     _never_there(_given(production).released(images.never_ready()))
 
 
+def sick(production: Environment) -> None:
+    """Its pods become ready, get users, and are not ready any more: more than 5 failed health checks in a row."""
+    when = _rolled_back(production, images.sick())
+    when.weight_was_never_above(5)
+    _felt_by(when, below=0.02)
+
+
 def good_settings(production: Environment) -> None:
     given = _given(production)
     when = given.released_again(settings.with_settings("production", {"logLevel": "WARNING"}))
@@ -244,6 +251,15 @@ def worker_only(production: Environment) -> None:
     _nobody_felt_it(_rolled_back(production, images.failing_tasks()))
 
 
+def hoarding(production: Environment) -> None:
+    """Every answer is good and fast enough, and for most of its time waits for a connection to the database."""
+    # Such a share is judged after two minutes of it.
+    production.settings = {"strategy": {"hold": "150s"}}
+    when = _rolled_back(production, images.hoarding(), within=minutes(5))
+    when.weight_was_never_above(5)
+    _nobody_felt_it(when)
+
+
 def lost_writes(production: Environment) -> None:
     """Every answer is a success, and nothing is kept."""
     _nobody_felt_it(_rolled_back(production, images.lost_writes(), within=minutes(5)))
@@ -315,6 +331,12 @@ def ab_test_refused(production: Environment, recipe: Recipe) -> None:
     when = _taken_back(given.released(recipe), within=USUAL)
     _felt_by(when, below=0.08)
     when.only_beta_felt_it()
+
+
+def ab_test_lost_wins(production: Environment) -> None:
+    """Users of the group beta, half of all here, win no deals any more; everything else of theirs is well."""
+    given = production.serving(_serving_now(production)).under(traffic(beta=2))
+    _nobody_felt_it(_taken_back(given.released(images.lost_wins()), within=minutes(5)))
 
 
 def rolling_update(production: Environment) -> None:
@@ -423,6 +445,7 @@ SCENARIOS = (
     Scenario("stray-error", "A good release with one single 500", stray_error),
     Scenario("crash-loop", "Web pods end while they start", crash_loop),
     Scenario("never-ready", "Web pods live and are never ready", never_ready),
+    Scenario("sick", "Web pods become ready, and then are not any more", sick),
     Scenario("good-settings", "Only settings change, for the good", good_settings),
     Scenario("bad-settings", "Only settings change, to too little memory", bad_settings),
     Scenario("bad-migration", "The database refuses a migration", bad_migration),
@@ -442,6 +465,7 @@ SCENARIOS = (
     Scenario("autoscaled", "The autoscaler adds and takes pods in the middle of a canary", autoscaled),
     Scenario("sync-at-5", "Argo CD syncs at 5 %", sync_at_5),
     Scenario("worker-only", "Only the worker's tasks fail", worker_only),
+    Scenario("hoarding", "Requests wait for connections to the database", hoarding),
     Scenario("lost-writes", "Writes are lost behind a 200", lost_writes),
     Scenario("no-traffic", "A good release while nobody asks anything", no_traffic),
     Scenario("no-traffic-errors", "A release that answers 500 while nobody asks anything", no_traffic_errors),
@@ -449,6 +473,7 @@ SCENARIOS = (
     *_bad("blue-green", blue_green_refused),
     Scenario("ab-test", "A/B: a good release", ab_test, "ab-test"),
     *_bad("ab-test", ab_test_refused),
+    Scenario("ab-test-lost-wins", "A/B: the group beta wins no deals", ab_test_lost_wins, "ab-test"),
     Scenario("rolling-update", "Rolling update: a good release", rolling_update, "rolling-update"),
     *_bad("rolling-update", rolling_update_felt),
     Scenario("promoted", "From dev to staging by itself, to production by a person", promoted),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from asgiref.sync import async_to_sync
 from celery import current_app
 from celery.app import trace
+from django.http import JsonResponse
 from django.test import RequestFactory
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -15,9 +20,10 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
+from crm.deals.models import Stage
 from crm.health.views import Ready
 from crm.probe.views import Probe
-from delivery.drills.faults import bursts, crash, errors, slow, tasks, unready
+from delivery.drills.faults import bursts, crash, errors, hoard, lost_wins, slow, tasks, unready
 
 
 class Greeting(APIView):
@@ -34,6 +40,7 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(APIView, "initial", APIView.initial)
     monkeypatch.setattr(APIView, "dispatch", APIView.dispatch)
     monkeypatch.setattr(Ready, "get", Ready.get)
+    monkeypatch.setattr(Stage, "is_won", Stage.__dict__["is_won"])
     monkeypatch.setattr(current_app.Task, "__call__", current_app.Task.__call__)
 
 
@@ -91,12 +98,66 @@ def test_a_crash_ends_the_process_that_loads_it() -> None:
         crash.break_it()
 
 
-def test_unready_is_a_503_of_readiness_alone() -> None:
-    unready.break_it()
+def readiness() -> int:
+    answer: JsonResponse = async_to_sync(Ready.as_view())(RequestFactory().get("/health/ready/"))
+    return answer.status_code
 
-    answer = async_to_sync(Ready.as_view())(RequestFactory().get("/health/ready/"))
-    assert answer.status_code == 503
+
+def test_unready_is_a_503_of_readiness_alone() -> None:
+    unready.break_it(after=0.0)
+
+    assert readiness() == 503
     assert status() == 200
+
+
+def test_the_sick_are_ready_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ready(*_: object) -> JsonResponse:
+        return JsonResponse({})
+
+    now = 100.0
+    monkeypatch.setattr(Ready, "get", ready)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    unready.break_it(after=25.0)
+
+    assert readiness() == 200
+    now = 125.0
+    assert readiness() == 503
+
+
+def test_a_hoarder_keeps_every_connection_and_gives_them_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    ended = threading.Event()
+
+    class Pool:
+        max_size = 2
+
+        @contextmanager
+        def connection(self, timeout: float) -> Iterator[None]:
+            taken.append(f"taken within {timeout}")
+            yield
+            taken.append("given back")
+
+    def sleep(seconds: float) -> None:
+        taken.append(f"slept {seconds}")
+        if seconds < 0.2:
+            ended.set()
+            threading.Event().wait()  # for the end of the process, as no drill ends it sooner
+
+    monkeypatch.setattr(hoard, "connections", {"default": SimpleNamespace(pool=Pool())})
+    monkeypatch.setattr(time, "sleep", sleep)
+    hoard.break_it(seconds=0.5, every=0.625)
+
+    assert taken == []
+    assert [status(), status()] == [200, 200]
+    assert ended.wait(10)
+    assert taken == [*["taken within 0.5"] * 2, "slept 0.5", *["given back"] * 2, "slept 0.125"]
+
+
+def test_no_stage_counts_as_won() -> None:
+    assert Stage(is_won=True).is_won
+    lost_wins.break_it()
+
+    assert not Stage(is_won=True).is_won
 
 
 def test_every_task_fails_in_a_worker() -> None:
