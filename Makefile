@@ -49,6 +49,11 @@ drills: .venv/complete ## The proof matrix on the real cluster, or one of it: ma
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO)
 
+.PHONY: drills-more
+drills-more: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
+	@$(PYTHON) -m cluster up
+	@$(PYTHON) -m delivery.drills.matrix --more
+
 .PHONY: soak
 soak: .venv/complete ## 20 good releases in a row under load: none aborted, no request failed.
 	@$(PYTHON) -m cluster up

@@ -1,6 +1,7 @@
-"""`python -m delivery.drills.matrix [SCENARIO…] [--times N]`: plays the proof matrix, or those scenarios of it.
+"""`python -m delivery.drills.matrix [--more | SCENARIO…] [--times N]`: plays the proof matrix, or other scenarios.
 
-A run of all of them writes docs/proof.md, whatever came out; status 0 only if every scenario ended as it should.
+A run of the whole matrix writes docs/proof.md, one of `--more` docs/proof-more.md, whatever came out; status 0 only if
+every scenario ended as it should.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from delivery.drills import images, local, performing, platform, proof, report, 
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.observe import Kubernetes
-from delivery.drills.scenarios import GOOD, SCENARIOS, Scenario
+from delivery.drills.scenarios import GOOD, MATRIX, MORE, SCENARIOS, Scenario
 from delivery.drills.story import Environment
 
 # Built before the first scenario begins: a build under load would be felt.
@@ -55,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 130
     took = time.monotonic() - started
     report.write_summary(accounts, local.REPORT)
-    if len(chosen) == len(SCENARIOS) and times == 1:
-        proof.write(accounts, took, local.CHECKOUT / "docs")
+    for page, command, whole in (("proof", "make drills", MATRIX), ("proof-more", "make drills-more", MORE)):
+        if chosen == [*whole] and times == 1:
+            proof.write(accounts, took, local.CHECKOUT / "docs" / f"{page}.md", command=command)
     performing.show(accounts, took, local.REPORT / "index.html")
     return 1 if any(account.problem for account in accounts) else 0
 
@@ -66,8 +68,9 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
     parser = argparse.ArgumentParser(prog="python -m delivery.drills.matrix", description="The proof matrix.")
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument(
-        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else all)"
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else the matrix)"
     )
+    parser.add_argument("--more", action="store_true", help="what is promised beside the matrix")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
     options = parser.parse_args(arguments)
     wanted = options.scenarios
@@ -76,7 +79,11 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
     unknown = [name for name in wanted if name not in names]
     if unknown:
         parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
-    return [scenario for scenario in SCENARIOS if not wanted or scenario.name in wanted], options.times
+    if options.more and wanted:
+        parser.error("--more plays scenarios of its own: leave the names out")
+    if not wanted:
+        return [*(MORE if options.more else MATRIX)], options.times
+    return [scenario for scenario in SCENARIOS if scenario.name in wanted], options.times
 
 
 def _play(chosen: Sequence[Scenario]) -> list[Account]:

@@ -1,4 +1,4 @@
-"""Writes docs/proof.md, the page of the proof matrix, from the accounts of a run."""
+"""Writes docs/proof.md, the page of the proof matrix, or another of its kind from the accounts of a run."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ _COLUMNS = (
 _GIB = 2**30
 
 
-def write(accounts: Sequence[Account], took: float, folder: Path) -> Path:
-    """Write proof.md and its picture (that of the report's summary) into a folder; the page.
+def write(accounts: Sequence[Account], took: float, page: Path, *, command: str) -> None:
+    """Write the page, and beside it its picture (that of the report's summary).
 
-    `took` is the whole run's time in seconds.
+    `took` is the whole run's time in seconds, `command` what plays it.
     """
-    shutil.copyfile(local.REPORT / "summary.png", folder / "proof.png")
-    page = folder / "proof.md"
-    page.write_text(text(accounts, took), encoding="utf-8")
-    return page
+    picture = page.with_suffix(".png")
+    shutil.copyfile(local.REPORT / "summary.png", picture)
+    page.write_text(text(accounts, took, command=command, picture=picture.name), encoding="utf-8")
 
 
-def text(accounts: Sequence[Account], took: float) -> str:
+def text(accounts: Sequence[Account], took: float, *, command: str, picture: str) -> str:
     """The page as Markdown."""
     now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
@@ -45,12 +44,12 @@ def text(accounts: Sequence[Account], took: float) -> str:
     lines = [
         "# The proof",
         "",
-        f"Written by `make drills` on {now}: {held} of {len(accounts)} scenarios ended as they should, in",
+        f"Written by `{command}` on {now}: {held} of {len(accounts)} scenarios ended as they should, in",
         f"{took / 60:.0f} minutes on {os.cpu_count()} cores and {memory:.0f} GiB, at commit {images.head()[:12]}.",
         f"Load: {RATE} requests/s through the router, counted by the load generator.",
         "`make drills SCENARIO=errors` replays one.",
         "",
-        "![Every scenario: its weight and the failed requests of all users](proof.png)",
+        f"![Every scenario: its weight and the failed requests of all users]({picture})",
         "",
         f"| {' | '.join(_COLUMNS)} |",
         "|" + "---|" * len(_COLUMNS),

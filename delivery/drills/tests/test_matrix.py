@@ -12,7 +12,7 @@ import pytest
 from delivery.drills import images, local, matrix, performing, platform, proof, report, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import NotReady
-from delivery.drills.scenarios import SCENARIOS
+from delivery.drills.scenarios import MATRIX, MORE, SCENARIOS, Scenario
 from delivery.drills.tests import drills
 from delivery.drills.tests.drills import bad, failed_analysis, good
 
@@ -56,13 +56,35 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return names
 
 
-def test_all_scenarios_make_the_page(played: list[str], tmp_path: Path) -> None:
-    assert matrix.main([]) == 0
+@pytest.mark.parametrize(
+    ("arguments", "scenarios", "page", "command"),
+    [([], MATRIX, "proof", "make drills"), (["--more"], MORE, "proof-more", "make drills-more")],
+    ids=["matrix", "more"],
+)
+def test_all_scenarios_make_the_page(
+    played: list[str],
+    tmp_path: Path,
+    arguments: list[str],
+    scenarios: tuple[Scenario, ...],
+    page: str,
+    command: str,
+) -> None:
+    assert matrix.main(arguments) == 0
 
-    assert played == [scenario.name for scenario in SCENARIOS]
-    page = (tmp_path / "docs" / "proof.md").read_text(encoding="utf-8")
-    assert all(f"| {scenario.title} | promoted | 50 |" in page for scenario in SCENARIOS)
-    assert (tmp_path / "docs" / "proof.png").exists()
+    assert played == [scenario.name for scenario in scenarios]
+    assert [file.name for file in sorted((tmp_path / "docs").iterdir())] == [f"{page}.md", f"{page}.png"]
+    text = (tmp_path / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert all(f"| {scenario.title} | promoted | 50 |" in text for scenario in scenarios)
+    assert f"Written by `{command}` on" in text
+    assert f"({page}.png)" in text
+
+
+def test_a_name_is_played_once(played: list[str]) -> None:
+    names = [scenario.name for scenario in SCENARIOS]
+
+    assert len(set(names)) == len(names)
+    with pytest.raises(SystemExit):
+        matrix.main(["--more", "good"])
 
 
 def test_one_scenario_is_replayed_without_touching_the_page(played: list[str], tmp_path: Path) -> None:
@@ -138,7 +160,7 @@ def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     wrong = replace(bad(), problem="Expected less.", version_in_git="1.0", healed_at=drills.PUSHED + 28 + 6.2)
 
-    page = proof.text([good(), wrong], 600)
+    page = proof.text([good(), wrong], 600, command="make drills", picture="proof.png")
 
     assert "1 of 2 scenarios ended as they should, in\n10 minutes" in page
     assert "| A good release | promoted | 50 | - | - | 0 of 1300 (0.00%) | 5 → 20 → 50 → 100 | 0 |" in page
