@@ -96,7 +96,8 @@ def _proven(question: str, version: str, measured: dict[str, Any], count: Count 
         return f"{_PROVEN[question].format(version=version)}, proven bad{_evidence(measured)}"
     share_waited = evidence(measured.get("value"))
     if question == "saturation" and share_waited is not None:
-        waited = f"{version} waited {100 * share_waited:.0f} % of its time"
+        # Health checks wait as well, and their time is not counted: together more than 100 % of the requests'.
+        waited = f"{version} waited {min(100 * share_waited, 100):.0f} % of its time"
         return f"{waited} for a processor or a database connection (50 % aborts)"
     return f"{version} was proven bad (measured {measured.get('value', 'nothing')})"
 

@@ -81,6 +81,11 @@ def test_what_others_answered_is_not_the_guards(value: str | None) -> None:
             "[0.634]",
             "1.2 waited 63 % of its time for a processor or a database connection (50 % aborts)",
         ),
+        (
+            "saturation",
+            "[1.24]",
+            "1.2 waited 100 % of its time for a processor or a database connection (50 % aborts)",
+        ),
     ],
 )
 def test_each_watch_says_what_it_found(question: str, value: str, says: str) -> None:
