@@ -16,6 +16,8 @@ from math import ceil
 
 _NANO = 1_000_000_000
 _VERSION = re.compile(rb"^X-Crm-Version: *([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+# How an error of the HTTP client begins: Get "http://…":
+_WHICH = re.compile(r'^\w+ "[^"]*": ')
 # Columns of `vegeta encode --to csv`.
 _AT, _CODE, _LATENCY, _ERROR, _METHOD, _URL, _HEADERS = 0, 1, 2, 5, 9, 10, 11
 # At the end of each URL that a user of the group beta asks for: a record has no headers of requests.
@@ -120,8 +122,8 @@ class Record:
     def failures_by_kind(self) -> Counter[str]:
         """How often each kind of failure occurred, for a message."""
         return Counter(
-            f"{request.method} {request.code} {request.error or 'no answer'} (version {request.version})"
-            for request in self.failed
+            f"{each.method} {each.code} {_WHICH.sub('', each.error) or 'no answer'} (version {each.version})"
+            for each in self.failed
         )
 
     def seconds(self) -> list[Second]:

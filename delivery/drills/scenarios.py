@@ -314,7 +314,7 @@ def blue_green_refused(production: Environment, recipe: Recipe) -> None:
 def ab_test(production: Environment) -> None:
     """Users who send x-user-group: beta have the new version and nobody else has, until a person decides."""
     serves = _serving_now(production)
-    given = production.serving(serves).under(traffic(beta=1)).alone(within=minutes(1))
+    given = production.serving(serves).under(traffic(beta=1)).alone(within=minutes(3))
     when = given.released(images.good(_other(production)))
     when.waits_for_approval(within=minutes(3))
     window = when.stays_so(2_000)

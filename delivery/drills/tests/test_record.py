@@ -100,6 +100,21 @@ def test_failures_are_counted_by_kind() -> None:
     assert record.failures_by_kind() == {"GET 500 no answer (version 1.0)": 2}
 
 
+def test_the_same_error_of_two_urls_is_one_kind() -> None:
+    record = Record(
+        Request(
+            at=0.0,
+            latency=1.0,
+            code=0,
+            version=None,
+            error=f'Get "http://x/{number}/": context deadline exceeded',
+        )
+        for number in range(2)
+    )
+
+    assert record.failures_by_kind() == {"GET 0 context deadline exceeded (version None)": 2}
+
+
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 5), (0.95, 10), (1.0, 10), (0.0, 1)])
 def test_a_quantile_is_a_value_that_occurred(share: float, expected: float) -> None:
     assert quantile([float(value) for value in range(1, 11)], share) == expected

@@ -105,9 +105,10 @@ canary:
   minPodsPerReplicaSet: 2
   # Stable stays at full size, so an abort needs no new pod: it only moves the weight.
   dynamicStableScale: false
-  # The router may be seconds behind; pods outlive their last weight by this long.
+  # The router may be seconds behind; pods outlive their last weight by this long. The group beta of an aborted A/B test has them
+  # until Git is healed and synced: the header's route knows of no weight.
   scaleDownDelaySeconds: 30
-  abortScaleDownDelaySeconds: 30
+  abortScaleDownDelaySeconds: {{ $ab | ternary 120 30 }}
   {{- end }}
   maxSurge: 25%
   maxUnavailable: 0
