@@ -104,7 +104,8 @@ def test_ctrl_c_ends_it_cleanly_on_a_terminal(kubeconfig: Path) -> None:
     terminal, screen = pty.openpty()
     with serving(Server(_paths()), kubeconfig):
         process = subprocess.Popen(
-            [sys.executable, "-m", "delivery", "status", "--watch"],
+            # Whoever runs the tests in the background may have told them to ignore Ctrl-C.
+            ["env", "--default-signal=INT", sys.executable, "-m", "delivery", "status", "--watch"],
             cwd=_ROOT,
             stdin=screen,
             stdout=screen,
