@@ -200,7 +200,10 @@ def router_lies(production: Environment) -> None:
 
 def undone_by_hand(production: Environment) -> None:
     """`undo` changes the cluster and not Git, so Argo CD takes it back: only a commit takes a release back."""
-    given = _given(production)
+    production.serving(_serving_now(production))
+    given = production.serving(_other(production)).under(
+        traffic()
+    )  # so that there is something to go back to
     when = When(given.environment, given.stable)
     when.undone_by_hand(within=seconds(20))
     when.rollout_is("Healthy", within=minutes(2))
