@@ -38,8 +38,8 @@ class Account:
 
     @property
     def ending(self) -> Moment | None:
-        """What became of the release: the moment when it was aborted or promoted."""
-        return timeline.ending(self.sightings, self.pushed_at or 0.0)
+        """What became of the drill's release: the moment when it was aborted or promoted."""
+        return None if self.pushed_at is None else timeline.ending(self.sightings, self.pushed_at)
 
     @property
     def verdict(self) -> str:
@@ -47,7 +47,7 @@ class Account:
             return {"abort": "rolled back", "promoted": "promoted"}[self.ending.kind]
         if self.healed_at is not None:  # by the guard, before there was a verdict about its traffic
             return "rolled back"
-        return "undecided" if self.released else "no release"
+        return "undecided" if self.released else "no verdict"
 
     @property
     def seconds_to_verdict(self) -> float | None:

@@ -41,6 +41,12 @@ def test_a_release_that_git_left_before_a_verdict_was_rolled_back() -> None:
     assert account.seconds_from_abort_to_healed is None
 
 
+def test_what_came_before_is_no_verdict_where_nothing_was_released() -> None:
+    account = replace(good(), released=None, pushed_at=None)
+
+    assert (account.verdict, account.seconds_to_verdict) == ("no verdict", None)
+
+
 def test_an_abort_before_the_push_is_not_the_verdict() -> None:
     account = replace(bad(), pushed_at=PUSHED + 30)
 
@@ -50,7 +56,7 @@ def test_an_abort_before_the_push_is_not_the_verdict() -> None:
 def test_a_drill_that_ended_before_its_release() -> None:
     account = replace(good(), released=None, pushed_at=None, record=Record([]), sightings=[], deeds=[])
 
-    assert "no release, 0 of 0 requests failed (0.00%), canary's weights none" in account.line()
+    assert "no verdict, 0 of 0 requests failed (0.00%), canary's weights none" in account.line()
 
 
 def test_a_failure_that_comes_before_the_new_weight_is_sighted_counts_until_the_weight_is_back() -> None:
