@@ -247,9 +247,11 @@ class Environment:
 
     def promote(self, *options: str) -> None:
         """`kubectl argo rollouts promote`."""
-        local.output(
-            ["kubectl", "argo", "rollouts", "promote", ROLLOUT, "--namespace", self.namespace, *options]
-        )
+        self.rollouts("promote", *options)
+
+    def rollouts(self, verb: str, *options: str) -> None:
+        """`kubectl argo rollouts` does something with this environment's Rollout."""
+        local.output(["kubectl", "argo", "rollouts", verb, ROLLOUT, "--namespace", self.namespace, *options])
 
     def done(self, kind: str, text: str) -> Moment:
         """Write down what the drill does now."""
@@ -630,32 +632,31 @@ class When:
     def aborted_by_hand(self) -> None:
         """`kubectl argo rollouts abort`, by a person."""
         self.environment.done("deed", "abort by hand")
-        self._rollouts("abort")
+        self.environment.rollouts("abort")
 
     def undone_by_hand(self, *, within: timedelta) -> None:
         """`kubectl argo rollouts undo`, by a person: for a moment the cluster has not what Git says."""
         self.environment.done("deed", "undo by hand")
-        self._rollouts("undo")
+        self.environment.rollouts("undo")
         self._until(lambda seen: not self._arrived(seen), within, "a Rollout that has not what Git says")
 
     def pods_replaced(self, *, within: timedelta) -> None:
         """`kubectl argo rollouts restart`, by a person: every web pod makes way for a new one."""
         before = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
         self.environment.done("deed", "restart by hand")
-        self._rollouts("restart")
-
-        def replaced(seen: Sighting) -> bool:
-            ready = {pod.name for pod in seen.pods if pod.ready}
-            return not before & {pod.name for pod in seen.pods} and len(ready) >= len(before)
-
-        self._until(replaced, within, f"{len(before)} new web pods instead of the old ones")
+        self.environment.rollouts("restart")
+        self._until(
+            lambda seen: _has_others(seen, before),
+            within,
+            f"{len(before)} new web pods instead of the old ones",
+        )
 
     def pods_evicted(self, *, within: timedelta) -> None:
         """Every web pod is evicted, as by a drain of its node: the disruption budget lets one go at a time."""
         environment = self.environment
-        left = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
-        refused: set[str] = set()
-        environment.done("deed", f"evict {len(left)} pods")
+        before = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
+        left, refused = set(before), set[str]()
+        environment.done("deed", f"evict {len(before)} pods")
 
         def gone(seen: Sighting) -> bool:
             for name in sorted(left):
@@ -663,7 +664,7 @@ class When:
                     left.discard(name)
                 else:
                     refused.add(name)
-            return not left and seen.pods != () and all(pod.ready for pod in seen.pods)
+            return not left and _has_others(seen, before)
 
         self._until(gone, within, "every web pod to be evicted and the new ones to be ready")
         if not refused:
@@ -855,18 +856,13 @@ class When:
         if self.synced_revision:
             self.synced_revision = image.revision
 
-    def _rollouts(self, verb: str) -> None:
-        local.output(
-            ["kubectl", "argo", "rollouts", verb, ROLLOUT, "--namespace", self.environment.namespace]
-        )
-
     def _until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
         return self.environment.until(condition, within, expected)
 
     def _arrived(self, seen: Sighting) -> bool:
         """Whether the Rollout's controller works on what Git wants now."""
         rollout, application, revision = seen.rollout, seen.application, self.synced_revision
-        if revision and application and not is_synced(application, revision):
+        if revision and not is_synced(application, revision):
             return False
         return bool(rollout and rollout.observed and rollout.image.endswith(self._wanted.digest))
 
@@ -908,6 +904,12 @@ class When:
 
 def _has_pods(seen: Sighting) -> bool:
     return bool(seen.pods)
+
+
+def _has_others(seen: Sighting, before: set[str]) -> bool:
+    """Whether none of the pods of before is left, and as many others are ready."""
+    gone = before.isdisjoint(pod.name for pod in seen.pods)
+    return gone and sum(pod.ready for pod in seen.pods) >= len(before)
 
 
 def conditions(thing: Object | None) -> str:

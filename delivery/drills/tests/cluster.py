@@ -37,6 +37,8 @@ class MadeUp:
         self.budget: list[bool] = []
         """What the disruption budget says to the next evictions."""
         self.evicted: list[str] = []
+        self.replaces = True
+        """Whether evicted pods make way for new ones."""
 
     def objects(self, environment: str) -> Objects:
         assert environment == "production"
@@ -86,6 +88,8 @@ class MadeUp:
     def evict_pod(self, _: str, name: str) -> bool:
         allowed = self.budget.pop(0)
         self.evicted += [name] * allowed
+        if self.replaces and not self.budget:
+            self.generation += 1
         return allowed
 
     def delete_pod(self, namespace: str, name: str) -> None:

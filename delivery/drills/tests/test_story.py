@@ -614,6 +614,9 @@ def test_evictions_are_asked_for_until_the_budget_allows_them(when: When, cluste
     when.pods_evicted(within=ENOUGH)
 
     assert len(cluster.evicted) == 2
-    cluster.budget = [True, True]
+    cluster.budget, cluster.replaces = [True, False, True], False
+    with pytest.raises(DrillFailed, match="the new ones to be ready"):
+        when.pods_evicted(within=SHORT)
+    cluster.budget, cluster.replaces = [True, True], True
     with pytest.raises(DrillFailed, match="the disruption budget to refuse two pods at once"):
         when.pods_evicted(within=ENOUGH)
