@@ -42,6 +42,7 @@ def good(production: Environment) -> None:
     when = _released_well(production)
     when.rollout_is("Healthy", within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
+    when.health_was_asked_of_it()
     _nobody_felt_it(when)
 
 

@@ -747,6 +747,19 @@ class When:
         if found != list(weights):
             self.environment.fail(f"the canary's weights {list(weights)}", str(found))
 
+    def health_was_asked_of_it(self) -> None:
+        """The last answer about health was the release's own, though the Service had another version before."""
+        answers = {
+            measured.finished_at: measured.value or ""
+            for seen in self.environment.watcher.sightings
+            for run in seen.analyses
+            for measured in run.measurements
+            if measured.question == "health-watch"
+        }
+        last = answers[max(answers)] if answers else "none"
+        if f'"version":"{self.image.version}"' not in last:
+            self.environment.fail(f"the last answer about health from {self.image.version}", last)
+
     def only_beta_had_it(self, window: tuple[float, float], *, of_at_least: int) -> None:
         """Ends the load. In that time each request of the group beta was answered by the release, and no other was."""
         inside = self.record.between(*window)

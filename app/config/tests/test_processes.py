@@ -128,6 +128,11 @@ def test_an_outage_is_a_503_where_it_matters_and_ends(web: Web, servers: Any) ->
         web.role.wait_until(lambda: web.status("/health/ready/") == 200)
 
 
+def test_whoever_asks_about_health_may_have_a_new_connection_each_time(web: Web) -> None:
+    assert web.ask("/health/ready/").headers["Connection"] == "keep-alive"
+    assert web.ask("/health/ready/", headers={"Connection": "close"}).headers["Connection"] == "close"
+
+
 def test_a_deal_is_won_while_redis_is_away(web: Web, servers: Any, alice: User, sales: Pipeline) -> None:
     if not servers.redis:
         pytest.skip("the server was given and must not be stopped")

@@ -293,6 +293,29 @@ def test_an_analysis_after_a_rollback_fails(when: When, cluster: MadeUp) -> None
         when.no_new_steps_were_taken()
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_health_that_was_asked_of_the_version_before_fails(when: When, cluster: MadeUp, version: str) -> None:
+    with pytest.raises(DrillFailed, match=r"the last answer about health from 1\.1; found none"):
+        when.health_was_asked_of_it()
+    answers = [
+        {
+            "phase": "Successful",
+            "finishedAt": f"2026-11-24T21:58:0{number}Z",
+            "value": f'{{"version":"{each}"}}',
+        }
+        for number, each in enumerate(["1.0", version])
+    ]
+    results = [{"name": "health-watch", "measurements": answers}]
+    cluster.runs = [{"metadata": {"name": "crm-2"}, "status": {"phase": "Running", "metricResults": results}}]
+    when.environment.until(lambda seen: bool(seen.analyses), ENOUGH, "an analysis")
+
+    if version == "1.1":
+        when.health_was_asked_of_it()
+    else:
+        with pytest.raises(DrillFailed, match=r'from 1\.1; found {"version":"1\.0"}'):
+            when.health_was_asked_of_it()
+
+
 def request(code: int = 200, version: str = "1.0", at: float = 0.0) -> Request:
     return Request(at=at, latency=0.1, code=code, version=version)
 
