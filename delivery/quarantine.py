@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 
 import yaml
 
@@ -22,6 +23,16 @@ class Entry:
     environment: str
     at: str
     reason: str
+
+    @property
+    def since(self) -> datetime:
+        """Raises Refused if a person wrote no time there."""
+        try:
+            return datetime.fromisoformat(self.at).astimezone(UTC)
+        except ValueError as error:
+            raise Refused(
+                f"{FILE} says {self.at!r} where a time like 2026-11-24T21:35:00Z belongs."
+            ) from error
 
 
 def entries(branch: Environments) -> tuple[Entry, ...]:

@@ -5,9 +5,11 @@ Which settings are used is said by DJANGO_SETTINGS_MODULE, set by the entrypoint
 
 from celery import Celery
 
+from crm import queueing
 from crm.health import heartbeat
 
 app = Celery("crm", task_cls="crm.metrics.worker:CountedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 heartbeat.connect()
+queueing.connect()

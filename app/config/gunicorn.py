@@ -40,7 +40,11 @@ logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "crm.http.log_lines.JsonLines", "version": env.text("VERSION", "0.0.0")},
+        "json": {
+            "()": "crm.http.log_lines.JsonLines",
+            "version": env.text("VERSION", "0.0.0"),
+            "role": "web",
+        },
     },
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}

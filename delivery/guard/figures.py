@@ -48,6 +48,8 @@ class Delivered(Collector):
     def __init__(self) -> None:
         self.performances: dict[str, Performance] = {}
         self.lead_seconds: dict[str, float] = {}
+        self.quarantined: dict[tuple[str, str], float] = {}
+        """When (Unix time) a version failed in an environment."""
 
     def collect(self) -> Iterator[Metric]:
         deployments = CounterMetricFamily(
@@ -77,7 +79,14 @@ class Delivered(Collector):
         )
         for name, seconds_of_one in list(self.lead_seconds.items()):
             lead.add_metric([name], seconds_of_one)
-        yield from (deployments, failed, restored, lead)
+        quarantined = GaugeMetricFamily(
+            "delivery_quarantined_timestamp_seconds",
+            "When an image that must not be released again failed, and where.",
+            labels=["environment", "version"],
+        )
+        for where_and_what, since in list(self.quarantined.items()):
+            quarantined.add_metric(where_and_what, since)
+        yield from (deployments, failed, restored, lead, quarantined)
 
 
 DELIVERED = Delivered()

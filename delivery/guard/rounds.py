@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from delivery import performance
+from delivery import performance, quarantine
 from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
@@ -80,6 +80,7 @@ class Rounds:
                 str(each), partial(promotion.promote, each, self.cluster, self.repository, branch, now())
             )
         self._do("figures", partial(self._count, branch))
+        self._do("quarantine", partial(self._count_quarantined, branch))
         if time.monotonic() - self._swept > _SWEEP_SECONDS:
             self._swept = time.monotonic()
             for environment in self.environments:
@@ -93,6 +94,13 @@ class Rounds:
             self._counted = branch.tip
         leads = {name: self._lead_seconds(name, branch) for name in self.environments}
         self.delivered.lead_seconds = {name: lead for name, lead in leads.items() if lead is not None}
+        return ""
+
+    def _count_quarantined(self, branch: Environments) -> str:
+        found = quarantine.entries(branch)
+        self.delivered.quarantined = {
+            (entry.environment, entry.version): entry.since.timestamp() for entry in found
+        }
         return ""
 
     def _lead_seconds(self, environment: str, branch: Environments) -> float | None:

@@ -1,6 +1,7 @@
 """What Prometheus is told: whom to scrape, what to reckon, what the releases are asked."""
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -39,21 +40,67 @@ def test_the_monitor_finds_every_role_and_its_port() -> None:
     assert ports == {"http": 8000, "metrics": 8001}
 
 
-def test_rules_are_the_files_with_their_two_words_filled_in() -> None:
-    manifests = render("staging", "canary", local=True)
+WORDS = {
+    "NAMESPACE": "crm-staging",
+    "ENVIRONMENT": "staging",
+    "DOMAIN": "staging.localhost",
+    "INTERVAL": "2s",
+    "CPU_TARGET": "2000",
+    "RUNBOOKS": "https://docs.example.com/runbooks",
+}
+
+
+def filled(text: str) -> Any:
+    for word, value in WORDS.items():
+        text = re.sub(rf"\b{word}\b", value, text)
+    return yaml.safe_load(text)
+
+
+def test_rules_are_the_files_with_their_words_filled_in() -> None:
+    values = {"alerts": {"runbooks": "https://docs.example.com/runbooks/"}}
+    manifests = render("staging", "canary", local=True, values=values)
     files = {path.stem: path.read_text() for path in CHART.glob("files/rules/*.yaml")}
     assert manifests.names("PrometheusRule") == {f"crm-{name}" for name in files}
     for name, text in files.items():
-        filled = re.sub(r"\bNAMESPACE\b", "crm-staging", re.sub(r"\bINTERVAL\b", "2s", text))
-        assert filled != text
-        assert manifests.one("PrometheusRule", f"crm-{name}")["spec"] == yaml.safe_load(filled)
+        spec = manifests.one("PrometheusRule", f"crm-{name}")["spec"]
+        assert not re.search(rf"\b({'|'.join(WORDS)})\b", str(spec))
+        waits = [rule.pop("for", None) for rule in rules_of(spec)]
+        written = filled(text)
+        assert [in_seconds(rule.pop("for", None)) for rule in rules_of(written)] == waits
+        assert spec == written
+
+
+def rules_of(spec: Any) -> list[Any]:
+    return [rule for group in spec["groups"] for rule in group["rules"]]
+
+
+def in_seconds(duration: str | None) -> str | None:
+    return duration and f"{int(duration[:-1]) * {'s': 1, 'm': 60, 'h': 3600}[duration[-1]]}s"
+
+
+def test_a_hurry_shortens_every_wait_by_one_factor_and_changes_nothing_else() -> None:
+    usual, hurried = (
+        [rule["spec"] for rule in render("production", "canary", values=values).of("PrometheusRule")]
+        for values in (None, {"alerts": {"hurry": 60}})
+    )
+    waits = [
+        (rule.pop("for"), other.pop("for"))
+        for spec, faster in zip(usual, hurried, strict=True)
+        for rule, other in zip(rules_of(spec), rules_of(faster), strict=True)
+        if "for" in rule
+    ]
+    assert usual == hurried
+    assert len(waits) > 20
+    assert all(int(wait[:-1]) == 60 * int(shorter[:-1]) for wait, shorter in waits)
 
 
 def test_rules_are_evaluated_as_often_as_pods_are_scraped() -> None:
+    """Those of the objectives are averages over minutes to days."""
     manifests = render("production", "canary")
     (endpoint, *_) = manifests.one("PodMonitor")["spec"]["podMetricsEndpoints"]
     for rule in manifests.of("PrometheusRule"):
-        assert {group["interval"] for group in rule["spec"]["groups"]} == {endpoint["interval"]}
+        for group in rule["spec"]["groups"]:
+            assert group["interval"] == ("30s" if group["name"] == "crm-objectives" else endpoint["interval"])
 
 
 def test_every_question_is_rendered_whether_a_strategy_asks_it_or_not() -> None:

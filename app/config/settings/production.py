@@ -76,7 +76,7 @@ REDIS_PASSWORD = env.text("REDIS_PASSWORD", "")
 REDIS_URL = f"redis://:{quote(REDIS_PASSWORD, safe='')}@{REDIS_HOST}:{REDIS_PORT}"
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "crm.metrics.cache.CountedCache",
         "LOCATION": f"{REDIS_URL}/1",
         "KEY_PREFIX": "crm",
         "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2, "retry": Retry(NoBackoff(), 1)},
@@ -178,7 +178,9 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "crm.http.log_lines.JsonLines", "version": VERSION}},
+    "formatters": {
+        "json": {"()": "crm.http.log_lines.JsonLines", "version": VERSION, "role": env.text("ROLE", "")}
+    },
     "filters": {"exceptions": {"()": "crm.http.log_lines.OnlyExceptions"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}

@@ -247,6 +247,13 @@ def test_sigterm_lets_a_running_request_finish(tmp_path: Path, alice: User, sale
         assert web.role.process.wait(20) == 0
 
 
+def ends_of_tasks(worker: Role) -> list[Any]:
+    lines = [json.loads(line) for line in worker.output().splitlines() if line.startswith("{")]
+    return [
+        line for line in lines if f"Task {SEND_EMAIL}" in line["message"] and "succeeded" in line["message"]
+    ]
+
+
 def test_a_won_deal_is_e_mailed_by_a_worker(web: Web, tmp_path: Path, alice: User, sales: Pipeline) -> None:
     won = Stage.objects.get(pipeline=sales, is_won=True)
     conversions = 'deal_conversions_total{pipeline="Sales"}'
@@ -259,9 +266,14 @@ def test_a_won_deal_is_e_mailed_by_a_worker(web: Web, tmp_path: Path, alice: Use
         worker.wait_until((tmp_path / "worker-ready").exists)
         worker.wait_until(lambda: web.status("/health/") == 200)
         body = {"title": "The big one", "pipeline": sales.pk, "stage": won.pk, "amount": "9"}
-        assert web.ask("/api/v1/deals/", "POST", body, user=alice).status == 201
+        named = {"X-Request-ID": "the-deal-of-the-day"}
+        assert web.ask("/api/v1/deals/", "POST", body, user=alice, headers=named).status == 201
         worker.wait_until(lambda: Email.objects.filter(status=Email.Status.SENT).count() == 1)
         worker.wait_until(lambda: "Subject: Won: The big one" in worker.output())
+        worker.wait_until(lambda: bool(ends_of_tasks(worker)))
+        assert [(line["request_id"], line["role"]) for line in ends_of_tasks(worker)] == [
+            ("the-deal-of-the-day", "worker")
+        ]
         first = (tmp_path / "worker-alive").stat().st_mtime
         worker.wait_until(lambda: (tmp_path / "worker-alive").stat().st_mtime > first, seconds=10)
         worker.stop()
@@ -298,3 +310,4 @@ def test_beat_ticks_and_serves_what_there_is_one_of(tmp_path: Path) -> None:
         beat.wait_until((tmp_path / "beat-alive").exists)
         text = scrape(port)
     assert 'celery_queue_length{queue="crm"}' in text
+    assert "celery_beat_last_tick_timestamp_seconds 1." in text  # 1.8e+09: seconds, not 0

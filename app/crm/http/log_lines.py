@@ -14,11 +14,15 @@ class OnlyExceptions(logging.Filter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a record; `logger.info(text, extra={"fields": {…}})` adds fields of its own."""
+    """One JSON object a record; `logger.info(text, extra={"fields": {…}})` adds fields of its own.
 
-    def __init__(self, version: str) -> None:
+    `role` is that of the process: web, worker, beat or migrate.
+    """
+
+    def __init__(self, version: str, role: str) -> None:
         super().__init__()
         self._version = version
+        self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -27,6 +31,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             "version": self._version,
+            "role": self._role,
         }
         if request_id.get():
             line["request_id"] = request_id.get()

@@ -8,11 +8,16 @@ from celery.beat import Scheduler
 from celery.signals import beat_init
 from celery.utils.log import get_logger
 from django.conf import settings
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from crm.metrics.redis_state import RedisState
 
 BEAT_ALIVE = Path(gettempdir(), "beat-alive")  # read by the pod's liveness probe
+
+REGISTRY = CollectorRegistry()
+LAST_TICK = Gauge(
+    "celery_beat_last_tick_timestamp_seconds", "When beat last looked at its schedule.", registry=REGISTRY
+)
 
 logger = get_logger(__name__)
 
@@ -25,7 +30,10 @@ class LivingScheduler(Scheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         BEAT_ALIVE.touch()
-        return super().tick(*args, **kwargs)
+        seconds = super().tick(*args, **kwargs)
+        # After it: while Redis is away it waits inside.
+        LAST_TICK.set_to_current_time()
+        return seconds
 
     def _ensure_connected(self) -> Any:
         def waiting(error: Exception, seconds: float) -> None:
@@ -37,6 +45,5 @@ class LivingScheduler(Scheduler):
 
 @beat_init.connect
 def serve_metrics(**_: Any) -> None:
-    registry = CollectorRegistry()
-    registry.register(RedisState(settings.CELERY_BROKER_URL, queues=(settings.CELERY_TASK_DEFAULT_QUEUE,)))
-    start_http_server(settings.METRICS_PORT, registry=registry)
+    REGISTRY.register(RedisState(settings.CELERY_BROKER_URL, queues=(settings.CELERY_TASK_DEFAULT_QUEUE,)))
+    start_http_server(settings.METRICS_PORT, registry=REGISTRY)

@@ -1,6 +1,8 @@
-"""Redis, as seen from one place: the queue and the hit rate."""
+"""Redis and the queue in it, as seen from one place."""
 
+import json
 from collections.abc import Iterator
+from time import time
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -9,9 +11,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from crm.queueing import QUEUED_AT
+
 
 class RedisState(Collector):
-    """celery_queue_length{queue} and redis_hit_rate; neither while Redis does not answer."""
+    """redis_up; celery_queue_length{queue} and celery_queue_oldest_seconds{queue} while Redis answers."""
 
     def __init__(self, url: str, queues: tuple[str, ...]) -> None:
         no_retry = Retry(NoBackoff(), 0)
@@ -21,17 +25,23 @@ class RedisState(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
             lengths = {queue: self._client.llen(queue) for queue in self._queues}
-            stats = self._client.info("stats")
+            # Tasks come in on the left.
+            oldest = {queue: self._client.lindex(queue, -1) for queue in self._queues}
         except RedisError:
+            yield GaugeMetricFamily("redis_up", "Whether Redis answers.", value=0)
             return
+        yield GaugeMetricFamily("redis_up", "Whether Redis answers.", value=1)
         length = GaugeMetricFamily("celery_queue_length", "Tasks that wait for a worker.", labels=["queue"])
-        for queue, tasks in lengths.items():
-            length.add_metric([queue], tasks)
-        yield length
-        hits, misses = stats["keyspace_hits"], stats["keyspace_misses"]
-        if hits + misses:
-            yield GaugeMetricFamily(
-                "redis_hit_rate",
-                "Share of key look-ups that found one, since Redis started.",
-                value=hits / (hits + misses),
-            )
+        age = GaugeMetricFamily(
+            "celery_queue_oldest_seconds", "How long the oldest of them has been waiting.", labels=["queue"]
+        )
+        for queue in self._queues:
+            length.add_metric([queue], lengths[queue])
+            age.add_metric([queue], _seconds_in_queue(oldest[queue]))
+        yield from (length, age)
+
+
+def _seconds_in_queue(message: bytes | None) -> float:
+    """0 where nothing waits, or where nobody wrote down since when."""
+    queued_at = json.loads(message)["headers"].get(QUEUED_AT) if message else None
+    return max(0.0, time() - queued_at) if queued_at else 0.0

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
-from crm.metrics import business  # noqa: F401  (its counters are there from the start, at 0)
+from crm.metrics import business, cache  # noqa: F401  (their counters are there from the start, at 0)
 from crm.metrics.database_pool import DatabasePool
 
 REGISTRY.register(DatabasePool())

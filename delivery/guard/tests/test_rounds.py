@@ -17,6 +17,7 @@ from delivery.guard.figures import Delivered
 from delivery.guard.rounds import Rounds
 from delivery.guard.tests.sights import BAD, GOOD, rollout
 from delivery.kube import Object, Observed
+from delivery.quarantine import Entry, text_with
 from delivery.release import Release
 from delivery.tests.hosts import Remote
 
@@ -88,15 +89,18 @@ def rounds(cluster: MadeUp, repository: git.Repository) -> Rounds:
     return Rounds(cluster, repository, ["production"], tell=lambda _: None, delivered=Delivered())
 
 
-def told(of: Rounds) -> dict[str, float]:
+def lines(of: Rounds) -> dict[str, float]:
     registry = CollectorRegistry()
     registry.register(of.delivered)
-    lines = generate_latest(registry).decode().splitlines()
+    found = generate_latest(registry).decode().splitlines()
     return {
-        line.partition("{")[0]: float(line.rpartition(" ")[2])
-        for line in lines
-        if '{environment="production"}' in line
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in found if not line.startswith("#")
     }
+
+
+def told(of: Rounds) -> dict[str, float]:
+    mine = '{environment="production"}'
+    return {name.removesuffix(mine): value for name, value in lines(of).items() if name.endswith(mine)}
 
 
 def promoted(release: Release, seconds: float, **status: Any) -> Object:
@@ -137,6 +141,36 @@ def test_a_new_release_counts_and_has_no_lead_time_before_its_promotion(
     cluster.state = promoted(newer, 1980, stableRS="old")
     of.go()
     assert "delivery_lead_time_seconds" not in told(of), "it is on its way"
+
+
+def test_what_is_quarantined_has_the_time_at_which_it_failed(
+    cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
+) -> None:
+    cluster.state = promoted(latest, 1980)
+    of = rounds(cluster, repository)
+    entry = Entry("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
+    remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "heal production: back to 1.1")
+    of.go()
+    series = 'delivery_quarantined_timestamp_seconds{environment="production",version="1.2"}'
+    assert lines(of)[series] == datetime(2026, 11, 24, 21, 35, tzinfo=UTC).timestamp()
+    remote.commit("environments", {"quarantine.yaml": "[]\n"}, "pardon 1.2")
+    of.go()
+    assert series not in lines(of)
+
+
+def test_a_time_that_is_none_is_told_and_the_other_figures_go_on(
+    cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
+) -> None:
+    cluster.state = promoted(latest, 1980)
+    said: list[str] = []
+    of = Rounds(cluster, repository, ["production"], tell=said.append, delivered=Delivered())
+    entry = Entry("sha256:" + "2" * 64, "1.2", "production", "yesterday", "errors")
+    remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "by hand")
+    of.go()
+    assert told(of)["delivery_deployments_total"] == 3
+    assert said == [
+        "quarantine: cannot go on: quarantine.yaml says 'yesterday' where a time like 2026-11-24T21:35:00Z belongs."
+    ]
 
 
 def test_a_way_back_has_no_lead_time(

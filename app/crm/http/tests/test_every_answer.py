@@ -85,7 +85,7 @@ def test_an_error_of_ours_is_a_500_that_tells_nothing(
     assert answer["X-CRM-Version"] == "1.2.3"
     [unhandled] = [record for record in caplog.records if record.name == "django.request"]
     assert OnlyExceptions().filter(unhandled)
-    assert "secret detail" in json.loads(JsonLines("1.2.3").format(unhandled))["exception"]
+    assert "secret detail" in json.loads(JsonLines("1.2.3", "web").format(unhandled))["exception"]
 
 
 def test_a_database_that_is_away_is_a_503(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +119,7 @@ def test_a_malformed_request_gets_the_one_error_shape(
 def test_a_log_line_is_json() -> None:
     record = logging.LogRecord("crm", logging.INFO, __file__, 1, "took %d", (5,), None)
     record.fields = {"user": 7}
-    line = json.loads(JsonLines("1.2.3").format(record))
-    assert (line["message"], line["level"], line["version"], line["user"]) == ("took 5", "INFO", "1.2.3", 7)
+    line = json.loads(JsonLines("1.2.3", "web").format(record))
+    assert (line["message"], line["level"], line["user"]) == ("took 5", "INFO", 7)
+    assert (line["version"], line["role"]) == ("1.2.3", "web")
     assert not OnlyExceptions().filter(record)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from time import time
 
 import pytest
 from billiard.einfo import ExceptionInfo
@@ -14,6 +15,7 @@ from rest_framework.test import APIClient
 
 from config.celery import app
 from crm.metrics import beat, worker
+from crm.metrics.cache import CountedCache
 from crm.metrics.database_pool import DatabasePool
 from crm.metrics.redis_state import RedisState
 
@@ -86,24 +88,42 @@ def test_the_pool_is_described(
     assert value(samples, "db_pool_waiting") == 0
 
 
-def test_queue_and_hit_rate(servers: object) -> None:
-    with Redis.from_url(settings.CELERY_BROKER_URL) as client:
-        client.config_resetstat()
+def test_the_queue_its_length_and_its_oldest_task(servers: object) -> None:
     registry = CollectorRegistry()
     registry.register(RedisState(settings.CELERY_BROKER_URL, queues=("crm", "other")))
     app.control.purge()
-    app.send_task("crm.notifications.tasks.send_email", [0])
+    for age in (30, 0):  # the oldest first
+        queued_at = {"queued_at": time() - age} if age else {}
+        app.send_task("crm.notifications.tasks.send_email", [0], headers=queued_at)
     samples = parse(generate_latest(registry).decode())
-    assert value(samples, "celery_queue_length", queue="crm") == 1
-    assert value(samples, "celery_queue_length", queue="other") == 0
-    assert 0 < value(samples, "redis_hit_rate") < 1
+    assert value(samples, "redis_up") == 1
+    assert value(samples, "celery_queue_length", queue="crm") == 2
+    assert 30 <= value(samples, "celery_queue_oldest_seconds", queue="crm") < 40
+    for name in ("celery_queue_length", "celery_queue_oldest_seconds"):
+        assert samples[name, frozenset({("queue", "other")})] == 0
     app.control.purge()
 
 
-def test_without_redis_its_metrics_are_missing() -> None:
+def test_without_redis_nothing_is_said_about_the_queue() -> None:
     registry = CollectorRegistry()
     registry.register(RedisState("redis://127.0.0.1:1", queues=("crm",)))
-    assert generate_latest(registry) == b""
+    samples = parse(generate_latest(registry).decode())
+    assert samples == {("redis_up", frozenset()): 0}
+
+
+def test_the_caches_hits_and_misses_are_counted_and_nobody_elses(servers: object, client: Client) -> None:
+    counted = CountedCache(f"{settings.REDIS_URL}/1", {})
+    before = scrape(client)
+    assert counted.get("no such key", "instead") == "instead"
+    counted.set("key", None)
+    assert counted.get("key", "instead") is None
+    assert counted.get_many(["key", "no such key", "nor this"]) == {"key": None}
+    with Redis.from_url(settings.CELERY_BROKER_URL) as queue:
+        assert queue.llen("no such queue") == 0
+    after = scrape(client)
+    for name, more in (("hits", 2), ("misses", 3)):
+        series = f"redis_cache_{name}_total"
+        assert value(after, series) == value(before, series) + more
 
 
 def test_beat_stays_alive_while_it_waits_for_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,132 @@
+"""What is promised to users, when a release is bad, and when somebody is told: the one place of such numbers.
+
+`python -m monitoring` writes them into the rules, the dashboards and the tables of docs/monitoring.md; the questions of
+analysis-templates/ name some of them themselves, and a test compares.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["critical", "warning"]
+Duration = str
+"""As Prometheus writes it: 30s, 5m, 1h, 3d."""
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(duration: Duration) -> int:
+    """Raises KeyError or ValueError for what is no single number with a unit."""
+    return int(duration[:-1]) * SECONDS[duration[-1]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """When a new version is proven bad or fine: docs of the arithmetic in rules/verdicts.yaml."""
+
+    limit: float
+    """More than this share of bad requests is too much."""
+    slow: float
+    """Seconds. A request that takes longer is a bad one; an edge of the application's histogram."""
+    error_chance: float
+    """How often a release that sits exactly at the limit may be judged wrongly."""
+    against: tuple[str, ...]
+    """λ, the bets that a version is bad: what of a bettor's money is set on each request."""
+    in_favour: tuple[str, ...]
+    """μ, the bets that it is fine."""
+    budget: int
+    """Requests from which on the measured share decides."""
+
+    @property
+    def proof(self) -> float:
+        """The evidence from which on something is proven, as the files write it."""
+        return math.floor(-math.log(self.error_chance) * 10) / 10
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A promise about all requests of users in PERIOD."""
+
+    name: str
+    promise: str
+    target: float
+    """The share of requests that keep it."""
+
+    @property
+    def budget(self) -> float:
+        """The share that may break it."""
+        return round(1 - self.target, 10)
+
+
+@dataclass(frozen=True)
+class Burn:
+    """So many times faster than the budget allows, in both windows."""
+
+    rate: float
+    long: Duration
+    short: Duration
+    """Ends the alert soon after the fault has ended."""
+    wait: Duration
+    severity: Severity
+
+    @property
+    def spent(self) -> float:
+        """The share of the period's budget that is gone when the long window is full of it."""
+        return self.rate * seconds(self.long) / seconds(PERIOD)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From when on the platform's own parts need somebody."""
+
+    cpu_above_target: float = 1.2
+    """Of the autoscaler's target: it has added all pods it may, or does not work."""
+    cpu_throttled: float = 0.25
+    """Of the periods in which a container ran."""
+    memory: float = 0.9
+    """Of the limit, at which the kernel ends the container."""
+    pool_waiting: float = 0.1
+    """Of the time that requests take, waiting for a connection to the database."""
+    cache_hits: float = 0.5
+    """Of the look-ups; the health checks alone find what they have just written."""
+    cache_lookups: float = 0.1
+    """A second, below which nothing is said about the share of hits."""
+    queue_length: int = 100
+    queue_seconds: int = 300
+    beat_seconds: int = 60
+    """Without a look at the schedule; it looks every 5 s."""
+    targets_down: float = 0.1
+    certificate_days: int = 10
+    """Authorities renew at a third of the lifetime: 15 of 45 days."""
+    guard_seconds: int = 300
+    """Without an undisturbed look; it looks every few seconds."""
+    quarantined_seconds: int = 3600
+
+
+PERIOD: Duration = "30d"
+VERDICT = Verdict(
+    limit=0.05,
+    slow=2.0,
+    error_chance=0.01,
+    against=("0.6", "1.5", "4", "10", "18"),
+    in_favour=("0.3", "0.6", "0.85", "1.0"),
+    budget=3000,
+)
+AVAILABILITY = Objective("availability", "A request is not answered 5xx.", 0.999)
+LATENCY = Objective("latency", f"A request is answered within {VERDICT.slow:g} s.", 0.99)
+OBJECTIVES = (AVAILABILITY, LATENCY)
+# Google's Site Reliability Workbook, chapter 5.
+BURNS = (
+    Burn(14.4, "1h", "5m", "2m", "critical"),
+    Burn(6, "6h", "30m", "15m", "critical"),
+    Burn(3, "1d", "2h", "1h", "warning"),
+    Burn(1, "3d", "6h", "3h", "warning"),
+)
+FEWEST_BAD = 10
+"""Bad requests in the long window, below which nobody is woken: 1 of 50 requests at night is no trend."""
+LIMITS = Limits()
+
+# A person who has not acknowledged a critical alert (a silence is an acknowledgement) is followed by the next.
+LEVELS: tuple[Duration, ...] = ("0s", "15m", "30m", "60m")
