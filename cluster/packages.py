@@ -21,11 +21,12 @@ PROGRAMS = {
     "iptables": "iptables",
     "mount": "mount",
     "postgresql": "/usr/lib/postgresql/*/bin/postgres",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "redis-server": "redis-server",
     "runc": "runc",
 }
-SERVERS = ("postgresql", "redis-server", "git")
-NODE = tuple(package for package in PROGRAMS if package not in ("postgresql", "redis-server"))
+SERVERS = ("postgresql", "prometheus-alertmanager", "redis-server", "git")
+NODE = tuple(package for package in PROGRAMS if package == "git" or package not in SERVERS)
 
 
 def missing(wanted: tuple[str, ...] = NODE) -> list[str]:
