@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from monitoring import objectives
+from monitoring import alertmanager, objectives
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RULES = REPOSITORY / "charts/crm/files/rules"
+RUNBOOKS = REPOSITORY / "docs/runbooks"
+PAGE = REPOSITORY / "docs/monitoring.md"
 COMMAND = "python -m monitoring"
 
 
@@ -21,7 +25,10 @@ def percent(share: float) -> str:
 
 def files() -> dict[Path, str]:
     """Every generated file with the text that it must have."""
-    return {RULES / name: _rules(name) for name in _templates().list_templates()}
+    names = sorted(_templates("rules").list_templates(), key=lambda name: (name != "users.yaml", name))
+    rules = {name: _rules(name) for name in names}
+    page = _templates("pages").get_template("monitoring.md").render(alerts=_alerts(rules.values()))
+    return {RULES / name: text for name, text in rules.items()} | {PAGE: page}
 
 
 def stale() -> list[Path]:
@@ -31,17 +38,18 @@ def stale() -> list[Path]:
 
 def write() -> list[Path]:
     """Write what is stale, and say what that was."""
+    texts = files()
     outdated = stale()
     for path in outdated:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(files()[path])
+        path.write_text(texts[path])
     return outdated
 
 
-def _templates() -> Environment:
+def _templates(folder: str) -> Environment:
     """With `<< … >>` and `<% … %>`: Prometheus has the usual brackets for itself."""
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "rules"),
+        loader=FileSystemLoader(Path(__file__).parent / folder),
         variable_start_string="<<",
         variable_end_string=">>",
         block_start_string="<%",
@@ -49,27 +57,49 @@ def _templates() -> Environment:
         trim_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  (YAML)
+        autoescape=False,  # noqa: S701  (YAML and Markdown)
     )
     templates.filters |= {"percent": percent, "number": "{:g}".format}
+    windows = {window for burn in objectives.BURNS for window in (burn.long, burn.short)}
     templates.globals |= {
         "ln": math.log,
         "six": "{:.6f}".format,
         "number": float,
-        "seconds": objectives.seconds,
         "verdict": objectives.VERDICT,
         "objectives": objectives.OBJECTIVES,
+        "period": objectives.PERIOD,
         "burns": objectives.BURNS,
-        "windows": sorted(
-            {window for burn in objectives.BURNS for window in (burn.long, burn.short)},
-            key=objectives.seconds,
-        ),
+        "windows": sorted(windows, key=objectives.seconds),
         "fewest_bad": objectives.FEWEST_BAD,
         "limits": objectives.LIMITS,
+        "levels": tuple(zip(objectives.LEVELS, alertmanager.SITE.people, strict=True)),
     }
     return templates
 
 
 def _rules(name: str) -> str:
     head = f"# Made by `{COMMAND}` from monitoring/rules/{name}; change it there.\n#\n"
-    return head + _templates().get_template(name).render()
+    return head + _templates("rules").get_template(name).render()
+
+
+def _alerts(rules: Iterable[str]) -> list[dict[str, str]]:
+    """Each alert once: those of several burn rates have a table of their own."""
+    found: dict[str, dict[str, str]] = {}
+    for text in rules:
+        for group in yaml.safe_load(text)["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    several = "long" in rule["labels"]
+                    found[rule["alert"]] = {
+                        "name": rule["alert"],
+                        "severity": "by rate" if several else rule["labels"]["severity"],
+                        "waits": "by rate" if several else rule.get("for", "not"),
+                        "meaning": _meaning(rule["alert"]),
+                    }
+    return list(found.values())
+
+
+def _meaning(alert: str) -> str:
+    """The first sentence of its page."""
+    text = " ".join((RUNBOOKS / f"{alert}.md").read_text().split())
+    return text.partition("**Meaning.** ")[2].partition(". ")[0] + "."

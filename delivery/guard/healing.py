@@ -16,7 +16,7 @@ from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard.decision import Heal
 
-RUNBOOK = "release-aborted.md"
+RUNBOOK = "RolloutAborted.md"
 _MOST_RELEASES = 100
 
 
