@@ -86,7 +86,7 @@ lint:
 
 .PHONY: types
 types:
-	@mypy app delivery cluster tests
+	@mypy app delivery cluster monitoring tests
 
 .PHONY: unit
 unit:
@@ -96,6 +96,10 @@ unit:
 format: .venv/complete ## Rewrite the code in the project's format.
 	@ruff format .
 	@ruff check --fix .
+
+.PHONY: generated
+generated: .venv/complete ## Write what is made from monitoring/objectives.py: rules, docs/monitoring.md.
+	@$(PYTHON) -m monitoring
 
 .PHONY: locks
 locks: .venv/complete ## Resolve the requirements anew, with hashes.
