@@ -1,6 +1,7 @@
 """What Prometheus is told: whom to scrape, what to reckon, what the releases are asked."""
 
 import re
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_rules_are_the_files_with_their_words_filled_in() -> None:
     files = {path.stem: path.read_text() for path in CHART.glob("files/rules/*.yaml")}
     assert manifests.names("PrometheusRule") == {f"crm-{name}" for name in files}
     for name, text in files.items():
-        spec = manifests.one("PrometheusRule", f"crm-{name}")["spec"]
+        spec = deepcopy(manifests.one("PrometheusRule", f"crm-{name}")["spec"])
         assert not re.search(rf"\b({'|'.join(WORDS)})\b", str(spec))
         waits = [rule.pop("for", None) for rule in rules_of(spec)]
         written = filled(text)
@@ -80,7 +81,9 @@ def in_seconds(duration: str | None) -> str | None:
 
 def test_a_hurry_shortens_every_wait_by_one_factor_and_changes_nothing_else() -> None:
     usual, hurried = (
-        [rule["spec"] for rule in render("production", "canary", values=values).of("PrometheusRule")]
+        deepcopy(
+            [rule["spec"] for rule in render("production", "canary", values=values).of("PrometheusRule")]
+        )
         for values in (None, {"alerts": {"hurry": 60}})
     )
     waits = [

@@ -41,7 +41,7 @@ class RedisState(Collector):
         yield from (length, age)
 
 
-def _seconds_in_queue(message: bytes | None) -> float:
+def _seconds_in_queue(message: bytes | str | None) -> float:
     """0 where nothing waits, or where nobody wrote down since when."""
     queued_at = json.loads(message)["headers"].get(QUEUED_AT) if message else None
     return max(0.0, time() - queued_at) if queued_at else 0.0

@@ -114,10 +114,10 @@ def test_without_redis_nothing_is_said_about_the_queue() -> None:
 def test_the_caches_hits_and_misses_are_counted_and_nobody_elses(servers: object, client: Client) -> None:
     counted = CountedCache(f"{settings.REDIS_URL}/1", {})
     before = scrape(client)
-    assert counted.get("no such key", "instead") == "instead"
+    assert counted.get("no-such-key", "instead") == "instead"
     counted.set("key", None)
     assert counted.get("key", "instead") is None
-    assert counted.get_many(["key", "no such key", "nor this"]) == {"key": None}
+    assert counted.get_many(["key", "no-such-key", "nor-this"]) == {"key": None}
     with Redis.from_url(settings.CELERY_BROKER_URL) as queue:
         assert queue.llen("no such queue") == 0
     after = scrape(client)
