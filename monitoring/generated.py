@@ -9,10 +9,11 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from monitoring import alertmanager, objectives
+from monitoring import alertmanager, dashboards, grafana, objectives
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RULES = REPOSITORY / "charts/crm/files/rules"
+DASHBOARDS = REPOSITORY / "charts/crm/files/dashboards"
 RUNBOOKS = REPOSITORY / "docs/runbooks"
 PAGE = REPOSITORY / "docs/monitoring.md"
 COMMAND = "python -m monitoring"
@@ -28,7 +29,8 @@ def files() -> dict[Path, str]:
     names = sorted(_templates("rules").list_templates(), key=lambda name: (name != "users.yaml", name))
     rules = {name: _rules(name) for name in names}
     page = _templates("pages").get_template("monitoring.md").render(alerts=_alerts(rules.values()))
-    return {RULES / name: text for name, text in rules.items()} | {PAGE: page}
+    boards = {DASHBOARDS / f"{each.uid}.json": grafana.text(each) for each in dashboards.DASHBOARDS}
+    return {RULES / name: text for name, text in rules.items()} | boards | {PAGE: page}
 
 
 def stale() -> list[Path]:

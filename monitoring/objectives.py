@@ -103,6 +103,9 @@ class Limits:
     guard_seconds: int = 300
     """Without an undisturbed look; it looks every few seconds."""
     quarantined_seconds: int = 3600
+    scrape_seconds: float = 0.05
+    scrape_series: int = 2000
+    """What looking at a pod may cost."""
 
 
 PERIOD: Duration = "30d"

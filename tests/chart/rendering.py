@@ -67,8 +67,8 @@ class Manifests:
 
     @property
     def config(self) -> Manifest:
-        (config,) = self.of("ConfigMap")
-        return config
+        (name,) = (name for name in self.names("ConfigMap") if name.startswith("crm-config-"))
+        return self.one("ConfigMap", name)
 
     def pod_specs(self) -> dict[str, Manifest]:
         """Every pod that the chart may start, by `Kind name`."""

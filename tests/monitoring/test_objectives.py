@@ -24,6 +24,7 @@ def test_generated_files_are_up_to_date() -> None:
 def test_a_stale_file_is_found_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generated, "RULES", tmp_path / "rules")
     monkeypatch.setattr(generated, "PAGE", tmp_path / "monitoring.md")
+    monkeypatch.setattr(generated, "DASHBOARDS", tmp_path / "dashboards")
     assert len(generated.stale()) == len(generated.files())
     assert generated.write() != []
     assert generated.write() == []
