@@ -101,6 +101,10 @@ format: .venv/complete ## Rewrite the code in the project's format.
 generated: .venv/complete ## Write what is made from monitoring/objectives.py: rules, docs/monitoring.md.
 	@$(PYTHON) -m monitoring
 
+.PHONY: dashboards
+dashboards: .venv/complete ## Draw the dashboards with what the local cluster's Prometheus knows of the last 15 minutes.
+	@$(PYTHON) -m monitoring pictures http://127.0.0.1:30090 15 build/dashboards
+
 .PHONY: locks
 locks: .venv/complete ## Resolve the requirements anew, with hashes.
 	@for lock in app delivery dev; do \

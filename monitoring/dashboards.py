@@ -7,14 +7,24 @@ from monitoring.panels import Dashboard, Panel, Query, Row
 
 _HERE = 'namespace="crm-$environment"'
 _USERS = f'{_HERE}, endpoint!~"health.*|metrics|probe"'
-_VERSION = "rollouts_pod_template_hash"
-_BY_VERSION = f"sum by ({_VERSION})"
+_HASH = "rollouts_pod_template_hash"
+_BY_HASH = f"sum by ({_HASH})"
 _RATE = "$__rate_interval"
 
 
 def _share(bad: str, everything: str, by: str = "sum") -> str:
     """A share that is 0, and not missing, where nothing bad has happened yet."""
     return f"({by} ({bad}) or {by} ({everything}) * 0) / ({by} ({everything}) > 0)"
+
+
+def _named(by_hash: str) -> str:
+    """With the version that people know, where the pods' hash tells one from the other."""
+    names = f"max by ({_HASH}, version) (crm_build_info{{{_HERE}}})"
+    return f"({by_hash}) * on ({_HASH}) group_left (version) {names}"
+
+
+def _by_version(by_hash: str, more: str = "") -> tuple[Query, ...]:
+    return (Query(_named(by_hash), f"{more}{{{{version}}}} ({{{{{_HASH}}}}})"),)
 
 
 def _errors(by: str = "sum") -> str:
@@ -51,6 +61,11 @@ def _burn(objective: Objective, limit: float) -> Panel:
 
 def _rate_of(metric: str, window: str) -> str:
     return f"rate({metric}{{{_HERE}}}[{window}])"
+
+
+def _evidence(question: str) -> tuple[Query, ...]:
+    evidence = f'crm:verdict_evidence{{{_HERE}, question="{question}", window="total"}}'
+    return _by_version(f"max by ({_HASH}) (clamp({evidence}, -10, 10))")
 
 
 def _latency(quantile: float) -> str:
@@ -137,7 +152,7 @@ APPLICATION = Dashboard(
                 ),
                 Panel(
                     "Requests that fail, by version",
-                    (Query(_errors(_BY_VERSION), f"{{{{{_VERSION}}}}}"),),
+                    _by_version(_errors(_BY_HASH)),
                     "percentunit",
                     "Whether it is the new version or all of them.",
                     limit=VERDICT.limit,
@@ -320,7 +335,7 @@ def _events(title: str, metric: str, about: str, by: str = "") -> Panel:
 
 def _per_request(count: str) -> str:
     window = "sum_over_time(crm:business_moment{" + _HERE + ', count="COUNT"}[5m])'
-    event, requests = (f"{_BY_VERSION} ({window.replace('COUNT', each)})" for each in (count, "requests"))
+    event, requests = (f"{_BY_HASH} ({window.replace('COUNT', each)})" for each in (count, "requests"))
     return f"{event} / ({requests} > 0)"
 
 
@@ -343,32 +358,30 @@ BUSINESS = Dashboard(
             (
                 Panel(
                     "Deals a request",
-                    (Query(_per_request("deals"), f"{{{{{_VERSION}}}}}"),),
+                    _by_version(_per_request("deals")),
                     "percentunit",
                     "Writes that are lost behind a 201 show here.",
                     runbook="RolloutAborted",
                 ),
                 Panel(
                     "Sign-ins a request",
-                    (Query(_per_request("sign-ins"), f"{{{{{_VERSION}}}}}"),),
+                    _by_version(_per_request("sign-ins")),
                     "percentunit",
                     "A version in which nobody can sign in shows here.",
                     runbook="RolloutAborted",
                 ),
                 Panel(
                     "Won deals a request",
-                    (Query(_per_request("conversions"), f"{{{{{_VERSION}}}}}"),),
+                    _by_version(_per_request("conversions")),
                     "percentunit",
                     "In an A/B test: whether the group beta wins as many.",
                     runbook="RolloutAborted",
                 ),
                 Panel(
                     "Evidence that less is kept",
-                    (
-                        Query(
-                            f'max by (count, {_VERSION}) (crm:business_evidence{{{_HERE}, window="10m"}})',
-                            f"{{{{count}}}} {{{{{_VERSION}}}}}",
-                        ),
+                    _by_version(
+                        f'max by (count, {_HASH}) (clamp(crm:business_evidence{{{_HERE}, window="10m"}}, -10, 10))',
+                        "{{count}} ",
                     ),
                     "short",
                     "From the line on a version is proven to keep less than half of what the others keep.",
@@ -381,7 +394,7 @@ BUSINESS = Dashboard(
 )
 
 _ROLLOUT = f'rollout_info{{{_HERE}, name="crm"}} or rollout_info{{exported_{_HERE}, name="crm"}}'
-_ENDED = 'phase!~"Running|Pending"'
+_BADLY = 'phase=~"Failed|Inconclusive|Error"'
 _OF_ENVIRONMENT = 'environment="$environment"'
 DELIVERY = Dashboard(
     "crm-delivery",
@@ -393,12 +406,9 @@ DELIVERY = Dashboard(
             (
                 Panel(
                     "Share of the requests, by version",
-                    (
-                        Query(
-                            f"{_BY_VERSION} (rate(django_requests_total{{{_USERS}}}[15s]))"
-                            f" / on () group_left () sum(rate(django_requests_total{{{_USERS}}}[15s]))",
-                            f"{{{{{_VERSION}}}}}",
-                        ),
+                    _by_version(
+                        f"{_BY_HASH} (rate(django_requests_total{{{_USERS}}}[15s]))"
+                        f" / on () group_left () (sum(rate(django_requests_total{{{_USERS}}}[15s])) > 0)"
                     ),
                     "percentunit",
                     "The canary's weight, as measured.",
@@ -407,27 +417,17 @@ DELIVERY = Dashboard(
                 ),
                 Panel(
                     "Evidence, errors",
-                    (
-                        Query(
-                            f'crm:verdict_evidence{{{_HERE}, question="error-rate", window="total"}}',
-                            f"{{{{{_VERSION}}}}}",
-                        ),
-                    ),
+                    _evidence("error-rate"),
                     "short",
-                    f"From {VERDICT.proof} on proven bad, from -{VERDICT.proof} down proven fine.",
+                    f"From {VERDICT.proof} on proven bad, from -{VERDICT.proof} down proven fine; cut off at ±10.",
                     limit=VERDICT.proof,
                     runbook="RolloutAborted",
                 ),
                 Panel(
                     "Evidence, latency",
-                    (
-                        Query(
-                            f'crm:verdict_evidence{{{_HERE}, question="latency", window="total"}}',
-                            f"{{{{{_VERSION}}}}}",
-                        ),
-                    ),
+                    _evidence("latency"),
                     "short",
-                    f"From {VERDICT.proof} on proven bad, from -{VERDICT.proof} down proven fine.",
+                    f"From {VERDICT.proof} on proven bad, from -{VERDICT.proof} down proven fine; cut off at ±10.",
                     limit=VERDICT.proof,
                     runbook="RolloutAborted",
                 ),
@@ -438,7 +438,7 @@ DELIVERY = Dashboard(
             (
                 Panel(
                     "Requests that fail, by version",
-                    (Query(_errors(_BY_VERSION), f"{{{{{_VERSION}}}}}"),),
+                    _by_version(_errors(_BY_HASH)),
                     "percentunit",
                     "Above the line a release is taken back.",
                     limit=VERDICT.limit,
@@ -446,30 +446,32 @@ DELIVERY = Dashboard(
                 ),
                 Panel(
                     "Requests that are slow, by version",
-                    (Query(_slow(_BY_VERSION), f"{{{{{_VERSION}}}}}"),),
+                    _by_version(_slow(_BY_HASH)),
                     "percentunit",
                     f"Slower than {VERDICT.slow:g} s.",
                     limit=VERDICT.limit,
                     runbook="RolloutAborted",
                 ),
                 Panel(
-                    "Answers to the questions",
+                    "Questions that were answered badly",
                     (
                         Query(
-                            f"sum by (metric, phase) (analysis_run_metric_phase{{{_HERE}, {_ENDED}}} == 1"
-                            f" or analysis_run_metric_phase{{exported_{_HERE}, {_ENDED}}} == 1)",
+                            f"sum by (metric, phase) (analysis_run_metric_phase{{{_HERE}, {_BADLY}}} == 1"
+                            f" or analysis_run_metric_phase{{exported_{_HERE}, {_BADLY}}} == 1)",
                             "{{metric}} {{phase}}",
                         ),
                     ),
                     "short",
-                    "How many analyses ended how.",
+                    "In the analyses that are kept: which question failed, stayed undecided, or could not be asked.",
                     runbook="RolloutAborted",
+                    may_be_empty=True,
                 ),
                 Panel(
                     "State of the Rollout",
                     (Query(f"max by (phase) ({_ROLLOUT})", "{{phase}}"),),
                     "short",
                     "1 where it is so.",
+                    kind="stack",
                     runbook="RolloutStuck",
                 ),
             ),

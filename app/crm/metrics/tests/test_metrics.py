@@ -66,6 +66,7 @@ def test_there_are_no_created_series_and_business_metrics_start_at_zero(client: 
     for event in ("user_registrations", "sign_ins", "deals_created"):
         assert f"\n{event}_total " in text
     assert "# TYPE deal_conversions_total counter" in text
+    assert '\ncrm_build_info{version="1.2.3"} 1.0' in text
 
 
 def test_the_pool_is_described(
