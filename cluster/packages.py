@@ -19,13 +19,14 @@ PROGRAMS = {
     "git": "git",
     "iproute2": "ip",
     "iptables": "iptables",
+    "jq": "jq",
     "mount": "mount",
     "postgresql": "/usr/lib/postgresql/*/bin/postgres",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "redis-server": "redis-server",
     "runc": "runc",
 }
-SERVERS = ("postgresql", "prometheus-alertmanager", "redis-server", "git")
+SERVERS = ("postgresql", "prometheus-alertmanager", "redis-server", "git", "jq")
 NODE = tuple(package for package in PROGRAMS if package == "git" or package not in SERVERS)
 
 

@@ -56,4 +56,4 @@ def test_a_package_that_brought_no_program_is_named_with_the_log() -> None:
 
 def test_the_node_needs_no_database() -> None:
     assert not {"postgresql", "redis-server"} & set(packages.NODE)
-    assert {"postgresql", "prometheus-alertmanager", "redis-server", "git"} == set(packages.SERVERS)
+    assert {"postgresql", "prometheus-alertmanager", "redis-server", "git", "jq"} == set(packages.SERVERS)

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+_DETAIL = re.compile(r"^DETAIL:.*", re.MULTILINE)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -37,5 +40,6 @@ class JsonLines(logging.Formatter):
             line["request_id"] = request_id.get()
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            # PostgreSQL's detail names the values of the row that it refused.
+            line["exception"] = _DETAIL.sub("DETAIL: …", self.formatException(record.exc_info))
         return json.dumps(line, default=str)

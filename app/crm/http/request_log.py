@@ -9,7 +9,7 @@ from time import perf_counter
 
 from django.http import HttpRequest, HttpResponse
 
-from crm.http.endpoint import endpoint_of, is_probe
+from crm.http.endpoint import UNMATCHED, endpoint_of, is_probe
 from crm.http.log_lines import request_id
 
 logger = logging.getLogger("crm.request")
@@ -38,10 +38,12 @@ class RequestLog:
 
     def _log(self, request: HttpRequest, response: HttpResponse, *, milliseconds: float) -> None:
         quiet = is_probe(request) and response.status_code < HTTPStatus.BAD_REQUEST
+        endpoint = endpoint_of(request)
         fields: dict[str, object] = {
             "method": request.method,
-            "path": request.path,
-            "endpoint": endpoint_of(request),
+            "endpoint": endpoint,
+            # Where there is no such route the path is a stranger's own words, perhaps somebody's name or address.
+            "path": None if endpoint == UNMATCHED else request.path,
             "status": response.status_code,
             "milliseconds": milliseconds,
             "user": getattr(getattr(request, "user", None), "pk", None),

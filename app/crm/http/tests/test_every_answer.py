@@ -116,6 +116,15 @@ def test_a_malformed_request_gets_the_one_error_shape(
     assert answer.json()["error"]["code"] == code
 
 
+def test_an_exception_is_told_without_the_values_of_rows() -> None:
+    refused = OperationalError("duplicate key\nDETAIL:  Key (email)=(alice@example.com) already exists.\n")
+    because = (OperationalError, refused, None)
+    record = logging.LogRecord("crm", logging.ERROR, __file__, 1, "failed", (), because)
+    told = json.loads(JsonLines("1.2.3", "web").format(record))["exception"]
+    assert "duplicate key" in told
+    assert "alice" not in told
+
+
 def test_a_log_line_is_json() -> None:
     record = logging.LogRecord("crm", logging.INFO, __file__, 1, "took %d", (5,), None)
     record.fields = {"user": 7}
