@@ -40,7 +40,7 @@ class Scenario:
 
 def good(production: Environment) -> None:
     when = _released_well(production)
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.health_was_asked_of_it()
     _nobody_felt_it(when)
@@ -82,7 +82,7 @@ def slow(production: Environment) -> None:
 
 def stray_error(production: Environment) -> None:
     when = _given(production).released(images.stray_error())
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.requests_go_on(AFTER)
     when.failures_are(exactly=1)
@@ -108,7 +108,7 @@ def sick(production: Environment) -> None:
 def good_settings(production: Environment) -> None:
     given = _given(production)
     when = given.released_again(settings.with_settings("production", {"logLevel": "WARNING"}))
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -168,7 +168,7 @@ def argocd_down(production: Environment) -> None:
         when.weight_is(0, within=seconds(10))
         when.healed(within=HEALED, blamed=True)
     # Its first look may come before its manifests can be made; it looks at such an error again after 3 minutes.
-    when.rollout_is("Healthy", within=minutes(5))
+    _arrives(when, within=minutes(5))
     when.argocd_is_content(within=minutes(2))
     _felt_by(when, below=0.005)
 
@@ -207,7 +207,7 @@ def undone_by_hand(production: Environment) -> None:
     )  # so that there is something to go back to
     when = When(given.environment, given.stable)
     when.undone_by_hand(within=seconds(20))
-    when.rollout_is("Healthy", within=minutes(2))
+    _arrives(when, within=minutes(2))
     when.argocd_is_content(within=minutes(2))
     _nobody_felt_it(when)
 
@@ -227,7 +227,7 @@ def controller_restarted(production: Environment) -> None:
     when = _released_well(production)
     when.weight_is(20, within=minutes(2))
     when.rollouts_controller_deleted()
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -237,7 +237,7 @@ def pods_killed(production: Environment) -> None:
     when.weight_is(20, within=minutes(2))
     when.canary_pod_deleted()
     when.stable_pod_deleted()
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     _nobody_felt_it(when)
 
 
@@ -246,7 +246,7 @@ def newer_push(production: Environment) -> None:
     given = _given(production)
     given.released(images.errors(share=0.02, version="1.2-little")).weight_is(5, within=minutes(1))
     when = given.released(images.good(_other(production)))
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     _felt_by(when, below=0.005)
 
 
@@ -273,7 +273,7 @@ def no_traffic(production: Environment) -> None:
     """At night nobody asks anything: the prober's requests are all that a verdict can go by."""
     production.serving(_serving_now(production))
     when = Given(production).released(images.good(_other(production)))
-    when.rollout_is("Healthy", within=minutes(8))
+    _arrives(when, within=minutes(8))
     when.weights_seen_are(*WEIGHTS)
 
 
@@ -284,7 +284,7 @@ def no_traffic_errors(production: Environment) -> None:
     when.weight_is(0, within=seconds(10))
     when.weight_was_never_above(5)
     when.healed(within=HEALED, blamed=True)
-    when.rollout_is("Healthy", within=AT_ONCE)
+    _arrives(when, within=AT_ONCE)
     when.argocd_is_content(within=minutes(2))
 
 
@@ -292,7 +292,7 @@ def sync_at_5(production: Environment) -> None:
     when = _released_well(production)
     when.weight_is(5, within=minutes(1))
     when.synced_by_hand()
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -301,10 +301,10 @@ def blue_green(production: Environment) -> None:
     """Users keep the version before until the preview has been judged; then all have the new one at once."""
     when = _released_well(production)
     when.previewed(within=minutes(2))
-    when.rollout_is("Healthy", within=minutes(5))
+    _arrives(when, within=minutes(5))
     when.weights_seen_are(100)
     when.rolled_back_by_hand()
-    when.rollout_is("Healthy", within=AT_ONCE)
+    _arrives(when, within=AT_ONCE)
     _nobody_felt_it(when)
 
 
@@ -323,7 +323,7 @@ def ab_test(production: Environment) -> None:
     when.waits_for_approval(within=minutes(3))
     window = when.stays_so(2_000)
     when.approved()
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.requests_go_on(AFTER)
     when.only_beta_had_it(window, of_at_least=400)
     when.no_request_failed(of_at_least=3_000)
@@ -345,17 +345,17 @@ def ab_test_lost_wins(production: Environment) -> None:
 
 def rolling_update(production: Environment) -> None:
     when = _released_well(production)
-    when.rollout_is("Healthy", within=minutes(3))
+    _arrives(when, within=minutes(3))
     _nobody_felt_it(when)
 
 
 def rolling_update_felt(production: Environment, recipe: Recipe) -> None:
     """Nothing is asked: everybody has the bad version until a person takes it back, for which one command does."""
     when = _given(production).released(recipe)
-    when.rollout_is("Healthy", within=minutes(3))
+    _arrives(when, within=minutes(3))
     when.requests_go_on(AFTER)
     when.rolled_back_by_hand()
-    when.rollout_is("Healthy", within=AT_ONCE)
+    _arrives(when, within=AT_ONCE)
     when.argocd_is_content(within=minutes(2))
 
 
@@ -372,7 +372,7 @@ def autoscaled(production: Environment) -> None:
         when.weight_is(50, within=seconds(1))
     when.replicas_are(2, within=minutes(4))
     when.approved()
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.no_request_failed(of_at_least=3_000)
 
@@ -387,7 +387,7 @@ def shares(production: Environment, hold: str, requests: int) -> None:
     when.synced_by_hand()
     when.waits_for_approval(within=minutes(8))
     when.approved()
-    when.rollout_is("Healthy", within=minutes(5))
+    _arrives(when, within=minutes(5))
     when.canary_shares_are(WEIGHTS, within_points=1.5, of_at_least=requests)
     _nobody_felt_it(when)
 
@@ -406,7 +406,7 @@ def promoted(production: Environment) -> None:
     finally:
         platform.install()
     when = given.promoted_from("staging")
-    when.rollout_is("Healthy", within=minutes(4))
+    _arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -563,6 +563,12 @@ def _back(
     when: When, *, blamed: bool = True, healed_within: timedelta = HEALED, within: timedelta = AT_ONCE
 ) -> None:
     when.healed(within=healed_within, blamed=blamed)
+    when.rollout_is("Healthy", within=within)
+    when.argocd_is_content(within=minutes(2))
+
+
+def _arrives(when: When, *, within: timedelta) -> None:
+    """The Rollout has it, and Argo CD is content with that."""
     when.rollout_is("Healthy", within=within)
     when.argocd_is_content(within=minutes(2))
 
