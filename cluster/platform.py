@@ -241,6 +241,7 @@ def _own(name: str) -> list[Manifest]:
         GIT_URL=addresses.GIT_IN_CLUSTER,
         GIT_PORT=addresses.GIT_PORT,
         REGISTRY_PORT=addresses.REGISTRY_PORT,
+        NODE_ADDRESS=addresses.NODE_ADDRESS,
         HTTP_PORT=addresses.HTTP_PORT,
         ARGOCD_PORT=addresses.ARGOCD_PORT,
         PROMETHEUS_PORT=addresses.PROMETHEUS_PORT,
