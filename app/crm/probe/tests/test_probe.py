@@ -1,5 +1,6 @@
 """In one process; that real outages are seen is shown in config/tests/test_processes.py."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from crm.authentication.models import User
 from crm.deals.models import Deal, Pipeline
 from crm.deals.services import create_deal
+from crm.health import heartbeat
 from crm.metrics.tests.test_metrics import scrape, value
 
 MARKED = {"host": "canary.internal", "x-crm-probe": "1"}
@@ -69,6 +71,20 @@ def test_it_counts_as_a_request_of_its_own_name(client: Client) -> None:
         value(after, "django_requests_total", **labels)
         == value(before, "django_requests_total", **labels) + 1
     )
+
+
+@pytest.mark.django_db
+def test_it_finds_what_it_looks_up_in_the_cache(
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(heartbeat, "WORKER_ALIVE", tmp_path / "worker-alive")
+    heartbeat.alive()
+    before = scrape(client)
+    client.get("/probe/", headers=MARKED)
+    after = scrape(client)
+    for name, more in (("hits", 1), ("misses", 0)):
+        series = f"redis_cache_{name}_total"
+        assert value(after, series) == value(before, series) + more
 
 
 @pytest.mark.django_db
