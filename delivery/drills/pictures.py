@@ -120,7 +120,11 @@ def draw_summary(accounts: Sequence[Account], file: Path) -> Path:
             _marks(
                 [weight], [moment for moment in account.moments if moment.kind in _ENDINGS], span(account)[0]
             )
-        rows[0][1].set_title("Canary's weight in percent; red: seconds with failed requests", pad=6)
+        rows[0][1].set_title(
+            "Canary's weight in percent; red: seconds with failed requests\n"
+            "Lines: a push (grey), the abort (red), promoted or healthy again (green)",
+            pad=6,
+        )
         rows[-1][1].set_xlabel("seconds since the push")
         _save(figure, file)
     return file
