@@ -86,6 +86,22 @@ def test_only_what_users_notice_reaches_the_public(manifests: Manifests) -> None
     assert not any("crm-production" in sentence or "{{" in sentence for sentence in public.values())
 
 
+def test_what_a_cluster_notes_down_wakes_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "alertmanager.yaml"
+    file.write_text(yaml.safe_dump(configuration()))
+    for severity in ("info", "none"):
+        command = [
+            found("amtool"),
+            "config",
+            "routes",
+            "test",
+            f"--config.file={file}",
+            f"severity={severity}",
+        ]
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert run.stdout.strip() == "nobody"
+
+
 def test_nothing_secret_stands_in_the_configuration() -> None:
     text = json.dumps(configuration())
     for key in ("slack_api_url", "smtp_auth_password", "credentials"):
