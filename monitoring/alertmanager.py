@@ -17,8 +17,10 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where things are sent to. What is secret about it lies in files of `secrets`: in the Secret of the configuration
-    itself, which the Prometheus operator mounts there."""
+    """Where things are sent to. What is secret about it lies in files of `secrets`.
+
+    By default these are in the configuration's own Secret, which the Prometheus operator mounts there.
+    """
 
     smtp: str
     """Host and port."""

@@ -1,0 +1,50 @@
+"""What the drills before have left in Prometheus: every panel has something to show, and looking cost little."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from cluster.addresses import PROMETHEUS
+from delivery.drills.observe import Kubernetes
+from monitoring.dashboards import DASHBOARDS
+from monitoring.objectives import LIMITS
+from monitoring.panels import Dashboard
+from monitoring.pictures import Source
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("kubernetes")]
+MINUTES = 10
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each.uid)
+def test_every_panel_has_something_to_show(dashboard: Dashboard, kubernetes: Kubernetes) -> None:
+    assert kubernetes
+    end = datetime.now(UTC)
+    source, start = Source(PROMETHEUS), end - timedelta(minutes=MINUTES)
+    empty = [
+        panel.title
+        for panel in dashboard.panels
+        if not panel.may_be_empty
+        and not any(line.values for query in panel.queries for line in source.lines(query, start, end))
+    ]
+    assert not empty
+
+
+@pytest.mark.parametrize(
+    ("series", "limit"),
+    [
+        # Half of them: on two cores that start pods meanwhile, some look has to wait for its turn.
+        ("quantile_over_time(0.5, scrape_duration_seconds{SELECTED}[10m])", LIMITS.scrape_seconds),
+        ("max_over_time(scrape_samples_scraped{SELECTED}[10m])", LIMITS.scrape_series),
+    ],
+    ids=["seconds", "series"],
+)
+def test_looking_at_a_pod_is_cheap(series: str, limit: float) -> None:
+    selected = series.replace("SELECTED", 'namespace="crm-production"')
+    query = f"max by (container) ({selected})"
+    answer = httpx.get(f"{PROMETHEUS}/api/v1/query", params={"query": query}).raise_for_status().json()
+    found = {each["metric"]["container"]: float(each["value"][1]) for each in answer["data"]["result"]}
+    assert set(found) == {"web", "worker", "beat"}
+    assert max(found.values()) <= limit, found
