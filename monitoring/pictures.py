@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
@@ -125,8 +126,7 @@ def draw(dashboard: Dashboard, source: Source, start: datetime, end: datetime, f
 
 
 def _parts(figure: Figure, count: int) -> list[Any]:
-    parts = figure.subfigures(count, 1)
-    return [parts] if count == 1 else list(parts)
+    return [row[0] for row in np.atleast_2d(figure.subfigures(count, 1, squeeze=False))]
 
 
 def _panel(
@@ -148,7 +148,13 @@ def _panel(
         _stack(axes, shown, colours)
     else:
         for line in shown:
-            axes.plot(line.times, line.values, color=colours.of(line.name), label=line.name, linewidth=1.8)
+            axes.plot(
+                np.array(line.times),
+                np.array(line.values),
+                color=colours.of(line.name),
+                label=line.name,
+                linewidth=1.8,
+            )
     if panel.limit is not None:
         axes.axhline(panel.limit, color=_LIMIT, linestyle="--", linewidth=1.2)
         axes.annotate(
@@ -163,9 +169,9 @@ def _panel(
         axes.margins(y=0.02)
     elif min(min(line.values) for line in shown) >= 0:
         axes.set_ylim(bottom=0)
-    locator = AutoDateLocator(maxticks=6)
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: in_words(value, panel.unit)))
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.1), ncols=3)
 
