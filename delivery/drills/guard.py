@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -38,11 +37,7 @@ def image() -> str:
 def _build(name: str, revision: str, *, files: list[str], base: str) -> None:
     with tempfile.TemporaryDirectory(prefix="guard-image-") as scratch:
         folder = Path(scratch)
-        archive = folder / "content.tar"
-        local.output(["git", "archive", f"--output={archive}", revision, "--", *files])
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
-        archive.unlink()
+        images.unpack(revision, files, folder)
         builder.buildah(
             "bud",
             *builder.build_options(),
