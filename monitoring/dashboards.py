@@ -523,6 +523,7 @@ DELIVERY = Dashboard(
                     "s",
                     "From the commit to its full promotion.",
                     kind="number",
+                    may_be_empty=True,
                 ),
                 Panel(
                     "Since the guard last looked",
