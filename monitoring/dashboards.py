@@ -81,6 +81,14 @@ _ERRORS = Panel(
     limit=VERDICT.limit,
     runbook="HighErrorRate",
 )
+_ERRORS_BY_VERSION = Panel(
+    "Requests that fail, by version",
+    _by_version(_errors(_BY_HASH)),
+    "percentunit",
+    "Whether it is the new version, which is taken back above the line, or all of them.",
+    limit=VERDICT.limit,
+    runbook="HighErrorRate",
+)
 _QUEUE_AGE = Panel(
     "Oldest waiting task",
     (Query(f"max(celery_queue_oldest_seconds{{{_HERE}}})", "oldest task"),),
@@ -150,14 +158,7 @@ APPLICATION = Dashboard(
                     limit=VERDICT.slow,
                     runbook="LatencyBudgetBurn",
                 ),
-                Panel(
-                    "Requests that fail, by version",
-                    _by_version(_errors(_BY_HASH)),
-                    "percentunit",
-                    "Whether it is the new version or all of them.",
-                    limit=VERDICT.limit,
-                    runbook="HighErrorRate",
-                ),
+                _ERRORS_BY_VERSION,
             ),
         ),
         Row(
@@ -436,14 +437,7 @@ DELIVERY = Dashboard(
         Row(
             "Stable and canary side by side",
             (
-                Panel(
-                    "Requests that fail, by version",
-                    _by_version(_errors(_BY_HASH)),
-                    "percentunit",
-                    "Above the line a release is taken back.",
-                    limit=VERDICT.limit,
-                    runbook="RolloutAborted",
-                ),
+                _ERRORS_BY_VERSION,
                 Panel(
                     "Requests that are slow, by version",
                     _by_version(_slow(_BY_HASH)),

@@ -35,17 +35,20 @@ def files() -> dict[Path, str]:
 
 def stale() -> list[Path]:
     """The generated files that are not what they must be."""
-    return [path for path, text in files().items() if not path.exists() or path.read_text() != text]
+    return list(_outdated())
+
+
+def _outdated() -> dict[Path, str]:
+    return {path: text for path, text in files().items() if not path.exists() or path.read_text() != text}
 
 
 def write() -> list[Path]:
     """Write what is stale, and say what that was."""
-    texts = files()
-    outdated = stale()
-    for path in outdated:
+    outdated = _outdated()
+    for path, text in outdated.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(texts[path])
-    return outdated
+        path.write_text(text)
+    return list(outdated)
 
 
 def _templates(folder: str) -> Environment:

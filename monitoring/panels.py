@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # As Grafana calls them.
-Unit = Literal["reqps", "percentunit", "s", "bytes", "short", "cores", "none"]
+Unit = Literal["reqps", "percentunit", "s", "short", "cores"]
 
 
 @dataclass(frozen=True)

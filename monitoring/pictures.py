@@ -198,8 +198,6 @@ def in_words(value: float, unit: Unit) -> str:
             return _seconds(value)
         case "reqps":
             return f"{value:.3g}/s"
-        case "bytes":
-            return f"{value / 2**20:.3g} MiB"
         case _:
             return f"{value:.4g}"
 
