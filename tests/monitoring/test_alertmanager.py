@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,9 +17,11 @@ import httpx
 import pytest
 import yaml
 
+from cluster import waiting
 from monitoring.alertmanager import SITE, configuration
 from monitoring.objectives import LEVELS, seconds
 from monitoring.receiver import Received, http_server, smtp_server
+from testing.environment import free_port
 from tests.chart.rendering import Manifests
 
 HURRY = 900  # 15 minutes are a second
@@ -154,17 +154,8 @@ class Told:
             if namespace in json.dumps(message["body"]) and to in message["to"]
         ]
 
-    def until(self, condition: Callable[[], object], within: float = 30) -> None:
-        end = time.monotonic() + within
-        while not condition():
-            assert time.monotonic() < end, self.received.so_far()
-            time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def until(self, condition: Callable[[], object]) -> None:
+        waiting.until(lambda: bool(condition()), what="what people should have heard", seconds=30, every=0.05)
 
 
 @pytest.fixture(scope="module")
