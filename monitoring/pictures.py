@@ -25,7 +25,7 @@ _LIMIT = "#D55E00"
 _WIDTH, _ROW_HEIGHT, _DPI = 20.0, 3.6, 80
 _POINTS = 240
 _MOST_LINES = 8
-_STYLE: Any = {  # matplotlib types its settings as literals
+STYLE: Any = {  # matplotlib types its settings as literals
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.spines.top": False,
@@ -33,12 +33,15 @@ _STYLE: Any = {  # matplotlib types its settings as literals
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.8,
+    "axes.edgecolor": "#808080",
     "axes.titlelocation": "left",
-    "axes.titlesize": 11,
+    "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+"""Of every picture of the project, those of the drills as well."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def draw(dashboard: Dashboard, source: Source, start: datetime, end: datetime, f
     """Write the picture and return the titles of the panels that have nothing to show."""
     empty: list[str] = []
     colours = Colours()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(_WIDTH, _ROW_HEIGHT * len(dashboard.rows) + 1.2), layout="constrained")
         period = f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC"
         figure.suptitle(

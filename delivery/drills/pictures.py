@@ -20,6 +20,8 @@ from delivery.drills import timeline
 from delivery.drills.account import Account
 from delivery.drills.record import Second
 from delivery.drills.timeline import Moment
+from monitoring.objectives import VERDICT
+from monitoring.pictures import STYLE
 
 # Okabe and Ito's palette: distinct for all common kinds of colour vision, and in grey by their lightness.
 STABLE, CANARY, FAILED, NEUTRAL = "#0072B2", "#E69F00", "#D55E00", "#4D4D4D"
@@ -34,8 +36,8 @@ MARKS = {
     "healthy": (GOOD, "--"),
     "deed": ("#CC79A7", "-"),
 }
-# The limits of analysis-templates/: more than 5 % failed, more than 5 % slower than 2 s.
-ERROR_LIMIT_PERCENT, LATENCY_LIMIT_SECONDS = 5, 2.0
+# Of bad requests, failed or slow: the limit of analysis-templates/.
+_LIMIT_PERCENT = f"{100 * VERDICT.limit:g} %"
 _WIDTH, _HEIGHT, _DPI = 12.0, 9.0, 110
 _LATENCY_TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _LATENCY_TOP_SECONDS = 8.0
@@ -43,22 +45,7 @@ _LABEL_ROWS = 4
 _LABEL_INCHES_PER_LETTER = 0.088
 _BETWEEN = "   ·   "
 _ENDINGS = ("push", "abort", "promoted", "healthy")
-_STYLE: Any = {  # matplotlib types its settings as literals
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.8,
-    "axes.edgecolor": "#808080",
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-}
+_STYLE: Any = STYLE | {"legend.fontsize": 9}
 
 
 @dataclass(frozen=True)
@@ -257,7 +244,7 @@ def _errors(axes: Axes, seconds: Sequence[Second], zero: float) -> None:
     shares = [100 * second.failed / second.requests if second.requests else 0.0 for second in seconds]
     times = [second.at - zero for second in seconds]
     axes.bar(times, shares, width=1.0, align="edge", color=FAILED)
-    _limit(axes, ERROR_LIMIT_PERCENT, f"limit for a release: {ERROR_LIMIT_PERCENT} % of its own requests")
+    _limit(axes, 100 * VERDICT.limit, f"limit for a release: {_LIMIT_PERCENT} of its own requests")
     axes.set_ylim(0, max(10.0, 1.15 * max(shares, default=0.0)))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     total = sum(second.failed for second in seconds)
@@ -283,8 +270,8 @@ def _latency(axes: Axes, seconds: Sequence[Second], zero: float) -> None:
         entries.append(Line2D([], [], color=colour, linewidth=3, label=name))
     _limit(
         axes,
-        LATENCY_LIMIT_SECONDS,
-        f"limit for a release: 5 % of its own requests over {LATENCY_LIMIT_SECONDS:g} s",
+        VERDICT.slow,
+        f"limit for a release: {_LIMIT_PERCENT} of its own requests over {VERDICT.slow:g} s",
     )
     axes.set_yscale("log")
     slowest = max((second.latencies[-1] for second in seconds if second.latencies), default=0.0)
