@@ -54,6 +54,11 @@ drills-more: .venv/complete ## What is promised beside the matrix: each router's
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m delivery.drills.matrix --more
 
+.PHONY: drills-alerts
+drills-alerts: .venv/complete ## Each alert from its own fault: who is told when, its page's commands; docs/monitoring.md, docs/runbooks/.
+	@$(PYTHON) -m cluster up
+	@$(PYTHON) -m delivery.drills.matrix --alerts
+
 .PHONY: soak
 soak: .venv/complete ## 20 good releases in a row under load: none aborted, no request failed.
 	@$(PYTHON) -m cluster up

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from monitoring import alertmanager, dashboards, grafana, objectives
+from monitoring import alertmanager, dashboards, grafana, measured, objectives
+from monitoring.alerts import Alert, alerts
+from monitoring.measured import Measured
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RULES = REPOSITORY / "charts/crm/files/rules"
@@ -17,6 +17,12 @@ DASHBOARDS = REPOSITORY / "charts/crm/files/dashboards"
 RUNBOOKS = REPOSITORY / "docs/runbooks"
 PAGE = REPOSITORY / "docs/monitoring.md"
 COMMAND = "python -m monitoring"
+COMMANDS = ("kubectl", "delivery")
+"""What a page's commands that end a fault begin with."""
+LONG = 5400
+"""Seconds from which on half hours are exact enough."""
+MEASURED = "**Measured.** "
+"""Begins the last paragraph of a runbook, which nobody writes by hand."""
 
 
 def percent(share: float) -> str:
@@ -25,12 +31,19 @@ def percent(share: float) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Every generated file with the text that it must have."""
+    """Every generated file with the text that it must have; of the runbooks only their last paragraph is made."""
     names = sorted(_templates("rules").list_templates(), key=lambda name: (name != "users.yaml", name))
     rules = {name: _rules(name) for name in names}
-    page = _templates("pages").get_template("monitoring.md").render(alerts=_alerts(rules.values()))
+    known, found = alerts(rules.values()), measured.read()
+    page = _templates("pages").get_template("monitoring.md")
+    said = page.render(
+        alerts=_rows(known), drilled=[(each, found[each.name]) for each in known if each.name in found]
+    )
     boards = {DASHBOARDS / f"{each.uid}.json": grafana.text(each) for each in dashboards.DASHBOARDS}
-    return {RULES / name: text for name, text in rules.items()} | boards | {PAGE: page}
+    runbooks = {
+        RUNBOOKS / f"{name}.md": _runbook(name, known, found) for name in {each.rule for each in known}
+    }
+    return {RULES / name: text for name, text in rules.items()} | boards | runbooks | {PAGE: said}
 
 
 def stale() -> list[Path]:
@@ -64,12 +77,14 @@ def _templates(folder: str) -> Environment:
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  (YAML and Markdown)
     )
-    templates.filters |= {"percent": percent, "number": "{:g}".format}
+    templates.filters |= {"percent": percent, "number": "{:g}".format, "minutes": _minutes, "code": _code}
     windows = {window for burn in objectives.BURNS for window in (burn.long, burn.short)}
     templates.globals |= {
         "ln": math.log,
         "six": "{:.6f}".format,
         "number": float,
+        "seconds": objectives.seconds,
+        "told_after": objectives.seconds(objectives.TOLD_AFTER),
         "verdict": objectives.VERDICT,
         "objectives": objectives.OBJECTIVES,
         "period": objectives.PERIOD,
@@ -87,21 +102,40 @@ def _rules(name: str) -> str:
     return head + _templates("rules").get_template(name).render()
 
 
-def _alerts(rules: Iterable[str]) -> list[dict[str, str]]:
-    """Each alert once: those of several burn rates have a table of their own."""
-    found: dict[str, dict[str, str]] = {}
-    for text in rules:
-        for group in yaml.safe_load(text)["groups"]:
-            for rule in group["rules"]:
-                if "alert" in rule:
-                    several = "long" in rule["labels"]
-                    found[rule["alert"]] = {
-                        "name": rule["alert"],
-                        "severity": "by rate" if several else rule["labels"]["severity"],
-                        "waits": "by rate" if several else rule.get("for", "not"),
-                        "meaning": _meaning(rule["alert"]),
-                    }
-    return list(found.values())
+def _rows(known: list[Alert]) -> list[dict[str, str]]:
+    """Each name once: those of several burn rates have a table of their own."""
+    return list(
+        {
+            each.rule: {
+                "name": each.rule,
+                "severity": "by rate" if each.long else each.severity,
+                "waits": "by rate" if each.long else "not" if each.waits == "0s" else each.waits,
+                "promised": "by rate" if each.long else _minutes(each.promised()),
+                "meaning": _meaning(each.rule),
+            }
+            for each in known
+        }.values()
+    )
+
+
+def _minutes(seconds: float) -> str:
+    """Rounded up to half a minute, as `2.5 min`, or to half an hour."""
+    if seconds > LONG:
+        return f"{math.ceil(seconds / 1800) / 2:g} h"
+    return f"{math.ceil(seconds / 30) / 2:g} min"
+
+
+def _code(text: str) -> str:
+    """A command as code, a sentence as it is."""
+    return f"`{text}`" if text.partition(" ")[0] in COMMANDS else text
+
+
+def _runbook(name: str, known: list[Alert], found: dict[str, Measured]) -> str:
+    """The page as a person wrote it, and what was measured."""
+    text, _, _ = (RUNBOOKS / f"{name}.md").read_text().partition(MEASURED)
+    times = [(each, found[each.name]) for each in known if each.rule == name and each.name in found]
+    said = _templates("pages").get_template("measured.md").render(times=times)
+    return "\n\n".join([text.rstrip(), *([MEASURED + said.rstrip()] if times else [])]) + "\n"
 
 
 def _meaning(alert: str) -> str:

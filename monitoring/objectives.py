@@ -76,6 +76,14 @@ class Burn:
         """The share of the period's budget that is gone when the long window is full of it."""
         return self.rate * seconds(self.long) / seconds(PERIOD)
 
+    def seen_after(self, objective: Objective) -> float:
+        """Seconds from which on the long window is over its limit, when every request breaks the promise.
+
+        A rate over 5 minutes counts a moment's bad requests little by little in the 5 minutes that follow.
+        """
+        worth = self.rate * objective.budget * seconds(self.long)
+        return worth + 150 if worth > 150 else math.sqrt(600 * worth)  # noqa: PLR2004  # half of the 5 minutes
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -130,6 +138,37 @@ BURNS = (
 FEWEST_BAD = 10
 """Bad requests in the long window, below which nobody is woken: 1 of 50 requests at night is no trend."""
 LIMITS = Limits()
+
+SEEN_AFTER: dict[str, Duration] = {
+    "CRMDown": "2m",  # a minute without a ready pod, and as long until none says so any more
+    "HighErrorRate": "4m",  # with so few requests that ten bad ones take that long
+    "RolloutStuck": "30s",
+    "RolloutPausedTooLong": "30s",
+    "RolloutAborted": "30s",
+    "ImageQuarantined": "30s",
+    "GuardSilent": "5m",
+    "ArgoCDOutOfSync": "2m",  # Git is asked every minute
+    "ArgoCDDegraded": "1m",
+    "HighCPUUsage": "5m",
+    "HighMemoryUsage": "1m",
+    "DatabasePoolExhausted": "1m",
+    "RedisDown": "1m",
+    "RedisHitRateLow": "5m",
+    "QueueTooLong": "1m",
+    "QueueTooOld": "5m",
+    "WorkerLost": "2m",  # it may take a minute to end its tasks
+    "BeatSilent": "2m",
+    "BeatDoubled": "1m",
+    "CertificateExpiresSoon": "1m",
+    "ScrapeTargetDown": "30s",
+    "DeadMansSwitch": "1m",
+}
+"""How long after its fault begins an alert's expression holds at the latest; then it waits for its `for`.
+
+Those of the budgets: Burn.seen_after.
+"""
+TOLD_AFTER: Duration = "30s"
+"""What scrapes, evaluations and the way to people may add to that."""
 
 # A person who has not acknowledged a critical alert (a silence is an acknowledgement) is followed by the next.
 LEVELS: tuple[Duration, ...] = ("0s", "15m", "30m", "60m")

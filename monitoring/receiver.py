@@ -4,7 +4,7 @@ For drills and tests; it needs Python alone, so that a pod can run this file as 
 
     POST /slack, /status-page, …   as Slack, a status page, a heartbeat would be asked
     SMTP                           any e-mail
-    GET  /                         what came so far, oldest first: [{"at": …, "by": …, "to": …, "body": …}]
+    GET  /?after=N                 what came after the first N: [{"at": …, "by": …, "to": …, "body": …}], oldest first
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 
 @dataclass
@@ -36,7 +37,8 @@ class Received:
 def http_server(port: int, received: Received) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(json.dumps(received.so_far()).encode())
+            known = int((parse_qs(urlsplit(self.path).query).get("after") or ["0"])[0])
+            self._answer(json.dumps(received.so_far()[known:]).encode())
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

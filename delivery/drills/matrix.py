@@ -1,7 +1,8 @@
-"""`python -m delivery.drills.matrix [--more | SCENARIO…] [--times N]`: plays the proof matrix, or other scenarios.
+"""`python -m delivery.drills.matrix [--more | --alerts | SCENARIO…] [--times N]`: plays the proof matrix, or others.
 
-A run of the whole matrix writes docs/proof.md, one of `--more` docs/proof-more.md, whatever came out; status 0 only if
-every scenario ended as it should.
+A run of the whole matrix writes docs/proof.md, one of `--more` docs/proof-more.md, whatever came out. A scenario of
+`--alerts` that ended as it should writes what it measured into docs/monitoring.md and the alerts' pages. Status 0 only
+if all did.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from delivery.drills import images, local, performing, platform, proof, report, settings
 from delivery.drills.account import Account
+from delivery.drills.alerts import ALERTS
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.observe import Kubernetes
-from delivery.drills.scenarios import GOOD, MATRIX, MORE, SCENARIOS, Scenario
+from delivery.drills.scenarios import GOOD, MATRIX, MORE, Scenario
 from delivery.drills.story import Environment
+
+SCENARIOS = (*MATRIX, *MORE, *ALERTS)
 
 # Built before the first scenario begins: a build under load would be felt.
 RECIPES = (
@@ -71,6 +75,7 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
         "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else the matrix)"
     )
     parser.add_argument("--more", action="store_true", help="what is promised beside the matrix")
+    parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
     options = parser.parse_args(arguments)
     wanted = options.scenarios
@@ -79,10 +84,10 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
     unknown = [name for name in wanted if name not in names]
     if unknown:
         parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
-    if options.more and wanted:
-        parser.error("--more plays scenarios of its own: leave the names out")
+    if options.more + options.alerts + bool(wanted) > 1:
+        parser.error("--more and --alerts play scenarios of their own: choose one, and leave the names out")
     if not wanted:
-        return [*(MORE if options.more else MATRIX)], options.times
+        return [*(MORE if options.more else ALERTS if options.alerts else MATRIX)], options.times
     return [scenario for scenario in SCENARIOS if scenario.name in wanted], options.times
 
 

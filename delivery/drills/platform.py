@@ -9,25 +9,28 @@ from collections.abc import Sequence
 import yaml
 
 from cluster import addresses
-from delivery.drills import guard, local, scan, settings
+from delivery.drills import guard, local, receiver, scan, settings
 
 # Durations, requests and services of a single machine, over each environment's own settings.
 _EXTRA_VALUE_FILE = "../../cluster/values.yaml"
 
 
 def install(*, promotions: Sequence[str] = ()) -> str:
-    """Push HEAD as main, make the branch `environments`, apply argocd/ and wait for the guard; main's commit now.
+    """Push HEAD as main, make the branch `environments`, apply argocd/, wait for the guard and for whoever is told.
+
+    Returns main's commit now.
 
     promotions: what the guard promotes by itself, such as dev>staging=15m. Can be repeated; changes nothing in the
     checkout.
     """
     commit = settings.push_main()
     local.output([sys.executable, "-m", "delivery", "init"])
+    image = guard.image()
     values = {
         "repoURL": local.GIT_IN_CLUSTER,
         "extraValueFiles": [_EXTRA_VALUE_FILE],
         "guard": {
-            "image": guard.image(),
+            "image": image,
             "promotions": list(promotions),
             "scanKeySecret": scan.SECRET,
             # The node knows the registry by its own port, a pod by its Service.
@@ -40,7 +43,9 @@ def install(*, promotions: Sequence[str] = ()) -> str:
         [*template, "--api-versions", "monitoring.coreos.com/v1"], stdin=json.dumps(values)
     )
     apply = ["kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-"]
-    local.output(apply, stdin=f"{yaml.safe_dump(scan.secret())}---\n{manifests}", seconds=120)
-    ready = ["kubectl", "rollout", "status", "--namespace=argocd", "deployment/delivery-guard"]
-    local.output([*ready, "--timeout=120s"], seconds=130)
+    ours = yaml.safe_dump_all([scan.secret(), *receiver.manifests(image)])
+    local.output(apply, stdin=f"{ours}---\n{manifests}", seconds=120)
+    for namespace, deployment in (("argocd", "delivery-guard"), (receiver.NAMESPACE, receiver.NAME)):
+        ready = ["kubectl", "rollout", "status", f"--namespace={namespace}", f"deployment/{deployment}"]
+        local.output([*ready, "--timeout=120s"], seconds=130)
     return commit

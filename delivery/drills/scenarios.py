@@ -40,7 +40,7 @@ class Scenario:
 
 def good(production: Environment) -> None:
     when = _released_well(production)
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.health_was_asked_of_it()
     _nobody_felt_it(when)
@@ -82,7 +82,7 @@ def slow(production: Environment) -> None:
 
 def stray_error(production: Environment) -> None:
     when = _given(production).released(images.stray_error())
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.requests_go_on(AFTER)
     when.failures_are(exactly=1)
@@ -108,7 +108,7 @@ def sick(production: Environment) -> None:
 def good_settings(production: Environment) -> None:
     given = _given(production)
     when = given.released_again(settings.with_settings("production", {"logLevel": "WARNING"}))
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -168,7 +168,7 @@ def argocd_down(production: Environment) -> None:
         when.weight_is(0, within=seconds(10))
         when.healed(within=HEALED, blamed=True)
     # Its first look may come before its manifests can be made; it looks at such an error again after 3 minutes.
-    _arrives(when, within=minutes(5))
+    arrives(when, within=minutes(5))
     when.argocd_is_content(within=minutes(2))
     _felt_by(when, below=0.005)
 
@@ -201,20 +201,20 @@ def router_lies(production: Environment) -> None:
 
 def undone_by_hand(production: Environment) -> None:
     """`undo` changes the cluster and not Git, so Argo CD takes it back: only a commit takes a release back."""
-    production.serving(_serving_now(production))
-    given = production.serving(_other(production)).under(
+    production.serving(serving_now(production))
+    given = production.serving(other_good_version(production)).under(
         traffic()
     )  # so that there is something to go back to
     when = When(given.environment, given.stable)
     when.undone_by_hand(within=seconds(20))
-    _arrives(when, within=minutes(2))
+    arrives(when, within=minutes(2))
     when.argocd_is_content(within=minutes(2))
     _nobody_felt_it(when)
 
 
 def replaced(production: Environment) -> None:
     """Nothing is released: pods are replaced, and evicted as by a drain of their node."""
-    given = production.serving(_serving_now(production)).under(traffic(150, looks=0.6))
+    given = production.serving(serving_now(production)).under(traffic(150, looks=0.6))
     when = When(given.environment, given.stable)
     for _ in range(5):
         when.pods_replaced(within=minutes(3))
@@ -227,7 +227,7 @@ def controller_restarted(production: Environment) -> None:
     when = _released_well(production)
     when.weight_is(20, within=minutes(2))
     when.rollouts_controller_deleted()
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -237,7 +237,7 @@ def pods_killed(production: Environment) -> None:
     when.weight_is(20, within=minutes(2))
     when.canary_pod_deleted()
     when.stable_pod_deleted()
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     _nobody_felt_it(when)
 
 
@@ -245,8 +245,8 @@ def newer_push(production: Environment) -> None:
     """A fix arrives while the release before it is on its way."""
     given = _given(production)
     given.released(images.errors(share=0.02, version="1.2-little")).weight_is(5, within=minutes(1))
-    when = given.released(images.good(_other(production)))
-    _arrives(when, within=minutes(4))
+    when = given.released(images.good(other_good_version(production)))
+    arrives(when, within=minutes(4))
     _felt_by(when, below=0.005)
 
 
@@ -271,20 +271,20 @@ def lost_writes(production: Environment) -> None:
 
 def no_traffic(production: Environment) -> None:
     """At night nobody asks anything: the prober's requests are all that a verdict can go by."""
-    production.serving(_serving_now(production))
-    when = Given(production).released(images.good(_other(production)))
-    _arrives(when, within=minutes(8))
+    production.serving(serving_now(production))
+    when = Given(production).released(images.good(other_good_version(production)))
+    arrives(when, within=minutes(8))
     when.weights_seen_are(*WEIGHTS)
 
 
 def no_traffic_errors(production: Environment) -> None:
-    production.serving(_serving_now(production))
+    production.serving(serving_now(production))
     when = Given(production).released(images.errors())
     when.rollout_is("Degraded", within=minutes(3))
     when.weight_is(0, within=seconds(10))
     when.weight_was_never_above(5)
     when.healed(within=HEALED, blamed=True)
-    _arrives(when, within=AT_ONCE)
+    arrives(when, within=AT_ONCE)
     when.argocd_is_content(within=minutes(2))
 
 
@@ -292,7 +292,7 @@ def sync_at_5(production: Environment) -> None:
     when = _released_well(production)
     when.weight_is(5, within=minutes(1))
     when.synced_by_hand()
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -301,10 +301,10 @@ def blue_green(production: Environment) -> None:
     """Users keep the version before until the preview has been judged; then all have the new one at once."""
     when = _released_well(production)
     when.previewed(within=minutes(2))
-    _arrives(when, within=minutes(5))
+    arrives(when, within=minutes(5))
     when.weights_seen_are(100)
     when.rolled_back_by_hand()
-    _arrives(when, within=AT_ONCE)
+    arrives(when, within=AT_ONCE)
     _nobody_felt_it(when)
 
 
@@ -317,13 +317,13 @@ def blue_green_refused(production: Environment, recipe: Recipe) -> None:
 
 def ab_test(production: Environment) -> None:
     """Users who send x-user-group: beta have the new version and nobody else has, until a person decides."""
-    serves = _serving_now(production)
+    serves = serving_now(production)
     given = production.serving(serves).under(traffic(beta=1)).alone(within=minutes(3))
-    when = given.released(images.good(_other(production)))
+    when = given.released(images.good(other_good_version(production)))
     when.waits_for_approval(within=minutes(3))
     window = when.stays_so(2_000)
     when.approved()
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.requests_go_on(AFTER)
     when.only_beta_had_it(window, of_at_least=400)
     when.no_request_failed(of_at_least=3_000)
@@ -331,7 +331,7 @@ def ab_test(production: Environment) -> None:
 
 def ab_test_refused(production: Environment, recipe: Recipe) -> None:
     """Only the group beta, a quarter of the requests here, feels it, and only until the verdict."""
-    given = production.serving(_serving_now(production)).under(traffic(beta=1))
+    given = production.serving(serving_now(production)).under(traffic(beta=1))
     when = _taken_back(given.released(recipe), within=USUAL)
     _felt_by(when, below=0.08)
     when.only_beta_felt_it()
@@ -339,23 +339,23 @@ def ab_test_refused(production: Environment, recipe: Recipe) -> None:
 
 def ab_test_lost_wins(production: Environment) -> None:
     """Users of the group beta, half of all here, win no deals any more; everything else of theirs is well."""
-    given = production.serving(_serving_now(production)).under(traffic(beta=2))
+    given = production.serving(serving_now(production)).under(traffic(beta=2))
     _nobody_felt_it(_taken_back(given.released(images.lost_wins()), within=minutes(5)))
 
 
 def rolling_update(production: Environment) -> None:
     when = _released_well(production)
-    _arrives(when, within=minutes(3))
+    arrives(when, within=minutes(3))
     _nobody_felt_it(when)
 
 
 def rolling_update_felt(production: Environment, recipe: Recipe) -> None:
     """Nothing is asked: everybody has the bad version until a person takes it back, for which one command does."""
     when = _given(production).released(recipe)
-    _arrives(when, within=minutes(3))
+    arrives(when, within=minutes(3))
     when.requests_go_on(AFTER)
     when.rolled_back_by_hand()
-    _arrives(when, within=AT_ONCE)
+    arrives(when, within=AT_ONCE)
     when.argocd_is_content(within=minutes(2))
 
 
@@ -364,15 +364,15 @@ def autoscaled(production: Environment) -> None:
     # 100m a pod; the usual five minutes before pods are taken away would only make the drill longer.
     small = {"cpu": 250, "minReplicas": 2, "maxReplicas": 4, "scaleDownAfterSeconds": 30}
     production.settings = {"strategy": {"approval": True}, "autoscaling": small}
-    given = production.serving(_serving_now(production)).under(traffic(10))
-    when = given.released(images.good(_other(production)))
+    given = production.serving(serving_now(production)).under(traffic(10))
+    when = given.released(images.good(other_good_version(production)))
     when.waits_for_approval(within=minutes(8))
     with when.rush(traffic(60)):
         when.replicas_are(4, within=minutes(3))
         when.weight_is(50, within=seconds(1))
     when.replicas_are(2, within=minutes(4))
     when.approved()
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.no_request_failed(of_at_least=3_000)
 
@@ -380,14 +380,14 @@ def autoscaled(production: Environment) -> None:
 def shares(production: Environment, hold: str, requests: int) -> None:
     """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
     production.settings = {"strategy": {"hold": hold, "approval": True}}
-    given = production.serving(_serving_now(production)).under(traffic(150, looks=0.6))
-    when = given.released(images.good(_other(production)))
+    given = production.serving(serving_now(production)).under(traffic(150, looks=0.6))
+    when = given.released(images.good(other_good_version(production)))
     when.weight_is(20, within=minutes(5))
     when.requests_go_on(1_000)
     when.synced_by_hand()
     when.waits_for_approval(within=minutes(8))
     when.approved()
-    _arrives(when, within=minutes(5))
+    arrives(when, within=minutes(5))
     when.canary_shares_are(WEIGHTS, within_points=1.5, of_at_least=requests)
     _nobody_felt_it(when)
 
@@ -406,7 +406,7 @@ def promoted(production: Environment) -> None:
     finally:
         platform.install()
     when = given.promoted_from("staging")
-    _arrives(when, within=minutes(4))
+    arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     _nobody_felt_it(when)
 
@@ -416,7 +416,7 @@ def strategies_switched(production: Environment) -> None:
     given = _given(production)
     for strategy in ("blue-green", "ab-test", "rolling-update", "canary"):
         production.strategy = strategy
-        production.serving(_other(production))
+        production.serving(other_good_version(production))
         when = When(given.environment, given.stable)
         when.requests_go_on(AFTER)
     _nobody_felt_it(when)
@@ -498,12 +498,11 @@ MORE = (
     ),
 )
 """What is promised beside that, of routers, people and times: docs/proof-more.md."""
-SCENARIOS = (*MATRIX, *MORE)
 
 
 def _given(production: Environment) -> Given:
     """A good version serves everybody, under load."""
-    return production.serving(_serving_now(production)).under(traffic())
+    return production.serving(serving_now(production)).under(traffic())
 
 
 def _chart_values() -> dict[str, Any]:
@@ -513,13 +512,13 @@ def _chart_values() -> dict[str, Any]:
     return values
 
 
-def _serving_now(production: Environment) -> str:
+def serving_now(production: Environment) -> str:
     """The good version that serves already, if one does."""
     serves = production.answering_version()
     return serves if serves in GOOD else GOOD[0]
 
 
-def _other(production: Environment) -> str:
+def other_good_version(production: Environment) -> str:
     """The good version that does not serve now."""
     stable = production.stable.version if production.stable else ""
     return next(version for version in GOOD if version != stable)
@@ -527,7 +526,7 @@ def _other(production: Environment) -> str:
 
 def _released_well(production: Environment) -> When:
     given = _given(production)
-    return given.released(images.good(_other(production)))
+    return given.released(images.good(other_good_version(production)))
 
 
 def _rolled_back(production: Environment, recipe: Recipe, *, within: timedelta = USUAL) -> When:
@@ -567,7 +566,7 @@ def _back(
     when.argocd_is_content(within=minutes(2))
 
 
-def _arrives(when: When, *, within: timedelta) -> None:
+def arrives(when: When, *, within: timedelta) -> None:
     """The Rollout has it, and Argo CD is content with that."""
     when.rollout_is("Healthy", within=within)
     when.argocd_is_content(within=minutes(2))

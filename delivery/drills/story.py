@@ -175,10 +175,12 @@ class Environment:
 
     def quarantined(self, image: Image) -> bool:
         """Whether that image must not be released."""
+        return image.digest in self.quarantine()
+
+    def quarantine(self) -> list[str]:
+        """The digests of the images that must not be released."""
         with git.opened(local.GIT, local.CHECKOUT) as repository:
-            return any(
-                each.digest == image.digest for each in quarantine.entries(environments.fetch(repository))
-            )
+            return [each.digest for each in quarantine.entries(environments.fetch(repository))]
 
     @property
     def url(self) -> str:
@@ -603,6 +605,13 @@ class When:
         moment = self.environment.done("push", "push rollback")
         self.environment.deliver("rollback", self.environment.name, "--reason", "a drill ended this release")
         self._wants(before, moment)
+
+    def is_taken_back(self) -> None:
+        """Somebody else has taken it back in Git: from now on it is the version before that must arrive."""
+        before = self.environment.stable
+        if before is None:
+            raise NotReady("A drill that takes back begins with serving(…).")
+        self._wants(before, Moment(time.time(), "push", f"{before.version} in Git again"))
 
     def approved(self) -> None:
         """`kubectl argo rollouts promote`, by a person."""

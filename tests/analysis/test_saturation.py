@@ -20,12 +20,19 @@ def query(templates: dict[str, Template]) -> str:
     return templates["saturation-watch"].query_for(NEW, OLD)
 
 
-def throttled(version: str, throttled: str, periods: str = "0+20x100", **more: str) -> Pod:
-    """cAdvisor's two series know the pod and not the version; 20 periods of 100 ms are 2 s."""
+def throttled(
+    version: str, throttled: str, periods: str = "0+20x100", *, groups: tuple[str, ...] = ("", "web")
+) -> Pod:
+    """cAdvisor's two series know the pod and not the version; 20 periods of 100 ms are 2 s.
+
+    `groups`: the control groups that it names, the pod's own one "" and that of its container.
+    """
     pod = Pod(version, f"crm-{version}").up()
     for name, values in (("throttled_periods", throttled), ("periods", periods)):
-        labels = f'namespace="crm-production", pod="{pod.name}", container="web", id="{pod.name}"'
-        pod.series[f"container_cpu_cfs_{name}_total{{{labels}}}"] = values
+        for container in groups:
+            whose = f'pod="{pod.name}", container="{container}", id="/{pod.name}/{container}"'
+            labels = f'namespace="crm-production", {whose}'
+            pod.series[f"container_cpu_cfs_{name}_total{{{labels}}}"] = values
     return pod
 
 
@@ -44,6 +51,8 @@ def waiting(version: str, waited: str, took: str = "0+10x100", requests: str = "
     [
         (throttled(NEW, "0+9.9x100"), 0.495),
         (throttled(NEW, "0+10.1x100"), 0.505),
+        (throttled(NEW, "0+10.1x100", groups=("",)), 0.505),
+        (throttled(NEW, "0+10.1x100", groups=("web",)), 0.505),
         (waiting(NEW, "0+4.9x100"), 0.49),
         (waiting(NEW, "0+5.1x100"), 0.51),
         (waiting(NEW, "0x100"), 0),

@@ -12,7 +12,8 @@ import pytest
 from delivery.drills import images, local, matrix, performing, platform, proof, report, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import NotReady
-from delivery.drills.scenarios import MATRIX, MORE, SCENARIOS, Scenario
+from delivery.drills.matrix import SCENARIOS
+from delivery.drills.scenarios import MATRIX, MORE, Scenario
 from delivery.drills.tests import drills
 from delivery.drills.tests.drills import bad, failed_analysis, good
 

@@ -1,0 +1,55 @@
+"""The alerts that the rules define, and how soon after its fault each is promised to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import yaml
+
+from monitoring.objectives import BURNS, OBJECTIVES, SEEN_AFTER, TOLD_AFTER, Duration, seconds
+
+
+@dataclass(frozen=True)
+class Alert:
+    rule: str
+    """The alert's name, as Prometheus and its page have it."""
+    severity: str
+    waits: Duration
+    """Its `for`; 0s where it has none."""
+    long: Duration | None = None
+    """The long window of a budget's burn rate; None for all others."""
+
+    @property
+    def name(self) -> str:
+        """The name, with the window where several alerts share it: `AvailabilityBudgetBurn 1h`."""
+        return f"{self.rule} {self.long}" if self.long else self.rule
+
+    @property
+    def seen_after(self) -> float:
+        """Seconds from the fault until the expression holds, at the latest."""
+        for objective in OBJECTIVES:
+            for burn in BURNS:
+                if (f"{objective.name.capitalize()}BudgetBurn", burn.long) == (self.rule, self.long):
+                    return burn.seen_after(objective)
+        return seconds(SEEN_AFTER[self.rule])
+
+    def promised(self, *, hurry: float = 1) -> float:
+        """Seconds from the fault until somebody is told, at the latest; `hurry` divides the waiting, for drills."""
+        return self.seen_after + seconds(self.waits) / hurry + seconds(TOLD_AFTER)
+
+
+def alerts(rules: Iterable[str]) -> list[Alert]:
+    """Every alert that these files of rules define, in their order."""
+    return [
+        Alert(
+            rule["alert"],
+            rule["labels"]["severity"],
+            rule.get("for", "0s"),
+            rule["labels"].get("long"),
+        )
+        for text in rules
+        for group in yaml.safe_load(text)["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
