@@ -25,6 +25,7 @@ _LIMIT = "#D55E00"
 _WIDTH, _ROW_HEIGHT, _DPI = 20.0, 3.6, 80
 _POINTS = 240
 _MOST_LINES = 8
+_LEGEND_LETTER_INCHES, _LEGEND_MARK_INCHES = 0.07, 0.55
 STYLE: Any = {  # matplotlib types its settings as literals
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -123,7 +124,7 @@ def draw(dashboard: Dashboard, source: Source, start: datetime, end: datetime, f
                 ]
                 if not lines:
                     empty.append(panel.title)
-                _panel(axes, panel, lines, colours, (start, end))
+                _panel(axes, panel, lines, colours, (start, end), inches=_WIDTH / len(row.panels))
         figure.savefig(file, dpi=_DPI)
     return empty
 
@@ -133,7 +134,13 @@ def _parts(figure: Figure, count: int) -> list[Any]:
 
 
 def _panel(
-    axes: Axes, panel: Panel, lines: list[Line], colours: Colours, period: tuple[datetime, datetime]
+    axes: Axes,
+    panel: Panel,
+    lines: list[Line],
+    colours: Colours,
+    period: tuple[datetime, datetime],
+    *,
+    inches: float,
 ) -> None:
     axes.set_title(panel.title)
     if not lines:
@@ -176,7 +183,13 @@ def _panel(
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: in_words(value, panel.unit)))
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.1), ncols=3)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.1), ncols=_columns(shown, inches))
+
+
+def _columns(lines: list[Line], inches: float) -> int:
+    """How many names fit side by side under a panel of that width: a wider legend would make the panel narrower."""
+    longest = max(len(line.name) for line in lines)
+    return max(1, min(3, int(0.85 * inches / (_LEGEND_MARK_INCHES + longest * _LEGEND_LETTER_INCHES))))
 
 
 def _stack(axes: Axes, lines: list[Line], colours: Colours) -> None:

@@ -324,6 +324,7 @@ def quiet(production: Environment) -> None:
         production.deliver("pardon", digest, "--reason", "a drill wants silence")
     _forgets(production)
     on_call = OnCall(production, given, hurry=1)
+    on_call.can_be_reached()
     began, users = time.time(), When(production, given.stable)
 
     def passed(share: float) -> None:
@@ -367,6 +368,7 @@ def _drill(
         if load:
             given.under(load)
         on_call = OnCall(production, given)
+        on_call.can_be_reached()
         play(on_call)
         measured.add(on_call.measured)
         generated.write()

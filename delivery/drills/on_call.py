@@ -43,6 +43,7 @@ _FIRST_ERROR = 500
 # A command of a page: of kubectl and grep the latter may find nothing.
 _COMMAND_SECONDS = 180
 _NOTHING_FOUND = 1
+_HEARTBEAT_SECONDS = 20
 _CHANNELS = {"critical": "#crm-outage", "warning": "#crm-alerts"}
 OVER_WITHIN = minutes(10)
 
@@ -76,6 +77,12 @@ class OnCall:
     _inbox: list[dict[str, Any]] = field(default_factory=list)
 
     # --- what happens
+
+    def can_be_reached(self) -> None:
+        """The heartbeat comes: all the way from Prometheus to people works."""
+        self.environment.until(
+            lambda _: time.time() - self._last_heartbeat() < _HEARTBEAT_SECONDS, minutes(3), "a heartbeat"
+        )
 
     def begins(self, what: str, *, at: float | None = None) -> Fault:
         """A fault begins now, or began then."""

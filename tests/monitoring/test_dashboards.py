@@ -11,6 +11,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
 
+from monitoring import pictures
 from monitoring.dashboards import DASHBOARDS
 from monitoring.grafana import text
 from monitoring.panels import Dashboard
@@ -86,3 +87,11 @@ def test_one_environment_ships_them_and_the_pages_are_linked() -> None:
         )
     for environment in ("dev", "staging"):
         assert not config_maps(render(environment, "canary"))
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"), [(["1.0"], 3), (["stable 1.0 (5c5b)"], 2), (["x" * 80, "1.0"], 1)]
+)
+def test_a_legend_is_no_wider_than_its_panel(names: list[str], columns: int) -> None:
+    """In a picture it would squeeze the panel."""
+    assert pictures._columns([pictures.Line(name, (), ()) for name in names], 5.0) == columns

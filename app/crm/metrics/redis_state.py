@@ -13,13 +13,18 @@ from redis.retry import Retry
 
 from crm.queueing import QUEUED_AT
 
+_PATIENCE = 1.0
+"""Seconds. A scrape that is given up tells nothing, not even that Redis hangs; the shortest one has 2 s."""
+
 
 class RedisState(Collector):
     """redis_up; celery_queue_length{queue} and celery_queue_oldest_seconds{queue} while Redis answers."""
 
     def __init__(self, url: str, queues: tuple[str, ...]) -> None:
         no_retry = Retry(NoBackoff(), 0)
-        self._client = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2, retry=no_retry)
+        self._client = Redis.from_url(
+            url, socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE, retry=no_retry
+        )
         self._queues = queues
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

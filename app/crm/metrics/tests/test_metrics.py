@@ -1,5 +1,6 @@
+import socket
 from pathlib import Path
-from time import time
+from time import monotonic, time
 
 import pytest
 from billiard.einfo import ExceptionInfo
@@ -103,6 +104,17 @@ def test_the_queue_its_length_and_its_oldest_task(servers: object) -> None:
     for name in ("celery_queue_length", "celery_queue_oldest_seconds"):
         assert samples[name, frozenset({("queue", "other")})] == 0
     app.control.purge()
+
+
+def test_a_redis_that_hangs_is_told_before_a_scrape_gives_up() -> None:
+    """Prometheus waits as long as its interval, 2 s in the local cluster."""
+    registry = CollectorRegistry()
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        registry.register(RedisState(f"redis://127.0.0.1:{hanging.getsockname()[1]}", queues=("crm",)))
+        before = monotonic()
+        samples = parse(generate_latest(registry).decode())
+    assert samples == {("redis_up", frozenset()): 0}
+    assert monotonic() - before < 1.5
 
 
 def test_without_redis_nothing_is_said_about_the_queue() -> None:
