@@ -70,9 +70,9 @@ def errors(on_call: OnCall) -> None:
         on_call.hears("AvailabilityBudgetBurn 1h", held_back=True)
         on_call.looks("HighErrorRate")
         on_call.looks("AvailabilityBudgetBurn")
-        _burns(on_call, "AvailabilityBudgetBurn")
         on_call.does("HighErrorRate", "delivery rollback production")
         _is_back(on_call, when)
+        _burns(on_call, "AvailabilityBudgetBurn")
     with on_call.many_ask(300):
         on_call.hears_the_end("HighErrorRate", *_windows("AvailabilityBudgetBurn"))
 
@@ -85,9 +85,9 @@ def slow(on_call: OnCall) -> None:
         on_call.begins("every answer takes 3 s", at=user.first_failed_at)
         on_call.hears("LatencyBudgetBurn 1h")
         on_call.looks("LatencyBudgetBurn")
-        _burns(on_call, "LatencyBudgetBurn")
         on_call.does("LatencyBudgetBurn", "delivery rollback production")
         _is_back(on_call, when)
+        _burns(on_call, "LatencyBudgetBurn")
     with on_call.many_ask(150):
         on_call.hears_the_end(*_windows("LatencyBudgetBurn"))
 
@@ -95,7 +95,11 @@ def slow(on_call: OnCall) -> None:
 def hoarding(on_call: OnCall) -> None:
     """Everybody gets a version whose requests wait for connections to the database."""
     when = on_call.given.released(images.hoarding())
-    arrives(when, within=USUAL)
+    on_call.environment.until(
+        lambda _: on_call.environment.answering_version() == when.image.version,
+        USUAL,
+        "an answer of the release",
+    )
     on_call.begins("requests hoard the connections to the database")
     on_call.hears("DatabasePoolExhausted")
     on_call.looks("DatabasePoolExhausted")
@@ -223,7 +227,7 @@ def never_ready(on_call: OnCall) -> None:
 
 def unrendered(on_call: OnCall) -> None:
     """Settings are released that the chart refuses."""
-    refused = settings.merged(on_call.environment.settings, {"strategy": {"name": "hope"}})
+    refused = settings.merged(on_call.environment.settings, {"routing": {"provider": "none"}})
     on_call.begins("settings are released that the chart refuses")
     when = on_call.given.released_again(
         settings.with_settings(on_call.environment.name, refused, file=settings.LOCAL_SETTINGS)
@@ -238,7 +242,7 @@ def unrendered(on_call: OnCall) -> None:
 
 def processor_held_back(on_call: OnCall) -> None:
     """One web pod computes all the time, against the limit that this drill gives it."""
-    busy = "while True: pass"
+    busy = "import os\nos.fork()\nwhile True: pass"
     with _meanwhile(on_call, _a_web_pod(on_call), "python", "-c", busy):
         on_call.begins("one web pod computes all the time")
         on_call.hears("HighCPUUsage")
@@ -269,8 +273,9 @@ def certificate_old(on_call: OnCall) -> None:
     route = environment.folder / "certified.json"
     route.write_text(json.dumps(_certified_route(environment, host)), encoding="utf-8")
     _certificate(desk, host, days=5)
-    secret = ("secret", "tls", "crm-tls", f"--namespace={environment.namespace}")
-    local.output(["kubectl", "create", *secret, f"--cert={desk}/tls.crt", f"--key={desk}/tls.key"])
+    here = f"--namespace={environment.namespace}"
+    files = (f"--cert={desk}/tls.crt", f"--key={desk}/tls.key")
+    local.output(["kubectl", "create", "secret", "tls", "crm-tls", here, *files])
     try:
         on_call.begins("the router serves a certificate that ends in five days")
         local.output(["kubectl", "apply", "--filename", str(route)])
@@ -282,7 +287,7 @@ def certificate_old(on_call: OnCall) -> None:
         on_call.hears_the_end("CertificateExpiresSoon")
     finally:
         local.output(["kubectl", "delete", "--filename", str(route)])
-        local.output(["kubectl", "delete", "secret", "crm-tls", f"--namespace={environment.namespace}"])
+        local.output(["kubectl", "delete", "secret", "crm-tls", here])
 
 
 def pod_frozen(on_call: OnCall) -> None:
@@ -320,8 +325,7 @@ def alertmanager_hangs(on_call: OnCall) -> None:
 def quiet(production: Environment) -> None:
     """Fifteen minutes under load and with a good release, no waiting time shortened: nobody is told of anything."""
     given = production.serving(serving_now(production))
-    for digest in production.quarantine():
-        production.deliver("pardon", digest, "--reason", "a drill wants silence")
+    _pardons_all(production)
     _forgets(production)
     on_call = OnCall(production, given, hurry=1)
     on_call.can_be_reached()
@@ -363,6 +367,7 @@ def _drill(
     def played(production: Environment) -> None:
         production.settings = settings.merged({"alerts": {"hurry": receiver.HURRY}}, changed or {})
         given = production.serving(serving_now(production))
+        _pardons_all(production)
         if forgetful:
             _forgets(production)
         if load:
@@ -392,6 +397,12 @@ def _is_back(on_call: OnCall, when: When) -> None:
     when.is_taken_back()
     arrives(when, within=minutes(2))
     environment.tell(f"{environment.answering_version()} answers again")
+
+
+def _pardons_all(production: Environment) -> None:
+    """What the drills before have brought into quarantine would still be told of."""
+    for digest in production.quarantine():
+        production.deliver("pardon", digest, "--reason", "a drill begins anew")
 
 
 def _forgets(production: Environment) -> None:
@@ -514,8 +525,8 @@ def _certified_route(environment: Environment, host: str) -> dict[str, Any]:
     }
 
 
-# A limit that a server starts with, and one busy loop goes beyond.
-_LIMITED = {"web": {"resources": {"limits": {"cpu": "400m"}}}}
+# A limit that a server's start does not run into, and two busy loops do.
+_LIMITED = {"web": {"resources": {"limits": {"cpu": "1"}}}}
 
 ALERTS = (
     Scenario("redis-hangs", "Redis hangs, and nobody acknowledges", _drill(redis_hangs)),

@@ -44,6 +44,8 @@ _FIRST_ERROR = 500
 _COMMAND_SECONDS = 180
 _NOTHING_FOUND = 1
 _HEARTBEAT_SECONDS = 20
+# A fault may have begun a moment before the drill saw it.
+_EARLIER_SECONDS = 5
 _CHANNELS = {"critical": "#crm-outage", "warning": "#crm-alerts"}
 OVER_WITHIN = minutes(10)
 
@@ -100,7 +102,9 @@ class OnCall:
             raise NotReady("Something must begin before anybody hears of it.")
         promised = alert.promised(hurry=self.hurry)
         left = seconds(max(fault.at + promised - time.time(), 0))
-        self.environment.until(lambda _: name in self.firing(), left, f"{name} to fire")
+        # One that fires already has another cause.
+        since = fault.at - _EARLIER_SECONDS
+        self.environment.until(lambda _: self.firing().get(name, 0.0) > since, left, f"{name} to fire")
         # Pending since then; it is evaluated every few seconds, and so long it waits.
         fired_at = self.firing()[name] + math.ceil(seconds_of(alert.waits) / self.hurry)
         told_at = None if held_back else self._told(alert, fault, promised)
