@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -16,11 +17,14 @@ from rich.console import Console
 from delivery import commands, difference, git, history, history_table, performance, status, status_watch
 from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
-from delivery.guard import promotion, security, server
+from delivery.guard import counts, promotion, security, server
+from delivery.guard.announcing import Announcer
 from delivery.guard.prober import Prober, probing
 from delivery.guard.rounds import Rounds, going
 from delivery.guard.watch import Guard
 from delivery.kube import Cluster
+from delivery.people import VARIABLE as PEOPLE_VARIABLE
+from delivery.people import people
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
 # Of the guard: the environments that it watches, separated by commas; where it answers over HTTP; and the Prometheus
@@ -145,6 +149,7 @@ def _guard(repository: git.Repository) -> None:
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
     promotions = promotion.parse(os.environ.get(promotion.VARIABLE, ""), environments)
+    told = people(os.environ.get(PEOPLE_VARIABLE, ""))
     prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
     guard = Guard(Cluster.from_here(), repository, environments, prometheus=prometheus)
     port = os.environ.get(PORT_VARIABLE, "")
@@ -156,7 +161,8 @@ def _guard(repository: git.Repository) -> None:
         if prometheus:
             besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
         another = besides.enter_context(git.opened(repository.remote, Path.cwd()))
-        rounds = Rounds(Cluster.from_here(), another, environments, promotions)
+        announcer = Announcer(told, guard.started, partial(counts.asked, prometheus))
+        rounds = Rounds(Cluster.from_here(), another, environments, promotions, announcer=announcer)
         besides.enter_context(going(rounds, stopped))
         guard.watch(stopped)
 

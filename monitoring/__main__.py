@@ -1,10 +1,11 @@
 """python -m monitoring: write every file that is made from monitoring/objectives.py.
 
 python -m monitoring alertmanager: print Alertmanager's configuration.
-python -m monitoring pictures PROMETHEUS MINUTES FOLDER: draw the dashboards' last minutes.
+python -m monitoring pictures PROMETHEUS MINUTES FOLDER [END]: draw the dashboards' last minutes before END (now).
 """
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -17,13 +18,14 @@ match sys.argv[1:]:
             print(f"wrote {path.relative_to(generated.REPOSITORY)}")
     case ["alertmanager"]:
         print(yaml.safe_dump(alertmanager.configuration(), sort_keys=False), end="")
-    case ["pictures", prometheus, minutes, folder]:
+    case ["pictures", prometheus, minutes, folder, *ends] if len(ends) < 2:  # noqa: PLR2004
+        end = datetime.fromisoformat(ends[0]).astimezone(UTC) if ends else None
         for nothing in pictures.draw_all(
-            dashboards.DASHBOARDS, pictures.Source(prometheus), float(minutes), Path(folder)
+            dashboards.DASHBOARDS, pictures.Source(prometheus), float(minutes), Path(folder), end
         ):
             print(f"nothing to show: {nothing}")
     case unknown:
         sys.exit(
-            "python -m monitoring: nothing, `alertmanager` or `pictures PROMETHEUS MINUTES FOLDER` follows, "
+            "python -m monitoring: nothing, `alertmanager` or `pictures PROMETHEUS MINUTES FOLDER [END]` follows, "
             f"not {' '.join(unknown)}."
         )

@@ -228,10 +228,16 @@ def _seconds(value: float) -> str:
     return f"{value:.3g} s"
 
 
-def draw_all(dashboards: tuple[Dashboard, ...], source: Source, minutes: float, folder: Path) -> list[str]:
-    """Draw the last minutes of each; what has nothing to show, as `dashboard: panel`."""
+def draw_all(
+    dashboards: tuple[Dashboard, ...],
+    source: Source,
+    minutes: float,
+    folder: Path,
+    end: datetime | None = None,
+) -> list[str]:
+    """Draw the last minutes of each, before now or another end; what has nothing to show, as `dashboard: panel`."""
     folder.mkdir(parents=True, exist_ok=True)
-    end = datetime.now(UTC)
+    end = end or datetime.now(UTC)
     start = end - timedelta(minutes=minutes)
     return [
         f"{dashboard.title}: {title}"

@@ -46,6 +46,7 @@ _NOTHING_FOUND = 1
 _HEARTBEAT_SECONDS = 20
 # A fault may have begun a moment before the drill saw it.
 _EARLIER_SECONDS = 5
+_ALERT = re.compile(r"(?:CRITICAL|WARNING|Over): (\w+) in ")
 _CHANNELS = {"critical": "#crm-outage", "warning": "#crm-alerts"}
 OVER_WITHIN = minutes(10)
 
@@ -76,7 +77,6 @@ class OnCall:
     _fault: Fault | None = None
     _heard: dict[str, Heard] = field(default_factory=dict)
     _did: tuple[float, str] = (0.0, "")
-    _inbox: list[dict[str, Any]] = field(default_factory=list)
 
     # --- what happens
 
@@ -227,8 +227,8 @@ class OnCall:
 
     def was_told_of(self, since: float) -> set[str]:
         """The rules of which any message came since then, the dead man's switch among them."""
-        titles = [title for _, by, title in self._titles(since) if by != "status-page"]
-        return {re.split(r"[: ]+", title)[1] for title in titles}
+        titles = (_ALERT.match(title) for _, _, title in self._titles(since))
+        return {found[1] for found in titles if found}
 
     # --- what there is
 
@@ -304,16 +304,15 @@ class OnCall:
         """When something came, to which channel or address, and its title; heartbeats are left out."""
         return [
             (each["at"], each["to"], _title(each))
-            for each in self._messages_so_far()
-            if each["at"] >= since and each["by"] != "heartbeat"
+            for each in self.environment.inbox.messages(since)
+            if each["by"] != "heartbeat"
         ]
 
     def _last_heartbeat(self) -> float:
-        return max((each["at"] for each in self._messages_so_far() if each["by"] == "heartbeat"), default=0.0)
-
-    def _messages_so_far(self) -> list[dict[str, Any]]:
-        self._inbox += receiver.messages(len(self._inbox))
-        return self._inbox
+        return max(
+            (each["at"] for each in self.environment.inbox.messages() if each["by"] == "heartbeat"),
+            default=0.0,
+        )
 
     def _run(self, command: str) -> str:
         """A page's command as typed at the desk; what it says. Fails unless it ends well."""

@@ -33,6 +33,7 @@ def install(*, promotions: Sequence[str] = ()) -> str:
             "image": image,
             "promotions": list(promotions),
             "scanKeySecret": scan.SECRET,
+            "peopleSecret": receiver.PEOPLE_SECRET,
             # The node knows the registry by its own port, a pod by its Service.
             "registries": {addresses.REGISTRY: addresses.REGISTRY_IN_CLUSTER},
         },
@@ -43,7 +44,7 @@ def install(*, promotions: Sequence[str] = ()) -> str:
         [*template, "--api-versions", "monitoring.coreos.com/v1"], stdin=json.dumps(values)
     )
     apply = ["kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-"]
-    ours = yaml.safe_dump_all([scan.secret(), *receiver.manifests(image)])
+    ours = yaml.safe_dump_all([scan.secret(), receiver.people(), *receiver.manifests(image)])
     local.output(apply, stdin=f"{ours}---\n{manifests}", seconds=120)
     for namespace, deployment in (("argocd", "delivery-guard"), (receiver.NAMESPACE, receiver.NAME)):
         ready = ["kubectl", "rollout", "status", f"--namespace={namespace}", f"deployment/{deployment}"]

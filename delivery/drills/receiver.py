@@ -1,4 +1,4 @@
-"""Everybody who is told of alerts: monitoring/receiver.py as a pod of the cluster, and Alertmanager told of it."""
+"""Everybody who is told: monitoring/receiver.py as a pod; Alertmanager and the guard know its address."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 import yaml
 
 from delivery.drills import local
-from delivery.kube import Object
+from delivery.kube import ARGOCD_NAMESPACE, Object
 from monitoring import alertmanager
 
 NAME = "receiver"
 NAMESPACE = "monitoring"
 PEOPLE = tuple(f"level-{number}@crm.localhost" for number in range(1, 5))
+PEOPLE_SECRET = "delivery-guard-people"  # noqa: S105
+DELIVERIES = "deliveries"
+"""The path that the guard's Slack has here: alerts come to another one."""
 HURRY = 60.0
 """Minutes of waiting are seconds here: of Alertmanager's ladder, and of the alerts where a drill says so."""
 _HOST = f"{NAME}.{NAMESPACE}.svc"
@@ -91,16 +94,43 @@ def manifests(image: str) -> list[Object]:
     ]
 
 
-def messages(after: int = 0) -> list[dict[str, Any]]:
-    """What has come since the first `after` messages, as monitoring/receiver.py says it. Raises NotReady."""
+def people() -> Object:
+    """The Secret with whom the guard tells of deliveries."""
+    files = {
+        "slack-url": f"http://{_HOST}/{DELIVERIES}",
+        "smtp": f"{_HOST}:25",
+        "mail-from": "delivery@crm.localhost",
+        "mail-to": "team@crm.localhost",
+    }
+    return _object("v1", "Secret", PEOPLE_SECRET, ARGOCD_NAMESPACE, stringData=files)
+
+
+class Inbox:
+    """What has come to the receiver, oldest first; only what is new is asked for."""
+
+    def __init__(self) -> None:
+        self._messages: list[dict[str, Any]] = []
+
+    def messages(self, since: float = 0.0) -> list[dict[str, Any]]:
+        """As monitoring/receiver.py says it, from that time on (seconds since 1970). Raises NotReady."""
+        self._messages += _asked(len(self._messages))
+        return [each for each in self._messages if each["at"] >= since]
+
+    def deliveries(self, since: float) -> list[str]:
+        """The subjects of what the guard has told in Slack since then. Raises NotReady."""
+        told = [each["body"]["text"] for each in self.messages(since) if each["by"] == DELIVERIES]
+        return [text.partition("\n")[0].strip("*") for text in told]
+
+
+def _asked(after: int) -> list[dict[str, Any]]:
     proxy = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}:http/proxy/?after={after}"
     return list(json.loads(local.output(["kubectl", "get", "--raw", proxy])))
 
 
-def _object(version: str, kind: str, name: str, **content: Any) -> Object:
+def _object(version: str, kind: str, name: str, namespace: str = NAMESPACE, **content: Any) -> Object:
     return {
         "apiVersion": version,
         "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace},
         **content,
     }

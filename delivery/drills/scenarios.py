@@ -27,6 +27,8 @@ USUAL = minutes(3)
 AT_ONCE = minutes(1)
 # From the abort to Git, by the guard.
 HEALED = seconds(10)
+# The guard goes its round every quarter of a minute.
+TOLD = seconds(40)
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,15 @@ def good(production: Environment) -> None:
     arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.health_was_asked_of_it()
+    when.people_are_told(f"production: {when.image.version} has reached everybody", within=TOLD)
     _nobody_felt_it(when)
 
 
 def errors(production: Environment) -> None:
     when = _rolled_back(production, images.errors())
     when.weight_was_never_above(5)
+    stable = production.stable.version if production.stable else "?"
+    when.people_are_told(f"production: {when.image.version} failed, back to {stable}", within=TOLD)
     _felt_by(when, below=0.005)
     when.weight_was_back_at_zero(within=seconds(12))
 

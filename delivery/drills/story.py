@@ -28,7 +28,7 @@ from typing import Any, Self
 import httpx
 
 from delivery import environments, git, quarantine
-from delivery.drills import argocd, diagnosis, images, local, settings, timeline
+from delivery.drills import argocd, diagnosis, images, local, receiver, settings, timeline
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, Recipe
@@ -90,6 +90,7 @@ class Environment:
         self.problem: str | None = None
         shutil.rmtree(self.folder, ignore_errors=True)
         self.watcher = Watcher(kubernetes, name)
+        self.inbox = receiver.Inbox()
 
     def __enter__(self) -> Self:
         self.watcher.start()
@@ -576,6 +577,16 @@ class When:
                 f"{version_of(self.image)} {'in' if blamed else 'not in'} quarantine", "the opposite"
             )
         self._wants(before, moment)
+
+    def people_are_told(self, subject: str, *, within: timedelta) -> None:
+        """Whoever the guard tells of deliveries hears that, or has heard it since the push."""
+        since = self.environment.pushed_at or 0.0
+        self._until(
+            lambda _: subject in self.environment.inbox.deliveries(since),
+            within,
+            f"people to be told {subject!r}",
+        )
+        self.environment.tell(f"people were told: {subject}")
 
     def load_goes_on(self, *, until_requests: int) -> None:
         """Wait until the drill's load has sent that many requests since it began."""

@@ -1,4 +1,4 @@
-"""What the guard does beside its looks, a few times a minute: promote, count, sweep.
+"""What the guard does beside its looks, a few times a minute: promote, count, announce, sweep.
 
 In a thread of its own with a copy of the repository of its own, so that no way back ever waits for it.
 """
@@ -19,10 +19,11 @@ from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard import figures, promotion
+from delivery.guard.announcing import Announcer, Promoted
 from delivery.guard.decision import is_of, promoted_at
 from delivery.guard.sweeping import sweep
 from delivery.guard.watch import now, tell
-from delivery.history import events
+from delivery.history import Event, events
 from delivery.kube import Object, Observed
 
 _EVERY_SECONDS = 15.0
@@ -51,8 +52,10 @@ class Rounds:
     promotions: Sequence[promotion.Promotion] = ()
     tell: Callable[[str], None] = tell
     delivered: figures.Delivered = figures.DELIVERED
+    announcer: Announcer = field(default_factory=lambda: Announcer({}, now()))
     _counted: str | None = None
     """The commit of the branch whose history is in the figures."""
+    _events: list[Event] = field(default_factory=list)
     _made: dict[str, datetime] = field(default_factory=dict)
     """When each revision was committed."""
     _swept: float = -_SWEEP_SECONDS
@@ -81,6 +84,7 @@ class Rounds:
             )
         self._do("figures", partial(self._count, branch))
         self._do("quarantine", partial(self._count_quarantined, branch))
+        self._do("announcements", partial(self._announce, branch))
         if time.monotonic() - self._swept > _SWEEP_SECONDS:
             self._swept = time.monotonic()
             for environment in self.environments:
@@ -89,8 +93,10 @@ class Rounds:
     def _count(self, branch: Environments) -> str:
         """Bring the figures of what was delivered up to date."""
         if branch.tip != self._counted:
-            found = events(self.repository, branch)
-            self.delivered.performances = {name: performance.of(name, found) for name in self.environments}
+            self._events = events(self.repository, branch)
+            self.delivered.performances = {
+                name: performance.of(name, self._events) for name in self.environments
+            }
             self._counted = branch.tip
         leads = {name: self._lead_seconds(name, branch) for name in self.environments}
         self.delivered.lead_seconds = {name: lead for name, lead in leads.items() if lead is not None}
@@ -103,8 +109,22 @@ class Rounds:
         }
         return ""
 
+    def _announce(self, branch: Environments) -> str:
+        promoted = (self._promoted(name, branch) for name in self.environments)
+        return self.announcer.announce(self._events, (each for each in promoted if each))
+
     def _lead_seconds(self, environment: str, branch: Environments) -> float | None:
         """From the commit of the code to the full promotion of Git's release; None where there was none."""
+        found = self._promoted(environment, branch)
+        if found is None:
+            return None
+        if found.revision not in self._made:
+            self.repository.fetch_history()
+            self._made[found.revision] = self.repository.time(found.revision)
+        return (found.promoted - self._made[found.revision]).total_seconds()
+
+    def _promoted(self, environment: str, branch: Environments) -> Promoted | None:
+        """Git's release where everybody has it; None where not, or where it is a way back."""
         rollout = self.cluster.rollout(environment)
         promoted = promoted_at(rollout)
         commit = branch.last_commit(environment)
@@ -116,11 +136,17 @@ class Rounds:
             return None
         if release is None or not is_of(rollout, release):
             return None
-        if release.revision not in self._made:
-            self.repository.fetch_history()
-            self._made[release.revision] = self.repository.time(release.revision)
-        # What changes no pod is promoted as soon as it is in Git.
-        return (max(promoted, self.repository.time(commit)) - self._made[release.revision]).total_seconds()
+        released = self.repository.time(commit)
+        return Promoted(
+            environment,
+            release.image.version,
+            commit,
+            release.revision,
+            rollout["status"].get("stableRS", ""),
+            released,
+            # What changes no pod is promoted as soon as it is in Git.
+            max(promoted, released),
+        )
 
     def _do(self, name: str, work: Callable[[], str]) -> None:
         """Do one thing, and say what came of it."""

@@ -12,6 +12,7 @@ from delivery.cli import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
 from delivery.environments import ENVIRONMENTS
 from delivery.guard.security import KEY_VARIABLE, REGISTRIES_VARIABLE, registries_from
 from delivery.kube import Cluster
+from delivery.people import VARIABLE as PEOPLE_VARIABLE
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
 
@@ -283,6 +284,16 @@ def test_of_the_scans_secret_only_the_public_key_is_mounted() -> None:
     assert secret["secretName"] == "scan-key"
     assert secret["items"] == [{"key": "public.pem", "path": "public.pem"}]
     assert variables(text)[KEY_VARIABLE] == f"{folder}/public.pem"
+
+
+def test_whoever_is_told_comes_from_a_secret_and_mail_may_leave() -> None:
+    assert PEOPLE_VARIABLE not in variables(guarded())
+    text = guarded(peopleSecret="people")
+    folder, secret = mounted(text, "people")
+    assert secret["secretName"] == "people"
+    assert variables(text)[PEOPLE_VARIABLE] == folder
+    egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
+    assert {25, 443, 587} <= {port["port"] for port in egress[-1]["ports"]}
 
 
 def test_registries_with_another_address_are_told_and_may_be_asked() -> None:

@@ -28,6 +28,7 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.inbox = receiver.Inbox()
 
     def until(self, condition: Callable[[Any], bool], within: timedelta, expected: str) -> None:
         if not condition(None):
@@ -75,7 +76,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
             return {"data": {"alerts": made.alerts}}
 
     monkeypatch.setattr(httpx, "get", lambda *_, **__: Answer())
-    monkeypatch.setattr(receiver, "messages", lambda after=0: made.messages[after:])
+    monkeypatch.setattr(receiver, "_asked", lambda after: made.messages[after:])
     return made
 
 
@@ -229,3 +230,21 @@ def test_the_receiver_runs_without_rights_and_no_secret_is_in_its_configuration(
     assert (local.CHECKOUT / "monitoring/receiver.py").read_text() == kinds["ConfigMap"]["data"][
         "receiver.py"
     ]
+
+
+def test_the_inbox_asks_only_for_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [{"at": at, "by": "deliveries", "body": {"text": f"*release {at}*\nmore"}} for at in (1.0, 2.0)]
+    asked: list[int] = []
+
+    def since(after: int) -> list[dict[str, Any]]:
+        asked.append(after)
+        return there[after:]
+
+    monkeypatch.setattr(receiver, "_asked", since)
+    inbox = receiver.Inbox()
+
+    assert inbox.deliveries(since=2.0) == ["release 2.0"]
+    there.append({"at": 3.0, "by": "heartbeat", "body": {}})
+    assert len(inbox.messages()) == 3
+    assert inbox.deliveries(since=0) == ["release 1.0", "release 2.0"]
+    assert asked == [0, 2, 3]

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from delivery import git
+from delivery.guard.announcing import Announcer
 from delivery.guard.figures import Delivered
 from delivery.guard.rounds import Rounds
 from delivery.guard.tests.sights import BAD, GOOD, rollout
@@ -171,6 +172,20 @@ def test_a_time_that_is_none_is_told_and_the_other_figures_go_on(
     assert said == [
         "quarantine: cannot go on: quarantine.yaml says 'yesterday' where a time like 2026-11-24T21:35:00Z belongs."
     ]
+
+
+def test_people_are_told_of_the_release_and_of_its_promotion(
+    cluster: MadeUp, repository: git.Repository, latest: Release
+) -> None:
+    heard: list[str] = []
+    announcer = Announcer({"Slack": lambda said: heard.append(said.subject)}, START + timedelta(seconds=1700))
+    of = Rounds(cluster, repository, ["production"], delivered=Delivered(), announcer=announcer)
+    of.go()
+    assert heard == ["production: 1.3 is promoted"]
+    cluster.state = promoted(latest, 1980)
+    of.go()
+    of.go()
+    assert heard == ["production: 1.3 is promoted", "production: 1.3 has reached everybody"]
 
 
 def test_a_way_back_has_no_lead_time(

@@ -1,0 +1,97 @@
+"""What a real cluster's Argo CD would tell, by its own command: which trigger fires, and what the message says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from delivery.drills import local
+from delivery.drills.observe import Kubernetes
+from tests.gitops.rendering import PLATFORM
+
+pytestmark = [pytest.mark.e2e]
+VALUES = yaml.safe_load((PLATFORM / "argo-cd-values.yaml").read_text())["notifications"]
+
+
+@pytest.fixture(scope="module")
+def application(kubernetes: Kubernetes) -> dict[str, Any]:
+    """Production's, as the drills have left it: synced and healthy."""
+    found = kubernetes.application("production")
+    assert found
+    return found
+
+
+@pytest.fixture
+def argocd(tmp_path: Path) -> Any:
+    """`argocd admin notifications …` with the values' configuration, about an Application in a file."""
+    data = VALUES["templates"] | VALUES["triggers"]
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "argocd-notifications-cm"},
+        "data": data,
+    }
+    (tmp_path / "configuration.yaml").write_text(yaml.safe_dump(manifest))
+
+    def run(*words: str, about: dict[str, Any]) -> str:
+        (tmp_path / "application.yaml").write_text(json.dumps(about))
+        command = ["argocd", "admin", "notifications", *words, str(tmp_path / "application.yaml")]
+        files = [f"--config-map={tmp_path / 'configuration.yaml'}", "--secret=:empty"]
+        return local.output([*command, *files, "--namespace=argocd"])
+
+    return run
+
+
+def broken(application: dict[str, Any], **status: Any) -> dict[str, Any]:
+    return {**application, "status": {**application["status"], **status}}
+
+
+NOT_RENDERED = [{"type": "ComparisonError", "message": "the chart refuses routing.provider"}]
+NOT_APPLIED = {"phase": "Failed", "message": "the namespace is full"}
+DEGRADED = [{"kind": "Rollout", "name": "crm", "health": {"status": "Degraded", "message": "RolloutAborted"}}]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "status", "fires"),
+    [
+        ("crm-not-synced", {}, False),
+        ("crm-degraded", {}, False),
+        ("crm-not-synced", {"conditions": NOT_RENDERED}, True),
+        ("crm-not-synced", {"operationState": NOT_APPLIED}, True),
+        ("crm-degraded", {"health": {"status": "Degraded"}}, True),
+    ],
+)
+def test_a_trigger_fires_when_something_is_wrong(
+    argocd: Any, application: dict[str, Any], trigger: str, status: dict[str, Any], fires: bool
+) -> None:
+    said = argocd("trigger", "run", trigger, about=broken(application, **status))
+    assert ("true" in said, "false" in said) == (fires, not fires), said
+
+
+@pytest.mark.parametrize(
+    ("template", "status", "words"),
+    [
+        (
+            "crm-not-synced",
+            {"conditions": NOT_RENDERED},
+            ["crm-production is not what Git says", "the chart refuses"],
+        ),
+        ("crm-not-synced", {"operationState": NOT_APPLIED}, ["the namespace is full", "ArgoCDOutOfSync.md"]),
+        (
+            "crm-degraded",
+            {"resources": DEGRADED},
+            ["crm-production is degraded: RolloutAborted", "ArgoCDDegraded.md"],
+        ),
+    ],
+)
+def test_a_message_says_what_where_and_what_to_do(
+    argocd: Any, application: dict[str, Any], template: str, status: dict[str, Any], words: list[str]
+) -> None:
+    said = argocd("template", "notify", template, about=broken(application, **status))
+    for word in [*words, application["spec"]["source"]["targetRevision"]]:
+        assert word in said
+    assert "<no value>" not in said
