@@ -477,7 +477,8 @@ DELIVERY = Dashboard(
                     "Releases a day",
                     (
                         Query(
-                            f"sum(increase(delivery_deployments_total{{{_OF_ENVIRONMENT}}}[1d]))", "releases"
+                            f"round(sum(increase(delivery_deployments_total{{{_OF_ENVIRONMENT}}}[1d])))",
+                            "releases",
                         ),
                     ),
                     "short",
