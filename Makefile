@@ -158,10 +158,10 @@ bandit: .venv/scan/complete
 audit: .venv/scan/complete
 	@$(PYTHON) -m pipeline.audit requirements/dev.txt requirements/scan.txt
 
-# Known forms of secrets. Those that guess by names or by entropy are left out: here they found ninety hashes and no secret.
+# Known forms of secrets. Guesses by a variable's name (36 here, no secret among them) and by entropy (hashes) are left out.
 .PHONY: secrets
-secrets: .venv/scan/complete
-	@git ls-files -z | xargs --null $(SCAN)/detect-secrets-hook --disable-plugin KeywordDetector \
+secrets: .venv/complete
+	@git ls-files -z | xargs --null detect-secrets-hook --no-verify --disable-plugin KeywordDetector \
 	    --disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString
 
 .PHONY: generated-check
@@ -182,8 +182,7 @@ performance: .venv/complete ## The p95 of the API's lists with a thousand record
 
 .PHONY: migrations
 migrations: .venv/complete ## The tests of the commit before (BASE=…) on this one's schema; TESTS=app/… chooses some.
-	@$(PYTHON) -m pipeline.migrations $$TESTS
-export TESTS
+	@$(PYTHON) -m pipeline.migrations $${TESTS:-}
 
 .PHONY: semgrep
 semgrep: .venv/scan/complete

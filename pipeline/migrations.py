@@ -10,6 +10,7 @@ The base is the commit that BASE names, else where HEAD has left origin/main, el
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.testing.environment import free_port
 from app.testing.servers import Postgres, Redis
 from pipeline.errors import Refuses
 
@@ -79,12 +79,13 @@ def _servers() -> Iterator[Mapping[str, str]]:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL runs as another user where this one is root
         (folder / "pg").mkdir()
-        redis = Redis(folder, free_port(), _PASSWORD)
+        redis = Redis(folder, _free_port(), _PASSWORD)
         redis.start()
         try:
-            postgres = Postgres(folder / "pg", free_port(), DATABASE, f"test_{DATABASE}")
+            postgres = Postgres(folder / "pg", _free_port(), DATABASE, f"test_{DATABASE}")
             try:
                 yield {
+                    "CRM_THROWAWAY_SERVERS": "",  # else the tests, run by tests, would start others
                     "DB_HOST": "127.0.0.1",
                     "DB_PORT": str(postgres.port),
                     "DB_NAME": DATABASE,
@@ -98,6 +99,12 @@ def _servers() -> Iterator[Mapping[str, str]]:
                 postgres.stop()
         finally:
             redis.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _commit(name: str, checkout: Path) -> str | None:

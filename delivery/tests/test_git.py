@@ -55,7 +55,10 @@ def test_a_remote_that_does_not_answer_is_named(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("remote_url", "sentence"),
     [
-        ("https://ada:secret@example.com/crm.git", "holds a password; give it to a Git credential helper"),
+        (
+            "https://ada:secret@example.com/crm.git",  # pragma: allowlist secret
+            "holds a password; give it to a Git credential helper",
+        ),
         ("--upload-pack=touch /tmp/x", "A remote is an address"),
     ],
 )
