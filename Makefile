@@ -182,7 +182,7 @@ performance: .venv/complete ## The p95 of the API's lists with a thousand record
 
 .PHONY: migrations
 migrations: .venv/complete ## The tests of the commit before (BASE=…) on this one's schema; TESTS=app/… chooses some.
-	@$(PYTHON) -m pipeline.migrations $${TESTS:-}
+	@PYTHONPATH=app $(PYTHON) -m pipeline.migrations $${TESTS:-}
 
 .PHONY: semgrep
 semgrep: .venv/scan/complete

@@ -1,4 +1,4 @@
-"""`python -m pipeline.migrations [TEST…]`: do the base commit's tests pass on this commit's schema?
+"""`make migrations`, with TESTS=app/… some of them: do the base commit's tests pass on this commit's schema?
 
 During a canary, and after a rollback, the code of the release before works on the schema of the new one. So this
 commit's migrations are applied to an empty database, and on that the tests of the commit that it is based on are run,
@@ -14,12 +14,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.testing.servers import Postgres, Redis
 from pipeline.errors import Refuses
+from testing.servers import Postgres, Redis
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "crm"
@@ -73,7 +73,7 @@ def check(base: str, tests: Sequence[str], checkout: Path = CHECKOUT) -> None:
 
 
 @contextmanager
-def _servers() -> Iterator[Mapping[str, str]]:
+def _servers() -> Iterator[dict[str, str]]:
     """PostgreSQL and Redis for a moment, and the variables by which the CRM finds them."""
     with tempfile.TemporaryDirectory(prefix="crm-servers-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
