@@ -8,6 +8,7 @@ PYTHON := .venv/bin/python
 TOOLS := $(or $(CRM_CLUSTER_CACHE),/var/cache/crm-cluster)/bin
 export PATH := $(CURDIR)/.venv/bin:$(TOOLS):$(PATH)
 PYTEST := $(PYTHON) -m pytest
+SCAN := .venv/scan/bin
 
 .PHONY: help
 help: ## This list.
@@ -21,6 +22,15 @@ help: ## This list.
 	@printf '#!/bin/sh\nexec "%s/.venv/bin/python" -m delivery "$$@"\n' "$(CURDIR)" > .venv/bin/delivery
 	@chmod 0755 .venv/bin/delivery
 	@touch $@
+
+.venv/scan/complete: requirements/scan.txt .venv/complete
+	@python3 -m venv .venv/scan
+	@echo "Installing the scanners (hash-pinned) …"
+	@$(SCAN)/pip install --quiet --no-deps --require-hashes --requirement requirements/scan.txt
+	@touch $@
+
+.PHONY: packages
+packages: .venv/complete ## The project's Python packages, in .venv.
 
 .PHONY: demo
 demo: .venv/complete ## A cluster from nothing, a good release promoted, two bad ones rolled back, a report.
@@ -75,7 +85,7 @@ servers: .venv/complete
 
 .PHONY: tools
 tools: .venv/complete
-	@$(PYTHON) -m cluster tools helm kubectl kubeconform promtool registry vegeta > /dev/null
+	@$(PYTHON) -m cluster tools actionlint helm kubectl kubeconform promtool registry vegeta > /dev/null
 
 .PHONY: lint
 lint:
@@ -91,7 +101,7 @@ lint:
 
 .PHONY: types
 types:
-	@mypy app delivery cluster monitoring tests
+	@mypy app delivery cluster monitoring pipeline tests
 
 .PHONY: unit
 unit:
@@ -112,7 +122,7 @@ dashboards: .venv/complete ## Draw the dashboards with what the local cluster's 
 
 .PHONY: locks
 locks: .venv/complete ## Resolve the requirements anew, with hashes.
-	@for lock in app delivery dev; do \
+	@for lock in app delivery dev scan; do \
 	    uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
 	        requirements/$$lock.in --output-file requirements/$$lock.txt; \
 	done
@@ -120,3 +130,151 @@ locks: .venv/complete ## Resolve the requirements anew, with hashes.
 	    uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
 	        $$folder/requirements.in --output-file $$folder/requirements.txt; \
 	done
+
+# The stages of the pipeline. .github/workflows calls these one by one; docs/pipeline.md tells what each is for. What a person
+# gives on the command line comes as a variable of the environment there, and is never part of a command's text.
+needs = for name in $(1); do test -n "$${!name:-}" || { echo "make $@: $$name is missing; give it as $$name=…" >&2; exit 2; }; done
+# What a step tells the next one; on a person's machine the screen shows it.
+tell = tee --append "$${GITHUB_OUTPUT:-/dev/null}"
+
+.PHONY: ci
+ci: quality tests scan ## The stages of the pipeline that need no cloud.
+
+.PHONY: quality
+quality: tools lint types bandit audit secrets generated-check ## Stage 1: format, lint, types, security lint, dependencies, secrets.
+
+.PHONY: tests
+tests: servers tools unit security performance migrations ## Stage 2: all tests, the base commit's on the new schema among them.
+
+.PHONY: scan
+scan: tools semgrep policies workflows ## Stage 3: code, chart, image recipes and workflows against rules.
+
+.PHONY: bandit
+bandit: .venv/scan/complete
+	@$(SCAN)/bandit --quiet --recursive --configfile pyproject.toml --severity-level medium \
+	    app delivery cluster monitoring pipeline
+
+.PHONY: audit
+audit: .venv/scan/complete
+	@$(PYTHON) -m pipeline.audit requirements/dev.txt requirements/scan.txt
+
+# Known forms of secrets. Guesses by a variable's name (36 here, no secret among them) and by entropy (hashes) are left out.
+.PHONY: secrets
+secrets: .venv/complete
+	@git ls-files -z | xargs --null detect-secrets-hook --no-verify --disable-plugin KeywordDetector \
+	    --disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString
+
+.PHONY: generated-check
+generated-check: .venv/complete
+	@$(PYTHON) -m pipeline.generated
+
+.PHONY: integration
+integration: .venv/complete ## The CRM's tests on the PostgreSQL that POSTGRESQL=14 to 17 chooses (else the newest) and Redis.
+	@$(PYTEST) app
+
+.PHONY: security
+security: .venv/complete ## The tests of who may see and do what, of settings and of what the log keeps private.
+	@$(PYTEST) app -m security
+
+.PHONY: performance
+performance: .venv/complete ## The p95 of the API's lists with a thousand records behind them.
+	@$(PYTEST) app -m performance
+
+.PHONY: migrations
+migrations: .venv/complete ## The tests of the commit before (BASE=…) on this one's schema; TESTS=app/… chooses some.
+	@PYTHONPATH=app $(PYTHON) -m pipeline.migrations $${TESTS:-}
+
+.PHONY: semgrep
+semgrep: .venv/scan/complete
+	@$(SCAN)/semgrep scan --quiet --error --metrics=off --disable-version-check --config=policies/semgrep.yaml app delivery cluster
+
+CHART := charts/crm
+.PHONY: policies
+policies: .venv/scan/complete
+	@rm -rf build/rendered
+	@$(PYTHON) -m pipeline.rendered $(CHART) build/rendered
+	@$(SCAN)/checkov --config-file=policies/checkov.yaml --directory=build/rendered
+
+# actionlint 1.7.12 does not know the form $$/ yet (its issue 711), which zizmor asks for; ./ means the same file.
+.PHONY: workflows
+workflows: .venv/scan/complete
+	@$(SCAN)/zizmor --quiet --offline --persona=pedantic --strict-collection .
+	@rm -rf build/workflows && mkdir -p build/workflows/.git && cp -r .github build/workflows
+	@sed -i 's|uses: \$$/|uses: ./|' build/workflows/.github/workflows/*.yml
+	@cd build/workflows && actionlint
+
+IMAGE_CONTENT := app requirements/app.txt
+BUILD := docker buildx build --file app/Containerfile --build-arg VERSION="$${VERSION:-0.0.0}" --build-arg REVISION="$$(git rev-parse HEAD)"
+.PHONY: image-check
+image-check: ## The image can be built from what is committed; nothing is pushed. Needs Docker.
+	@git archive HEAD $(IMAGE_CONTENT) | $(BUILD) --output type=cacheonly -
+
+.PHONY: image
+image: ## Build what is committed and push it by digest: make image REPOSITORY=registry.example.com/crm VERSION=1.6
+	@$(call needs,REPOSITORY VERSION)
+	@mkdir -p build
+	@repository=$${REPOSITORY,,}; git archive HEAD $(IMAGE_CONTENT) | $(BUILD) --sbom=true --provenance=mode=max \
+	    --output "type=image,name=$$repository,push-by-digest=true,name-canonical=true,push=true" \
+	    --metadata-file build/image.json -; \
+	digest=$$(jq --raw-output '."containerimage.digest"' build/image.json); \
+	printf '%s\n' "repository=$$repository" "digest=$$digest" "image=$$repository@$$digest" | $(tell)
+
+.PHONY: sign
+sign: ## Sign an image without a key of our own: make sign IMAGE=…@sha256:…
+	@$(call needs,IMAGE)
+	@cosign sign --yes "$$IMAGE"
+
+.PHONY: scanner
+scanner: .venv/complete
+	@$(PYTHON) -m cluster tools trivy > /dev/null
+
+.PHONY: image-scan
+image-scan: ## Scan an image and attach the result, signed by the key in COSIGN_PRIVATE_KEY: make image-scan IMAGE=…@sha256:…
+	@$(call needs,IMAGE COSIGN_PRIVATE_KEY)
+	@mkdir -p build
+	@trivy image --quiet --format cosign-vuln --output build/scan.json "$$IMAGE"
+	@cosign attest --yes --type vuln --predicate build/scan.json --key env://COSIGN_PRIVATE_KEY --replace \
+	    --new-bundle-format=false "$$IMAGE"
+
+.PHONY: scanned
+scanned: .venv/complete ## Refuse an image with critical or high vulnerabilities: make scanned IMAGE=…@sha256:… SCAN_PUBLIC_KEY=…
+	@$(call needs,IMAGE SCAN_PUBLIC_KEY)
+	@delivery scanned "$$IMAGE" --key <(printf '%s\n' "$$SCAN_PUBLIC_KEY")
+
+.PHONY: critical
+critical: .venv/complete
+	@$(call needs,IMAGE SCAN_PUBLIC_KEY)
+	@status=0; delivery scanned --critical "$$IMAGE" --key <(printf '%s\n' "$$SCAN_PUBLIC_KEY") || status=$$?; \
+	case $$status in 0) echo critical=false ;; 3) echo critical=true ;; *) exit $$status ;; esac | $(tell)
+
+# In a job of the pipeline Git's password is a variable; on a person's machine Git asks for it as ever.
+ifdef GIT_TOKEN
+export GIT_CONFIG_COUNT := 1
+export GIT_CONFIG_KEY_0 := credential.helper
+export GIT_CONFIG_VALUE_0 := !f() { printf 'username=x-access-token\npassword=%s\n' "$$GIT_TOKEN"; }; f
+endif
+
+.PHONY: release
+release: .venv/complete ## Give an environment an image: make release IMAGE=…@sha256:… ENVIRONMENT=dev
+	@$(call needs,IMAGE ENVIRONMENT)
+	@delivery release --image "$$IMAGE" --to "$$ENVIRONMENT"
+
+.PHONY: promote
+promote: .venv/complete ## Copy a release to the next environment: make promote SOURCE=dev ENVIRONMENT=staging
+	@$(call needs,SOURCE ENVIRONMENT)
+	@delivery promote "$$SOURCE" "$$ENVIRONMENT"
+
+.PHONY: rollback
+rollback: .venv/complete ## Give an environment the release before: make rollback ENVIRONMENT=staging REASON='…'
+	@$(call needs,ENVIRONMENT REASON)
+	@delivery rollback "$$ENVIRONMENT" --reason "$$REASON"
+
+.PHONY: running
+running: .venv/complete ## The image that an environment is to run: make running ENVIRONMENT=production
+	@$(call needs,ENVIRONMENT)
+	@image=$$(delivery running "$$ENVIRONMENT"); echo "image=$$image" | $(tell)
+
+.PHONY: verify
+verify: .venv/complete ## Health, smoke test, p95 and error rate: make verify ENVIRONMENT=dev URL=… PROMETHEUS=…
+	@$(call needs,ENVIRONMENT URL PROMETHEUS)
+	@delivery verify "$$ENVIRONMENT" --url "$$URL" --prometheus "$$PROMETHEUS"

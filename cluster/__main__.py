@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -101,8 +102,10 @@ def tools(names: list[str]) -> None:
 
 
 def servers() -> None:
-    """Install PostgreSQL and Redis, which the tests start for themselves."""
+    """Install PostgreSQL (POSTGRESQL=17 another version than Debian's) and Redis, which the tests start themselves."""
     packages.install(packages.SERVERS)
+    if version := os.environ.get("POSTGRESQL"):
+        packages.install_postgresql(version)
 
 
 @contextmanager

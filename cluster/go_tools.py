@@ -99,6 +99,8 @@ GROUPS = (
         },
     ),
     Group("istio", {"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"}, when_asked=True),
+    Group("actionlint", {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, when_asked=True),
+    Group("trivy", {"trivy": "github.com/aquasecurity/trivy/cmd/trivy"}, when_asked=True),
 )
 
 ALL = tuple(tool for group in GROUPS if not group.when_asked for tool in group.tools)

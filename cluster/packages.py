@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,8 @@ PROGRAMS = {
 }
 SERVERS = ("postgresql", "prometheus-alertmanager", "redis-server", "git", "jq")
 NODE = tuple(package for package in PROGRAMS if package == "git" or package not in SERVERS)
+# Debian's way to the packages of PostgreSQL's own project, which has every version that is maintained.
+OTHER_POSTGRESQL = Path("/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh")
 
 
 def missing(wanted: tuple[str, ...] = NODE) -> list[str]:
@@ -53,6 +56,37 @@ def install(wanted: tuple[str, ...] = NODE) -> None:
     still = missing(wanted)
     if still:
         raise ClusterError(f"Debian did not provide {', '.join(still)}; see {shell.log_file('packages')}")
+
+
+def install_postgresql(version: str) -> None:
+    """Install the server of one version, which need not be Debian's; nothing happens when it is there.
+
+    Raises ClusterError.
+    """
+    if not re.fullmatch(r"\d\d", version):
+        raise ClusterError(f"POSTGRESQL must be a version like 17, not {version!r}.")
+    if _found(f"/usr/lib/postgresql/{version}/bin/postgres"):
+        return
+    if os.geteuid() != 0:
+        raise ClusterError(
+            f"PostgreSQL {version} must be installed first: sudo make servers POSTGRESQL={version}"
+        )
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    with step(f"Install PostgreSQL {version}"):
+        for command in (
+            ["apt-get", "update"],
+            [
+                "apt-get",
+                "install",
+                "--yes",
+                "--no-install-recommends",
+                "postgresql-common",
+                "ca-certificates",
+            ],
+            [str(OTHER_POSTGRESQL), "-y"],
+            ["apt-get", "install", "--yes", "--no-install-recommends", f"postgresql-{version}"],
+        ):
+            shell.run(command, log="packages", env=quiet)
 
 
 def _found(program: str) -> bool:

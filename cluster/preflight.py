@@ -87,7 +87,7 @@ def free(ports: tuple[int, ...]) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104 - only to see whether anybody listens there
+                probe.bind(("0.0.0.0", port))  # nosec B104  # noqa: S104 - only to see whether anybody listens there
             except OSError as error:
                 raise ClusterError(
                     f"Port {port} is in use by another program; stop it (ss -ltnp 'sport = :{port}' names it)."

@@ -1,4 +1,4 @@
-"""The command line. Exit status: 0 done (or nothing to do), 1 refused or failed, 2 wrong usage."""
+"""The command line. Exit status: 0 done (or nothing to do), 1 refused or failed, 2 wrong usage, 3 vulnerable."""
 
 import argparse
 import contextlib
@@ -7,14 +7,25 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from delivery import commands, difference, git, history, history_table, performance, status, status_watch
+from delivery import (
+    commands,
+    difference,
+    git,
+    history,
+    history_table,
+    performance,
+    scans,
+    status,
+    status_watch,
+    verify,
+)
 from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
 from delivery.guard import counts, promotion, security, server
@@ -32,6 +43,8 @@ REMOTE_VARIABLE = "DELIVERY_REMOTE"
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
 PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
+# Of `verify`: what Prometheus wants to be shown, where it does not answer everybody.
+TOKEN_VARIABLE = "DELIVERY_PROMETHEUS_TOKEN"  # noqa: S105  # a variable's name
 _FIGURES_DAYS = 30
 
 
@@ -41,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     except Refused as refusal:
         print(f"delivery: {refusal}", file=sys.stderr)
-        return 1
+        return 3 if isinstance(refusal, scans.Vulnerable) else 1
     except KeyboardInterrupt:
         print(
             "delivery: stopped; the branch is as it was, or has the whole change: delivery status",
@@ -108,6 +121,22 @@ def _show(repository: git.Repository, options: argparse.Namespace) -> int:
         case "diff":
             found = difference.promoting(repository, options.source, options.target, more=options.values)
             Console(highlight=False).print(difference.shown(found), soft_wrap=True)
+        case "running":
+            print(commands.running(repository, options.environment))
+        case "scanned":
+            key = scans.public_key_of(options.key)
+            print(commands.scanned(options.image, key, critical_only=options.critical))
+        case "verify":
+            release = commands.current(repository, options.environment)
+            print(
+                verify.verify(
+                    options.url,
+                    verify.Prometheus(options.prometheus, os.environ.get(TOKEN_VARIABLE, "")),
+                    namespace=f"crm-{options.environment}",
+                    version=release.image.version,
+                    seconds=60 * options.minutes,
+                )
+            )
         case "status":
             if options.watch:
                 return status_watch.watch(repository)
@@ -258,8 +287,37 @@ def _parser() -> argparse.ArgumentParser:
         help=f"instead: deployments of the last {_FIGURES_DAYS} days, how many failed, how soon Git went back",
     )
 
+    _asked_by_the_pipeline(command)
+
     shown = command("status", "Show what Git, Argo Rollouts and Argo CD say about each environment.")
     how = shown.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="as JSON")
     how.add_argument("--watch", action="store_true", help="as one live screen, until Ctrl-C")
     return parser
+
+
+def _asked_by_the_pipeline(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    running = command("running", "Show the image, by its digest, that an environment is to run.")
+    running.add_argument("environment", metavar="ENVIRONMENT")
+
+    scanned = command(
+        "scanned",
+        "Refuse an image whose newest signed scan result tells of critical or high vulnerabilities.",
+    )
+    scanned.add_argument("image", metavar="IMAGE", help="HOST/NAME@sha256:…")
+    scanned.add_argument(
+        "--key", required=True, metavar="FILE", help="the scanner's public key, which alone is believed"
+    )
+    scanned.add_argument("--critical", action="store_true", help="refuse only for critical ones")
+
+    verified = command(
+        "verify",
+        "Wait until an environment serves its release, and refuse it for bad health, a failed smoke test, too high a"
+        " p95 or too many errors.",
+    )
+    verified.add_argument("environment", metavar="ENVIRONMENT")
+    verified.add_argument("--url", required=True, metavar="URL", help="where users reach the CRM there")
+    verified.add_argument("--prometheus", required=True, metavar="URL", help="the Prometheus that scrapes it")
+    verified.add_argument(
+        "--minutes", metavar="N", type=_number, default=30, help="how long to wait at most (30)"
+    )

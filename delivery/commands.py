@@ -1,10 +1,15 @@
-"""What a person asks for: init, release, promote, rollback, pardon, freeze, thaw. Each returns what happened."""
+"""What a person asks for: init, release, promote, rollback, pardon, freeze, thaw. Each returns what happened.
+
+And what the pipeline asks: running, scanned.
+"""
 
 import re
 from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from delivery import freeze as freezing
-from delivery import quarantine, registry
+from delivery import quarantine, registry, scans
 from delivery.environments import (
     BRANCH,
     README,
@@ -216,6 +221,38 @@ def thaw(repository: Repository, environment: str, *, reason: str) -> str:
         return Change({freezing.FILE: text}, message)
 
     return _told(publish(repository, decide))
+
+
+def current(repository: Repository, environment: str) -> Release:
+    """The release that an environment has in Git. Raises Refused."""
+    environment_name(environment)
+    found = fetch_existing(repository).release(environment)
+    if found is None:
+        raise Refused(f"{environment} has no release.")
+    return found
+
+
+def running(repository: Repository, environment: str) -> str:
+    """The image, by its digest, that an environment has in Git. Raises Refused."""
+    image = current(repository, environment).image
+    return f"{image.repository}@{image.digest}"
+
+
+def scanned(image: str, key: EllipticCurvePublicKey, *, critical_only: bool = False) -> str:
+    """What the newest scan result says that counts.
+
+    Raises Refused if there is none, Vulnerable if it tells of critical or, unless `critical_only`, high ones.
+    """
+    reference = registry.Reference.parse(image)
+    if reference.digest is None:
+        raise Refused(f"The image {image!r} needs a digest: a tag may mean another image tomorrow.")
+    try:
+        scan = scans.newest(registry.attestations(reference), digest=reference.digest, key=key, now=_now())
+    except scans.Uncounted as why:
+        raise Refused(f"{reference} counts as not scanned: {why}.") from why
+    if scan.critical or (scan.high and not critical_only):
+        raise scans.Vulnerable(f"{reference} must not be released: {scan}.")
+    return f"{reference}: {scan}"
 
 
 def _now() -> datetime:

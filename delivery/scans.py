@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -53,6 +54,18 @@ class Scan:
 
 class Uncounted(Refused):
     """There is no result to go by; the message says why as the end of a sentence."""
+
+
+class Vulnerable(Refused):
+    """A result that counts tells of vulnerabilities that an image must not have."""
+
+
+def public_key_of(path: str) -> ec.EllipticCurvePublicKey:
+    """The public key in a file. Raises Refused."""
+    try:
+        return public_key(Path(path).read_bytes())
+    except (OSError, Refused) as error:
+        raise Refused(f"The scanner's public key {path} cannot be used: {error}.") from error
 
 
 def public_key(pem: bytes) -> ec.EllipticCurvePublicKey:

@@ -66,7 +66,7 @@ def write() -> list[Path]:
 
 def _templates(folder: str) -> Environment:
     """With `<< … >>` and `<% … %>`: Prometheus has the usual brackets for itself."""
-    templates = Environment(
+    templates = Environment(  # nosec B701
         loader=FileSystemLoader(Path(__file__).parent / folder),
         variable_start_string="<<",
         variable_end_string=">>",

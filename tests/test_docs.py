@@ -16,13 +16,17 @@ README = ROOT / "README.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 DOCUMENTS = [
     README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "docs" / "architecture.md",
+    ROOT / "docs" / "pipeline.md",
     *DECISIONS,
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
     ROOT / "argocd" / "platform" / "README.md",
 ]
 FOLDERS = (
-    "analysis-templates|app|argocd|charts|cluster|delivery|docs|environments|requirements|rollouts|tests"
+    "analysis-templates|app|argocd|charts|cluster|delivery|docs|environments|monitoring|pipeline|policies|requirements"
+    "|rollouts|tests"
 )
 
 named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

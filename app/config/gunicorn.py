@@ -17,7 +17,7 @@ keepalive = 100
 graceful_timeout = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
 # A worker that has not answered its master for this long is replaced.
 timeout = 60
-worker_tmp_dir = "/tmp"  # noqa: S108  (the one place that may be written)
+worker_tmp_dir = "/tmp"  # nosec B108  # noqa: S108  (the one place that may be written)
 control_socket_disable = True
 
 METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)

@@ -22,7 +22,7 @@ class Silent(WSGIRequestHandler):
 
 def serve(port: int) -> None:
     """Answer on that port until the process ends. Raises OSError if the port is taken."""
-    server = make_server("0.0.0.0", port, operations, ThreadingWSGIServer, Silent)  # noqa: S104  (asked from other pods)
+    server = make_server("0.0.0.0", port, operations, ThreadingWSGIServer, Silent)  # nosec B104  # noqa: S104  (asked from other pods)
     Thread(target=server.serve_forever, name="operations", daemon=True).start()
 
 

@@ -97,13 +97,19 @@ class Postgres(Server):
 
 
 def _program(name: str) -> str:
-    """PATH first, then where Debian puts PostgreSQL's server programs, the newest version first."""
+    """PATH first, then where Debian puts PostgreSQL's server programs: of version POSTGRESQL, else of the newest."""
     found = shutil.which(name)
     if found and name not in ("initdb", "postgres"):
         return found
-    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: -int(p.parts[-3]))
-    if versions or found:
-        return str(versions[0] if versions else found)
+    wanted = os.environ.get("POSTGRESQL", "")
+    versions = sorted(
+        Path("/usr/lib/postgresql").glob(f"{wanted or '*'}/bin/{name}"), key=lambda p: -int(p.parts[-3])
+    )
+    if versions:
+        return str(versions[0])
+    if found and not wanted:
+        return found
     raise RuntimeError(
-        f"{name} is not installed; install PostgreSQL's and Redis' servers (apt: postgresql redis-server)."
+        f"{name}{wanted and f' of PostgreSQL {wanted}'} is not installed; install PostgreSQL's and Redis' servers"
+        " (apt: postgresql redis-server)."
     )

@@ -193,8 +193,18 @@ def test_tools_without_names_are_all(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_servers_are_those_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     monkeypatch.setattr(packages, "install", asked.append)
+    monkeypatch.delenv("POSTGRESQL", raising=False)
     assert main(["servers"]) == 0
     assert asked == [packages.SERVERS]
+
+
+def test_servers_can_be_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(packages, "install", asked.append)
+    monkeypatch.setattr(packages, "install_postgresql", asked.append)
+    monkeypatch.setenv("POSTGRESQL", "16")
+    assert main(["servers"]) == 0
+    assert asked == [packages.SERVERS, "16"]
 
 
 def exported(text: str) -> dict[str, str]:

@@ -57,3 +57,24 @@ def test_a_package_that_brought_no_program_is_named_with_the_log() -> None:
 def test_the_node_needs_no_database() -> None:
     assert not {"postgresql", "redis-server"} & set(packages.NODE)
     assert {"postgresql", "prometheus-alertmanager", "redis-server", "git", "jq"} == set(packages.SERVERS)
+
+
+class TestAnotherPostgreSQL:
+    @pytest.fixture(autouse=True)
+    def _way(self, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+        programs.add("apt.postgresql.org.sh")
+        monkeypatch.setattr(packages, "OTHER_POSTGRESQL", programs.folder / "apt.postgresql.org.sh")
+
+    def test_comes_from_its_own_project(self, programs: Programs) -> None:
+        packages.install_postgresql("99")
+        assert programs.calls("apt.postgresql.org.sh") == ["-y"]
+        assert "install --yes --no-install-recommends postgresql-99" in programs.calls("apt-get")
+
+    def test_is_told_by_its_number(self) -> None:
+        with pytest.raises(ClusterError, match=r"^POSTGRESQL must be a version like 17, not '17; reboot'\.$"):
+            packages.install_postgresql("17; reboot")
+
+    def test_is_installed_by_who_may(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        with pytest.raises(ClusterError, match="sudo make servers POSTGRESQL=99"):
+            packages.install_postgresql("99")

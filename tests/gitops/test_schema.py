@@ -39,7 +39,7 @@ def test_the_api_refuses_a_field_that_it_does_not_know(
     ("values", "named"),
     [
         ({"repoURL": ""}, "/repoURL"),
-        ({"repoURL": "https://ada:secret@git.example.com/crm.git"}, "/repoURL"),
+        ({"repoURL": "https://ada:secret@git.example.com/crm.git"}, "/repoURL"),  # pragma: allowlist secret
         ({"repoURl": "x"}, "repoURl"),
         ({"environments": []}, "/environments"),
         ({"environments": [{"name": "Dev"}]}, "/environments/0/name"),

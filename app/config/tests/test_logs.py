@@ -15,6 +15,8 @@ from crm.deals.models import Pipeline, Stage
 from testing.environment import free_port
 from testing.processes import Role
 
+pytestmark = pytest.mark.security
+
 PAGE = Path(__file__).resolve().parents[3] / "docs/logs.md"
 PASSWORD = "correct horse battery staple"
 PRIVATE = {

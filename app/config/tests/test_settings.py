@@ -3,10 +3,13 @@ import subprocess
 import sys
 from io import StringIO
 
+import pytest
 from django.conf import settings
 from django.core.management import call_command
 
 from testing.processes import APP
+
+pytestmark = pytest.mark.security
 
 
 def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

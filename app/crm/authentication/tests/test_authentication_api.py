@@ -11,6 +11,8 @@ from crm.authentication import services
 from crm.authentication.models import User
 from crm.metrics.business import SIGN_INS, USER_REGISTRATIONS
 
+pytestmark = pytest.mark.security
+
 DANA = {"username": "dana", "email": "dana@example.com", "password": "correct horse"}
 
 

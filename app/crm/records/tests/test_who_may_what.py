@@ -12,6 +12,8 @@ from crm.contacts.models import Contact
 from crm.deals.models import Pipeline
 from crm.deals.services import create_deal
 
+pytestmark = pytest.mark.security
+
 KINDS = ("companies", "contacts", "deals")
 
 

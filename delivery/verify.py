@@ -1,0 +1,181 @@
+"""Is a release fine where it has just gone? Asked of the CRM's own address and of Prometheus, nothing of the cluster.
+
+Argo Rollouts judges a release while it gets its share of the requests: whoever fails 1 request in 20 is aborted. What
+is asked here comes after that and is stricter, because it decides whether the next environment gets the release too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from delivery.errors import Refused
+
+SLOWEST_P95 = 0.5
+"""Seconds that 95 % of the requests may take; an edge of the application's histogram."""
+MOST_FAILED = 0.01
+"""The share of requests that may be answered 5xx."""
+FEWEST = 300
+"""Requests below which nothing is said: with so many, a release that fails 3 % passes less than once in a hundred."""
+_ROUND = 20
+"""Requests in a row, of which each must be answered by the new version; and how many are sent between two looks."""
+_PAUSE_SECONDS = 2.0
+_TIMEOUT_SECONDS = 10.0
+# Health checks and scrapes are nobody's requests, as for the verdicts; the inner `max` as there.
+_QUERY = (
+    "sum(max by (namespace, pod, container_id, method, endpoint, status)"
+    ' ({series}{{namespace="{namespace}", endpoint!~"health.*|metrics"{more}}})'
+    " * on (namespace, pod) group_left max by (namespace, pod)"
+    ' (crm_build_info{{namespace="{namespace}", version="{version}"}}))'
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the pods of one version have answered since they started."""
+
+    requests: int
+    failed: int
+    slow: int
+    """Those that took longer than SLOWEST_P95."""
+
+    def __str__(self) -> str:
+        return (
+            f"of {self.requests} requests {_percent(self.failed, self.requests)} failed and"
+            f" {_percent(self.slow, self.requests)} took longer than {1000 * SLOWEST_P95:.0f} ms"
+        )
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """Where Prometheus answers, and the token that it wants, if any."""
+
+    address: str
+    token: str = ""
+
+    def figures(self, namespace: str, version: str) -> Figures:
+        """Raises Refused if Prometheus does not answer a number."""
+        timed = self._sum("django_request_duration_seconds_count", namespace, version)
+        quick = self._sum(
+            "django_request_duration_seconds_bucket", namespace, version, f', le="{SLOWEST_P95}"'
+        )
+        return Figures(
+            requests=self._sum("django_requests_total", namespace, version),
+            failed=self._sum("django_requests_total", namespace, version, ', status=~"5.."'),
+            # A scrape in between makes them differ by a few requests, which is no request that was too slow.
+            slow=max(timed - quick, 0),
+        )
+
+    def _sum(self, series: str, namespace: str, version: str, more: str = "") -> int:
+        query = _QUERY.format(series=series, namespace=namespace, version=version, more=more)
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            answer = httpx.get(
+                f"{self.address.rstrip('/')}/api/v1/query",
+                params={"query": query},
+                headers=headers,
+                timeout=_TIMEOUT_SECONDS,
+            )
+            found = answer.raise_for_status().json()["data"]["result"]
+            return round(float(found[0]["value"][1])) if found else 0
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
+            raise Refused(f"Prometheus at {self.address} does not answer: {error}.") from error
+
+
+def refuse_bad(version: str, figures: Figures) -> None:
+    """Raises Refused if too many requests of a version were slow or failed."""
+    if figures.failed >= MOST_FAILED * figures.requests:
+        raise Refused(
+            f"{version} must fail less than {100 * MOST_FAILED:g} % of its requests, but {figures}."
+        )
+    if figures.slow >= 0.05 * figures.requests:  # p95 is what 5 % are slower than
+        raise Refused(
+            f"{version} must have a p95 below {1000 * SLOWEST_P95:.0f} ms (less than 5 % slower), but {figures}."
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Of one version in one namespace. `seconds`: to wait at most for the version, and again for enough requests."""
+
+    crm: httpx.Client
+    prometheus: Prometheus
+    namespace: str
+    version: str
+    seconds: float
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self) -> str:
+        """Wait until everybody gets the version, and say that it is well.
+
+        Raises Refused if it does not arrive, is unhealthy, fails a request of the smoke test, has too few requests to
+        tell, or has a p95 or an error rate over its limit.
+        """
+        self._wait_for_it()
+        self._smoke()
+        figures = self._enough()
+        refuse_bad(self.version, figures)
+        return f"{self.version} is well: {figures}."
+
+    def _wait_for_it(self) -> None:
+        """During a canary both versions answer, so it is not there before a whole row of answers comes from it."""
+        until = time.monotonic() + self.seconds
+        while True:
+            seen = {self._health() for _ in range(_ROUND)}
+            if seen == {("ok", self.version)}:
+                return
+            if time.monotonic() > until:
+                others = ", ".join(sorted(f"{version} ({status})" for status, version in seen))
+                raise Refused(
+                    f"{self.crm.base_url} does not answer as a healthy {self.version} after {self.seconds:.0f} s, but"
+                    f" as {others}: see delivery status, and the guard's commit if it went back."
+                )
+            self.sleep(_PAUSE_SECONDS)
+
+    def _health(self) -> tuple[str, str]:
+        """What `/health/` says: status and version."""
+        try:
+            said = self.crm.get("/health/").json()
+            return str(said["status"]), str(said["version"])
+        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+            return type(error).__name__, "nothing"
+
+    def _smoke(self) -> None:
+        """What everybody may see is there, and what nobody may see is not."""
+        for path, expected in (("/", 200), ("/api/v1/deals/", 401), ("/no-such-page/", 404)):
+            try:
+                status = self.crm.get(path).status_code
+            except httpx.HTTPError as error:
+                raise Refused(f"The smoke test got no answer from {path}: {error}.") from error
+            if status != expected:
+                raise Refused(f"The smoke test expected {expected} from {path} and got {status}.")
+
+    def _enough(self) -> Figures:
+        """Its figures as soon as they tell something; where users are too few, requests for the first page help."""
+        until = time.monotonic() + self.seconds
+        while (figures := self.prometheus.figures(self.namespace, self.version)).requests < FEWEST:
+            if time.monotonic() > until:
+                raise Refused(
+                    f"Prometheus knows of {figures.requests} requests to {self.version} in {self.namespace}, and"
+                    f" {FEWEST} are needed to tell: is it scraped there?"
+                )
+            for _ in range(_ROUND):
+                # Prometheus counts what was answered, and how; what got no answer is not counted and sent again.
+                with contextlib.suppress(httpx.HTTPError):
+                    self.crm.get("/")
+            self.sleep(_PAUSE_SECONDS)
+        return figures
+
+
+def verify(address: str, prometheus: Prometheus, *, namespace: str, version: str, seconds: float) -> str:
+    """See whether users get the version at this address, and whether it is well. Raises Refused."""
+    with httpx.Client(base_url=address, timeout=_TIMEOUT_SECONDS) as crm:
+        return Verification(crm, prometheus, namespace, version, seconds).run()
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %"

@@ -1,0 +1,22 @@
+"""`python -m pipeline.generated`: are the generated files what they would be made anew?"""
+
+from __future__ import annotations
+
+import sys
+
+from monitoring import generated
+
+
+def main() -> int:
+    outdated = [str(path.relative_to(generated.REPOSITORY)) for path in generated.stale()]
+    if outdated:
+        listed = ", ".join(outdated)
+        print(
+            f"generated: {listed} would be made otherwise now: run make generated and commit it.",
+            file=sys.stderr,
+        )
+    return 1 if outdated else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

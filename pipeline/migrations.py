@@ -1,0 +1,121 @@
+"""`make migrations`, with TESTS=app/… some of them: do the base commit's tests pass on this commit's schema?
+
+During a canary, and after a rollback, the code of the release before works on the schema of the new one. So this
+commit's migrations are applied to an empty database, and on that the tests of the commit that it is based on are run,
+with that commit's code.
+
+The base is the commit that BASE names, else where HEAD has left origin/main, else the commit before HEAD.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import Refuses
+from testing.servers import Postgres, Redis
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DATABASE = "crm"
+_PASSWORD = "throwaway"  # noqa: S105  # of servers that live as long as this command
+
+
+def main(tests: Sequence[str]) -> int:
+    try:
+        base = base_of(os.environ.get("BASE", ""))
+        print(f"migrations: the tests of {base[:12]} on the schema of this checkout", flush=True)
+        check(base, tests or ["app"])
+    except Refuses as refusal:
+        print(f"migrations: {refusal}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def base_of(named: str, checkout: Path = CHECKOUT) -> str:
+    """The base's full name. Raises Refuses if there is none."""
+    # GitHub names no commit, or forty zeros, where a branch is new.
+    if named.strip("0") and (found := _commit(named, checkout)):
+        return found
+    if named.strip("0"):
+        raise Refuses(f"BASE names {named}, which is no commit of this checkout: fetch its history.")
+    merged = _git(checkout, "merge-base", "HEAD", "origin/main")
+    if merged and merged != _commit("HEAD", checkout):
+        return merged
+    before = _commit("HEAD~1", checkout)
+    if before is None:
+        raise Refuses("HEAD has no commit before it: fetch the history, or name a BASE.")
+    return before
+
+
+def check(base: str, tests: Sequence[str], checkout: Path = CHECKOUT) -> None:
+    """Raises Refuses if the migrations cannot be applied, or the base's tests fail on the schema they make."""
+    with tempfile.TemporaryDirectory(prefix="crm-base-") as scratch, _servers() as servers:
+        old = Path(scratch)
+        archive = subprocess.run(["git", "archive", base], cwd=checkout, capture_output=True, check=True)
+        subprocess.run(["tar", "--extract"], cwd=old, input=archive.stdout, check=True)
+        # pytest-django's name for the database of tests, which it leaves as it is when told to reuse it.
+        new = servers | {"DB_NAME": f"test_{DATABASE}", "DJANGO_SETTINGS_MODULE": "config.settings.test"}
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+        if subprocess.run(migrate, cwd=checkout / "app", env=os.environ | new, check=False).returncode:
+            raise Refuses("The migrations of this commit cannot be applied to an empty database; see above.")
+        run = [sys.executable, "-m", "pytest", "--reuse-db", "--quiet", "-p", "no:cacheprovider", *tests]
+        if subprocess.run(run, cwd=old, env=os.environ | servers, check=False).returncode:
+            raise Refuses(
+                f"The code of {base[:12]} does not work on the new schema: keep what it uses (add now, remove in the"
+                " release after the next), so that a canary and a rollback are possible."
+            )
+
+
+@contextmanager
+def _servers() -> Iterator[dict[str, str]]:
+    """PostgreSQL and Redis for a moment, and the variables by which the CRM finds them."""
+    with tempfile.TemporaryDirectory(prefix="crm-servers-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL runs as another user where this one is root
+        (folder / "pg").mkdir()
+        redis = Redis(folder, _free_port(), _PASSWORD)
+        redis.start()
+        try:
+            postgres = Postgres(folder / "pg", _free_port(), DATABASE, f"test_{DATABASE}")
+            try:
+                yield {
+                    "CRM_THROWAWAY_SERVERS": "",  # else the tests, run by tests, would start others
+                    "DB_HOST": "127.0.0.1",
+                    "DB_PORT": str(postgres.port),
+                    "DB_NAME": DATABASE,
+                    "DB_USER": DATABASE,
+                    "DB_PASSWORD": _PASSWORD,
+                    "REDIS_HOST": "127.0.0.1",
+                    "REDIS_PORT": str(redis.port),
+                    "REDIS_PASSWORD": _PASSWORD,
+                }
+            finally:
+                postgres.stop()
+        finally:
+            redis.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _commit(name: str, checkout: Path) -> str | None:
+    return _git(checkout, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    """What Git says; nothing where it fails."""
+    done = subprocess.run(["git", *arguments], cwd=checkout, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
