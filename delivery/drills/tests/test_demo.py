@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import yaml
 
-from delivery.drills import demo, guard, images, local, platform, scan, settings
+from delivery.drills import demo, guard, images, local, platform, receiver, scan, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.tests.drills import bad, good
@@ -110,7 +111,9 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     def output(command: list[str], *, stdin: str | None = None, **_: object) -> str:
         said.append(" ".join(command))
         if command[:2] == ["kubectl", "apply"]:
-            assert stdin == "kind: Secret\n---\nmanifests"
+            *ours, theirs = (stdin or "").split("---\n")
+            assert [yaml.safe_load(text)["kind"] for text in ours] == ["Scan", "People", "Receiver"]
+            assert theirs == "manifests"
         if command[0] == "helm":
             given.append(json.loads(stdin or ""))
         return "manifests"
@@ -118,7 +121,9 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
     monkeypatch.setattr(local, "output", output)
     monkeypatch.setattr(guard, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
-    monkeypatch.setattr(scan, "secret", lambda: {"kind": "Secret"})
+    monkeypatch.setattr(scan, "secret", lambda: {"kind": "Scan"})
+    monkeypatch.setattr(receiver, "people", lambda: {"kind": "People"})
+    monkeypatch.setattr(receiver, "manifests", lambda image: [{"kind": "Receiver", "image": image}])
 
     assert platform.install() == "c0ffee"
     assert said[0].endswith("-m delivery init")
@@ -130,11 +135,13 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
             "image": "localhost:30500/delivery-guard@sha256:1",
             "promotions": [],
             "scanKeySecret": "delivery-guard-scan",
+            "peopleSecret": "delivery-guard-people",
             "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
         },
     }
     assert said[2].startswith("kubectl apply --server-side")
     assert "rollout status --namespace=argocd deployment/delivery-guard" in said[3]
+    assert "rollout status --namespace=monitoring deployment/receiver" in said[4]
 
     platform.install(promotions=["dev>staging=1m"])
     assert given[1]["guard"] == {**given[0]["guard"], "promotions": ["dev>staging=1m"]}  # type: ignore[dict-item]
