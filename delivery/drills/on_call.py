@@ -269,8 +269,8 @@ class OnCall:
             encoding="utf-8",
         )
         environment.done("deed", f"{rate} strangers a second")
+        # Not a part of the drill's record: a refusal is no answer that a user wants.
         load = RunningTraffic(rate, minutes(14).total_seconds(), targets, folder / "requests.bin")
-        environment.rushes.append(load)
         try:
             yield
         finally:
