@@ -76,3 +76,13 @@ def test_every_alert_has_a_promise_that_hurry_shortens() -> None:
     assert promised["CRMDown"] == 120 + 60 + 30
     # 14.4 times 0.1 % of an hour are 52 s of bad requests, which a rate over 5 minutes has counted after 176 s.
     assert promised["AvailabilityBudgetBurn 1h"] == pytest.approx(176 + 120 + 30, abs=1)
+
+
+def test_every_alert_was_measured_and_in_time() -> None:
+    """A new alert comes with its drill: `make drills SCENARIO=…` writes what it measured."""
+    found = measured.read()
+    known = {each.name: each for each in alerts(path.read_text() for path in generated.RULES.glob("*.yaml"))}
+    assert set(found) == set(known)
+    for name, times in found.items():
+        assert times.promised == pytest.approx(known[name].promised(hurry=times.hurry), abs=0.1)
+        assert times.fired <= (times.told or times.fired) <= times.promised, name
