@@ -160,7 +160,7 @@ class OnCall:
 
     def hears_the_end(self, *names: str, within: timedelta = OVER_WITHIN) -> None:
         """The alerts fire no more, and whoever was told of them is told that as well."""
-        at, ended_by = self._did
+        at, _ = self._did
         over: dict[str, float] = {}
 
         def are_over(_: Sighting) -> bool:
@@ -181,18 +181,7 @@ class OnCall:
                     minutes(1),
                     f"a message that {name} is over",
                 )
-            fault = heard.fault
-            self.measured[name] = Measured(
-                fault=fault.what,
-                day=datetime.now(UTC).date().isoformat(),
-                hurry=self.hurry,
-                promised=round(heard.alert.promised(hurry=self.hurry), 1),
-                fired=round(heard.fired_at - fault.at, 1),
-                told=None if heard.told_at is None else round(heard.told_at - fault.at, 1),
-                ended_by=ended_by,
-                over=round(max(over[name] - at, 0.0), 1),
-            )
-            self.environment.tell(f"{name} was over {over[name] - at:.0f} s later")
+            self._measure(heard, over[name])
 
     def misses_the_heartbeat(self, *, for_seconds: float) -> None:
         """The dead man's switch stays away for so long: whoever waits for it would call."""
@@ -210,20 +199,9 @@ class OnCall:
         )
 
     def hears_the_heartbeat(self) -> None:
-        at, ended_by = self._did
+        at, _ = self._did
         self.environment.until(lambda _: self._last_heartbeat() > at, minutes(3), "a heartbeat again")
-        heard = self._heard["DeadMansSwitch"]
-        self.measured["DeadMansSwitch"] = Measured(
-            fault=heard.fault.what,
-            day=datetime.now(UTC).date().isoformat(),
-            hurry=self.hurry,
-            promised=round(heard.alert.promised(hurry=self.hurry), 1),
-            fired=round(heard.fired_at - heard.fault.at, 1),
-            told=None,
-            ended_by=ended_by,
-            over=round(self._last_heartbeat() - at, 1),
-        )
-        self.environment.tell(f"the heartbeat came again {self._last_heartbeat() - at:.0f} s later")
+        self._measure(self._heard["DeadMansSwitch"], self._last_heartbeat())
 
     def was_told_of(self, since: float) -> set[str]:
         """The rules of which any message came since then, the dead man's switch among them."""
@@ -277,6 +255,21 @@ class OnCall:
             load.stop()
 
     # --- how
+
+    def _measure(self, heard: Heard, over_at: float) -> None:
+        """Write down the times of an alert that is over."""
+        (at, ended_by), fault, name = self._did, heard.fault, heard.alert.name
+        self.measured[name] = Measured(
+            fault=fault.what,
+            day=datetime.now(UTC).date().isoformat(),
+            hurry=self.hurry,
+            promised=round(heard.alert.promised(hurry=self.hurry), 1),
+            fired=round(heard.fired_at - fault.at, 1),
+            told=None if heard.told_at is None else round(heard.told_at - fault.at, 1),
+            ended_by=ended_by,
+            over=round(max(over_at - at, 0.0), 1),
+        )
+        self.environment.tell(f"{name} was over {over_at - at:.0f} s later")
 
     def _told(self, alert: Alert, fault: Fault, promised: float) -> float:
         """When the message came. Fails if it is later than promised."""
