@@ -40,7 +40,8 @@ def test_a_good_release_reaches_everybody(production: Environment) -> None:
 
     when = given.released(good("1.1"))
 
-    when.first_canary_pod_is_ready(within=seconds(40))
+    # As fast as the machine starts pods beside the load: 20 s on most, 50 s on one that had half of their speed.
+    when.first_canary_pod_is_ready(within=minutes(2))
     when.weight_is(5, within=minutes(1))
     when.canary_pod_deleted()
     when.stable_pod_deleted()
