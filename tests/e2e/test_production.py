@@ -23,8 +23,8 @@ def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> N
     when.rollout_is("Degraded", within=minutes(2))
     when.weight_is(0, within=seconds(10))
     when.healed(within=seconds(20), blamed=True)
-    when.rollout_is("Healthy", within=minutes(1))
-    when.argocd_is_content(within=minutes(1))
+    when.rollout_is("Healthy", within=minutes(3))
+    when.argocd_is_content(within=minutes(2))
     when.no_new_steps_were_taken()
     when.requests_go_on(1_000)
     when.weight_was_back_at_zero(within=seconds(20))
@@ -42,11 +42,11 @@ def test_a_good_release_reaches_everybody(production: Environment) -> None:
 
     # As fast as the machine starts pods beside the load: 20 s on most, 50 s on one that had half of their speed.
     when.first_canary_pod_is_ready(within=minutes(2))
-    when.weight_is(5, within=minutes(1))
+    when.weight_is(5, within=minutes(2))
     when.canary_pod_deleted()
     when.stable_pod_deleted()
     when.prometheus_deleted()
-    when.rollout_is("Healthy", within=minutes(5))
+    when.rollout_is("Healthy", within=minutes(8))
     when.weights_seen_are(5, 20, 50, 100)
     when.no_request_failed(of_at_least=4_000)
 
@@ -58,8 +58,8 @@ def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(produc
 
     when = given.taken_back()
 
-    when.rollout_is("Healthy", within=minutes(1))
-    when.argocd_is_content(within=minutes(1))
+    when.rollout_is("Healthy", within=minutes(3))
+    when.argocd_is_content(within=minutes(2))
     # Its pods may still be there, and then the first step is taken before the guard has seen it.
     when.weight_was_never_above(5)
     when.requests_go_on(500)
