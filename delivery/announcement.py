@@ -9,6 +9,7 @@ from delivery.history import HEAL, PARDON, PROMOTION, RELEASE, ROLLBACK, Event
 from delivery.verdicts import Count
 
 _DONE = {RELEASE: "is released", PROMOTION: "is promoted"}
+_IN_MINUTES = 120  # seconds
 _BAD = {"error-rate": "failed", "latency": "were too slow"}
 
 
@@ -70,4 +71,4 @@ def _from(event: Event) -> str:
 
 def _minutes(took: timedelta) -> str:
     seconds = round(took.total_seconds())
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60} s"  # noqa: PLR2004
+    return f"{seconds} s" if seconds < _IN_MINUTES else f"{seconds // 60} min {seconds % 60} s"
