@@ -24,8 +24,7 @@ AFTER = 200
 IMPATIENT = {"web": {"progressDeadlineSeconds": 60}}
 NEVER_READY = minutes(3)
 USUAL = minutes(3)
-# Without the canary's steps: as long as a slow machine needs to start and end pods.
-AT_ONCE = minutes(2)
+AT_ONCE = minutes(1)
 # From the abort to Git, by the guard.
 HEALED = seconds(10)
 # The guard goes its round every quarter of a minute.

@@ -29,7 +29,7 @@ def test_a_rolling_update_costs_no_request(dev: Environment) -> None:
 
     when = given.released(good("1.1"))
 
-    when.rollout_is("Healthy", within=minutes(4))
+    when.rollout_is("Healthy", within=minutes(2))
     when.requests_go_on(500)
     when.no_request_failed(of_at_least=1_000)
 
@@ -52,11 +52,11 @@ def test_an_unreadable_release_file_stops_only_its_own_environment(
 
     push_by_hand("dev/release.yaml", text, f"a release file that {broken}")
 
-    dev.argocd_complains(within=seconds(120))
+    dev.argocd_complains(within=seconds(60))
     dev.refuses("promote", "dev", "staging", because=complaint)
     production.serving("1.0" if production.answering_version() != "1.0" else "1.1")
     dev.still_serves("1.1")
     dev.deliver("rollback", "dev")
     dev.argocd_looks_again()
-    dev.argocd_complains_no_more(within=seconds(120))
+    dev.argocd_complains_no_more(within=seconds(60))
     dev.serving("1.0")
