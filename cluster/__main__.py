@@ -1,4 +1,4 @@
-"""`python -m cluster up | istio | down | status | env | servers | tools`: the local cluster, to Ready and back."""
+"""`python -m cluster up | down | status | env | servers | tools | istio | kyverno`: the local cluster, and back."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cluster import (
     go_tools,
     images,
     istio,
+    kyverno,
     node,
     packages,
     paths,
@@ -55,6 +56,13 @@ def with_istio() -> None:
     note(f"Istio's gateway   {addresses.ISTIO}")
 
 
+def with_kyverno() -> None:
+    """Add Kyverno, which can let only signed images start, to the cluster that is up; return when it is Ready."""
+    preflight.root()
+    with _alone():
+        kyverno.up()
+
+
 def down() -> None:
     """Remove everything that `up` put on the machine, except the cache of binaries and images."""
     preflight.root()
@@ -72,8 +80,8 @@ def status() -> None:
             lacking += [] if running else [name]
     if not node.kubeconfig().exists():
         raise ClusterError("There is no local cluster; `python -m cluster up` makes one.")
-    # Where nobody has asked for Istio, its namespace has nothing to show.
-    ours = () if node.existing_cluster() else ("forge", istio.NAMESPACE)
+    # Where nobody has asked for Istio or Kyverno, their namespaces have nothing to show.
+    ours = () if node.existing_cluster() else ("forge", istio.NAMESPACE, kyverno.NAMESPACE)
     for namespace in ("kube-system", *platform.NAMESPACES, *ours):
         for workload, pods in platform.ready(namespace).items():
             have, wanted = pods.split("/")
@@ -120,7 +128,15 @@ def _alone(*, wait: bool = False) -> Iterator[None]:
         yield
 
 
-COMMANDS = {"up": up, "istio": with_istio, "down": down, "status": status, "env": env, "servers": servers}
+COMMANDS = {
+    "up": up,
+    "istio": with_istio,
+    "kyverno": with_kyverno,
+    "down": down,
+    "status": status,
+    "env": env,
+    "servers": servers,
+}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -150,7 +166,7 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("Interrupted; the same command goes on where it stopped.")
         return 130
-    if asked.command in ("up", "istio", "down"):
+    if asked.command in ("up", "istio", "kyverno", "down"):
         note(f"{asked.command} took {time.monotonic() - started:.0f} s")
     return 0
 

@@ -99,6 +99,18 @@ GROUPS = (
         },
     ),
     Group("istio", {"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"}, when_asked=True),
+    Group(
+        "supply-chain",
+        {
+            "kyverno": "github.com/kyverno/kyverno/cmd/kyverno",
+            "cosign": "github.com/sigstore/cosign/v3/cmd/cosign",
+        },
+        versions={
+            "github.com/kyverno/kyverno/pkg/version.BuildVersion": "github.com/kyverno/kyverno",
+            "sigs.k8s.io/release-utils/version.gitVersion": "github.com/sigstore/cosign/v3",
+        },
+        when_asked=True,
+    ),
     Group("actionlint", {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, when_asked=True),
     Group("trivy", {"trivy": "github.com/aquasecurity/trivy/cmd/trivy"}, when_asked=True),
 )

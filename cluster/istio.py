@@ -10,7 +10,6 @@ import string
 import yaml
 
 from cluster import addresses, go_tools, images, node, paths, platform, preflight
-from cluster.errors import ClusterError
 from cluster.images import Image
 from cluster.platform import Manifest
 from cluster.progress import step
@@ -23,22 +22,12 @@ def up() -> None:
 
     Raises ClusterError where there is no local cluster, or another program has a port of the gateway.
     """
-    if node.existing_cluster():
-        raise ClusterError(
-            "`python -m cluster istio` is for the local cluster; on your own, install Istio as its documentation says."
-        )
-    if not paths.KUBECONFIG.exists():
-        raise ClusterError("There is no local cluster; `python -m cluster up` makes one.")
+    node.must_be_local("istio", "Istio")
     is_new = not platform.ready(NAMESPACE)
     if is_new:
         preflight.free(addresses.ISTIO_PORTS)
     go_tools.build(["pilot-discovery"])
-    layout = images.layout(all_images(), "istio-images")
-    with step("Install Istio"):
-        node.import_images(layout, node.IMPORTED.with_name("imported-istio"))
-        platform.install(manifests())
-    with step(f"Wait until {NAMESPACE} is Ready"):
-        platform.wait_ready(NAMESPACE)
+    platform.add("Istio", NAMESPACE, all_images(), manifests())
     if is_new:
         # It looks for Istio at its start, and then every ten minutes only.
         with step("Let Argo Rollouts see it"):

@@ -53,6 +53,17 @@ def up(layout: Path) -> None:
         kubectl("rollout", "status", "--namespace=kube-system", "daemonset/kube-proxy", "--timeout=120s")
 
 
+def must_be_local(command: str, project: str) -> None:
+    """Raise ClusterError where `python -m cluster <command>` has no local cluster to add a project to."""
+    if existing_cluster():
+        raise ClusterError(
+            f"`python -m cluster {command}` is for the local cluster; on your own, "
+            f"install {project} as its documentation says."
+        )
+    if not paths.KUBECONFIG.exists():
+        raise ClusterError("There is no local cluster; `python -m cluster up` makes one.")
+
+
 def kubectl(*arguments: str | Path, stdin: str | None = None, log: str = "kubectl") -> None:
     """Run kubectl against the cluster that `up` works on."""
     shell.run([go_tools.built("kubectl"), f"--kubeconfig={kubeconfig()}", *arguments], log=log, stdin=stdin)

@@ -30,6 +30,7 @@ ARGO_CD = ("kubernetes", "github.com/argoproj/argo-cd/v3")
 ARGO_ROLLOUTS = ("argo-rollouts", "github.com/argoproj/argo-rollouts")
 METRICS_SERVER = ("kubernetes", "sigs.k8s.io/metrics-server")
 ISTIO = ("istio", "istio.io/istio")
+KYVERNO = ("supply-chain", "github.com/kyverno/kyverno")
 OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
 TRAEFIK = ("manifests", "github.com/traefik/traefik/v3")
 # Dex signs people in through others and notifications tell others; neither has anybody to talk to here.
@@ -61,6 +62,17 @@ def install(documents: list[Manifest]) -> None:
     """Apply all of them, the definitions of resources first."""
     _define(documents)
     _apply([document for document in documents if not _is_definition(document)])
+
+
+def add(name: str, namespace: str, made: list[images.Image], documents: list[Manifest]) -> None:
+    """Bring something that `up` leaves out, with its own images, to Ready."""
+    short = name.lower()
+    layout = images.layout(made, f"{short}-images")
+    with step(f"Install {name}"):
+        node.import_images(layout, node.IMPORTED.with_name(f"imported-{short}"))
+        install(documents)
+    with step(f"Wait until {namespace} is Ready"):
+        wait_ready(namespace)
 
 
 def _define(documents: list[Manifest]) -> None:

@@ -77,6 +77,10 @@ class Cluster:
         """The Job of the newest migration. Raises ClusterUnreachable."""
         return self._get("batch", "v1", f"crm-{environment}", "jobs", "crm-migrate")
 
+    def application(self, environment: str) -> Object | None:
+        """Argo CD's Application of an environment. Raises ClusterUnreachable."""
+        return self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
+
     def promote_in_full(self, environment: str) -> None:
         """Let the Rollout leave out the rest of its steps. Raises ClusterUnreachable."""
         path = ("argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", ROLLOUT)
@@ -152,14 +156,14 @@ class Cluster:
 
     def observe(self, environment: str) -> Observed:
         """Raises ClusterUnreachable."""
-        namespace, application = f"crm-{environment}", f"crm-{environment}"
+        namespace = f"crm-{environment}"
         return Observed(
             rollout=self.rollout(environment),
             replica_sets=self._list("apps", "v1", namespace, "replicasets"),
             analysis_runs=self._list("argoproj.io", "v1alpha1", namespace, "analysisruns"),
-            application=self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", application),
+            application=self.application(environment),
             application_set=self._get(
-                "argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applicationsets", application
+                "argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applicationsets", namespace
             ),
         )
 

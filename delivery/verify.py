@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -173,8 +174,16 @@ class Verification:
 
 def verify(address: str, prometheus: Prometheus, *, namespace: str, version: str, seconds: float) -> str:
     """See whether users get the version at this address, and whether it is well. Raises Refused."""
-    with httpx.Client(base_url=address, timeout=_TIMEOUT_SECONDS) as crm:
+    with httpx.Client(**_reached(address), timeout=_TIMEOUT_SECONDS) as crm:
         return Verification(crm, prometheus, namespace, version, seconds).run()
+
+
+def _reached(address: str) -> dict[str, Any]:
+    """How a client gets there: below localhost is this machine (RFC 6761, 6.3), which not every resolver knows."""
+    url = httpx.URL(address)
+    if not url.host.endswith(".localhost"):
+        return {"base_url": url}
+    return {"base_url": url.copy_with(host="127.0.0.1"), "headers": {"Host": url.netloc.decode()}}
 
 
 def _percent(part: int, whole: int) -> str:

@@ -13,6 +13,7 @@ from cluster import (
     go_tools,
     images,
     istio,
+    kyverno,
     node,
     packages,
     paths,
@@ -46,6 +47,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (node, "up", "node with {0}"),
         (platform, "up", "platform local={local}"),
         (istio, "up", "istio"),
+        (kyverno, "up", "kyverno"),
         (cleanup, "everything", "remove"),
     ):
         monkeypatch.setattr(place, name, says(sentence))
@@ -118,7 +120,7 @@ def test_down_removes_the_cluster(done: list[str], capsys: pytest.CaptureFixture
     assert "down took 0 s" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["up", "istio", "down"])
+@pytest.mark.parametrize("command", ["up", "istio", "kyverno", "down"])
 def test_a_second_run_at_the_same_time_is_refused(
     command: str, done: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,7 +253,7 @@ def pods(monkeypatch: pytest.MonkeyPatch, state: Path) -> dict[str, dict[str, st
     found = {
         namespace: {"deployment/x": "1/1"} for namespace in ("kube-system", *platform.NAMESPACES, "forge")
     }
-    found[istio.NAMESPACE] = {}
+    found[istio.NAMESPACE] = found[kyverno.NAMESPACE] = {}
     monkeypatch.setattr(platform, "ready", lambda namespace: found[namespace])
     monkeypatch.setattr(processes, "running", lambda _name: True)
     return found
@@ -262,14 +264,14 @@ def test_status_shows_every_component(
 ) -> None:
     assert main(["status"]) == 0
     told = capsys.readouterr().out
-    assert told.count("✓") == 2 + len(pods) - 1  # nobody has asked for Istio
+    assert told.count("✓") == 2 + len(pods) - 2  # nobody has asked for Istio and Kyverno
     assert "✗" not in told
 
 
 def test_status_shows_istio_where_it_was_asked_for(
     pods: dict[str, dict[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pods[istio.NAMESPACE]["deployment/istiod"] = "0/1"
+    pods[istio.NAMESPACE] = {"deployment/istiod": "0/1"}
     assert main(["status"]) == 1
     captured = capsys.readouterr()
     assert "istio-system" in captured.out
@@ -307,7 +309,7 @@ def test_status_of_another_cluster_asks_for_nothing_of_ours(
 ) -> None:
     (tmp_path / "config").touch()
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    del pods["forge"], pods[istio.NAMESPACE]
+    del pods["forge"], pods[istio.NAMESPACE], pods[kyverno.NAMESPACE]
     refuse(monkeypatch, processes, "running", AssertionError("asked for our processes"))
     assert main(["status"]) == 0
     assert "argo-rollouts" in capsys.readouterr().out

@@ -338,7 +338,7 @@ def quiet(production: Environment) -> None:
 
     # Twice, because nobody stays signed in for longer.
     with users.rush(Traffic(20)):
-        arrives(given.released(images.good(other_good_version(production))), within=minutes(5))
+        arrives(given.released(images.good(other_good_version(production))), within=minutes(7))
         passed(0.5)
     with users.rush(Traffic(20)):
         passed(1)

@@ -101,9 +101,9 @@ def _play(chosen: Sequence[Scenario]) -> list[Account]:
     with step("Build and push the images"):
         for recipe in RECIPES:
             images.image(recipe)
-    if any(scenario.router == "istio" for scenario in chosen):
-        with step("Add Istio to the cluster"):
-            local.output([sys.executable, "-m", "cluster", "istio"], seconds=1800)
+    for addition in sorted({name for scenario in chosen for name in scenario.additions}):
+        with step(f"Add {addition.capitalize()} to the cluster"):
+            local.output([sys.executable, "-m", "cluster", addition], seconds=3600)
     kubernetes = Kubernetes()
     with (
         step(f"Release {GOOD[0]} to production"),

@@ -55,18 +55,19 @@ def private_key() -> ec.EllipticCurvePrivateKey:
     return key
 
 
+def public_key() -> str:
+    """The cluster's public key in PEM. Raises NotReady."""
+    form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return private_key().public_key().public_bytes(*form).decode()
+
+
 def secret() -> dict[str, Any]:
     """The Secret that tells the guard by which key it may believe a result. Raises NotReady."""
-    public = (
-        private_key()
-        .public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": SECRET, "namespace": "argocd"},
-        "stringData": {"public.pem": public.decode()},
+        "stringData": {"public.pem": public_key()},
     }
 
 

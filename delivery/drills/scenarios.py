@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -11,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from delivery.drills import images, local, platform, settings
+from cluster import addresses, kyverno
+from delivery.drills import images, local, platform, scan, settings, signing
 from delivery.drills.images import Recipe
 from delivery.drills.story import Environment, Given, When, minutes, seconds
 from delivery.drills.traffic import traffic
@@ -38,6 +40,14 @@ class Scenario:
     play: Callable[[Environment], None]
     strategy: str = "canary"
     router: str = "traefik"
+    admission: bool = False
+    """Kyverno is there, and asks whatever starts whether it is signed as soon as the scenario wants that."""
+
+    @property
+    def additions(self) -> set[str]:
+        """What it needs besides `up`: `python -m cluster <addition>`."""
+        wanted = {"istio": self.router == "istio", "kyverno": self.admission}
+        return {name for name, is_wanted in wanted.items() if is_wanted}
 
 
 def good(production: Environment) -> None:
@@ -153,6 +163,29 @@ def vulnerable(production: Environment) -> None:
 def unscanned(production: Environment) -> None:
     """A good image of which nobody has signed a scan result: it waits for one for a minute, and is not to blame."""
     _never_released(_given(production).released(images.unscanned()), blamed=False)
+
+
+def unsigned(production: Environment) -> None:
+    """Nobody has signed it, so the cluster lets nothing of it start, not even its migration."""
+    _not_let_in(production, images.good("1.40"), because="not signed by the pipeline")
+
+
+def without_sbom(production: Environment) -> None:
+    """It is signed, but nobody has signed what is in it."""
+    recipe = images.good("1.41")
+    signing.sign(images.image(recipe), sbom=False)
+    _not_let_in(production, recipe, because="no signed list of what is in it")
+
+
+def signed(production: Environment) -> None:
+    """What the pipeline's commands have signed is let in, and the same attestations answer the question `security`."""
+    given = _given(production)
+    recipe = images.good(other_good_version(production))
+    with _only_signed(given, images.image(recipe)):
+        when = given.released(recipe)
+        arrives(when, within=minutes(6))
+    when.weights_seen_are(*WEIGHTS)
+    _nobody_felt_it(when)
 
 
 def prometheus_down(production: Environment) -> None:
@@ -416,6 +449,32 @@ def promoted(production: Environment) -> None:
     _nobody_felt_it(when)
 
 
+def pipeline(production: Environment) -> None:
+    """From dev to production and back by the commands of the workflows, one after the other."""
+    given = _given(production)
+    # What an environment has had is not released to it again, so the version is a new one each time.
+    image = images.image(images.good(f"1.{time.time():.0f}"))
+
+    def verified(environment: Environment) -> None:
+        # Of the CRM's addresses the one that nobody has to sign in for.
+        address = f"http://{local.api_host(environment.name)}:{addresses.HTTP_PORT}"
+        environment.make("verify", ENVIRONMENT=environment.name, URL=address, PROMETHEUS=addresses.PROMETHEUS)
+
+    with production.beside("dev") as dev, production.beside("staging") as staging:
+        dev.make("release", IMAGE=image.reference, ENVIRONMENT="dev")
+        verified(dev)
+        staging.make("promote", SOURCE="dev", ENVIRONMENT="staging")
+        verified(staging)
+        when = given.made("promote", SOURCE="staging", ENVIRONMENT="production")
+        verified(production)
+        arrives(when, within=minutes(2))
+        when.weights_seen_are(*WEIGHTS)
+        when = given.made("rollback", ENVIRONMENT="production", REASON="a drill")
+        arrives(when, within=minutes(2))
+        verified(production)
+    _nobody_felt_it(when)
+
+
 def strategies_switched(production: Environment) -> None:
     """The same load sees one strategy after the other."""
     given = _given(production)
@@ -481,6 +540,9 @@ MATRIX = (
 )
 """What a release may be or meet, by each strategy: docs/proof.md."""
 MORE = (
+    Scenario("unsigned", "Nobody has signed the image", unsigned, admission=True),
+    Scenario("without-sbom", "Nobody has signed what is in the image", without_sbom, admission=True),
+    Scenario("signed", "Only signed images may start, and it is signed", signed, admission=True),
     Scenario("errors-unhurried", "Every answer is a 500, with production's times", errors_unhurried),
     Scenario("hoarding", "Requests wait for connections to the database", hoarding),
     Scenario("router-lies", "The router sends the canary nothing, a person aborts", router_lies),
@@ -488,6 +550,7 @@ MORE = (
     Scenario("replaced", "All pods are replaced and evicted", replaced),
     Scenario("ab-test-lost-wins", "A/B: the group beta wins no deals", ab_test_lost_wins, "ab-test"),
     Scenario("switch", "One strategy after the other", strategies_switched),
+    Scenario("pipeline", "From dev to production and back by the pipeline's commands", pipeline),
     Scenario("promoted", "From dev to staging by itself, to production by a person", promoted),
     Scenario("shares", "Each step's share of the requests", partial(shares, hold="25s", requests=4_000)),
     *(
@@ -554,6 +617,31 @@ def _never_released(when: When, *, blamed: bool = True) -> None:
     when.weights_seen_are()
     when.no_pod_was_started()
     _nobody_felt_it(when)
+
+
+def _not_let_in(production: Environment, recipe: Recipe, *, because: str) -> None:
+    given = _given(production)
+    with _only_signed(given):
+        when = given.released(recipe)
+        _back(when, healed_within=minutes(1), blamed=False)
+    when.was_left_because(because)
+    when.weights_seen_are()
+    when.no_pod_was_started()
+    _nobody_felt_it(when)
+
+
+@contextmanager
+def _only_signed(given: Given, *others: images.Image) -> Iterator[None]:
+    """From now on nothing starts that is not signed; what serves and these others are."""
+    for image in (given.stable, *others):
+        signing.sign(image)
+    given.environment.done("deed", "only what is signed may start")
+    kyverno.admit_only(scan.public_key())
+    try:
+        yield
+    finally:
+        kyverno.admit_all()
+        given.environment.done("deed", "everything may start again")
 
 
 def _never_there(when: When, *, blamed: bool = True) -> None:

@@ -248,6 +248,13 @@ class Environment:
         """Run the `delivery` command line; what it prints."""
         return local.output([sys.executable, "-m", "delivery", *arguments], seconds=120).strip()
 
+    def make(self, target: str, **variables: str) -> str:
+        """A step of the pipeline, by the words of its workflow; what it prints."""
+        # A verification waits for a canary.
+        said = local.output(["make", "--silent", target], env=variables, seconds=1800).strip()
+        self.tell(f"make {target}: {said}")
+        return said
+
     def promote(self, *options: str) -> None:
         """`kubectl argo rollouts promote`."""
         self.rollouts("promote", *options)
@@ -407,6 +414,12 @@ class Given:
         environment = self.environment
         push = environment.done("push", f"promote from {source}")
         environment.deliver("promote", source, environment.name)
+        return self._what_git_names(push)
+
+    def made(self, target: str, **variables: str) -> When:
+        """A step of the pipeline changes what this environment has."""
+        push = self.environment.done("push", f"make {target}")
+        self.environment.make(target, **variables)
         return self._what_git_names(push)
 
     def released_by_hand(self, image: Image) -> When:
@@ -577,6 +590,15 @@ class When:
                 f"{version_of(self.image)} {'in' if blamed else 'not in'} quarantine", "the opposite"
             )
         self._wants(before, moment)
+
+    def was_left_because(self, reason: str) -> None:
+        """The newest commit that changed the environment's release gives that reason."""
+        environment = self.environment
+        with git.opened(local.GIT, local.CHECKOUT) as repository:
+            commit = environments.fetch(repository).last_commit(environment.name)
+            message = repository.message(commit) if commit else ""
+        if reason not in message:
+            environment.fail(f"Git to say {reason!r}", message)
 
     def people_are_told(self, subject: str, *, within: timedelta) -> None:
         """Whoever the guard tells of deliveries hears that, or has heard it since the push."""

@@ -16,6 +16,8 @@ REVISION = "delivery/revision"  # the release's commit of the code, on Rollout a
 OLD = timedelta(minutes=20)
 # What Argo Rollouts gets to notice a deadline by itself.
 _GRACE = timedelta(seconds=15)
+# How the API server says that a webhook, such as Kyverno's, has refused something.
+_DENIED = "denied the request: "
 _HASH = "rollouts-pod-template-hash"
 _ATTEMPT = "rollout.argoproj.io/revision"
 
@@ -86,7 +88,7 @@ def decide(seen: Seen) -> Decision:
         return Nothing("There is no Rollout yet.")
     if seen.goes_back and _works_on_another(seen.application):
         return EndSync()
-    trouble = _migration(seen) or _rollout_trouble(seen, seen.rollout)
+    trouble = _not_let_in(seen) or _migration(seen) or _rollout_trouble(seen, seen.rollout)
     return _back(seen, seen.rollout, trouble) if trouble else _forward(seen, seen.rollout)
 
 
@@ -178,6 +180,32 @@ def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool
     unhealthy = any(finding.question == "health" and finding.phase == "Error" for finding in found)
     blame = failed or stuck or (unhealthy and _stable_holds(seen, rollout))
     return _Trouble(at, reasons or (message or "aborted, without a verdict",), blame)
+
+
+def denied(application: Object | None) -> str:
+    """What a policy of the cluster said to Argo CD's last sync, or says to the one it is at; empty if it let all in."""
+    operation = ((application or {}).get("status") or {}).get("operationState") or {}
+    for resource in (operation.get("syncResult") or {}).get("resources") or []:
+        _, found, said = str(resource.get("message") or "").partition(_DENIED)
+        if found:
+            return " ".join(said.split())
+    return ""
+
+
+def _not_let_in(seen: Seen) -> _Trouble | None:
+    """The cluster does not take Git's release, so nothing of it runs. The image may be let in once it is signed."""
+    said = denied(seen.application)
+    if seen.application is None or not said:
+        return None
+    operation = seen.application["status"]["operationState"]
+    began = _time(operation.get("startedAt")) or seen.started
+    values = ((operation["syncResult"].get("source") or {}).get("helm") or {}).get("valuesObject") or {}
+    image, revision = values.get("image") or {}, (values.get("release") or {}).get("revision")
+    if (image.get("digest"), revision) != (seen.release.image.digest, seen.release.revision):
+        return None
+    if began < seen.committed:
+        return None
+    return _Trouble(began, (f"admission: {seen.release.image.version} is not let in: {said}",), blame=False)
 
 
 def _migration(seen: Seen) -> _Trouble | None:

@@ -19,7 +19,7 @@ from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard import counts, figures
-from delivery.guard.decision import Decision, EndSync, Heal, Nothing, PromoteInFull, Seen, decide
+from delivery.guard.decision import Decision, EndSync, Heal, Nothing, PromoteInFull, Seen, decide, denied
 from delivery.guard.healing import heal, past_releases
 from delivery.kube import Object, Observed
 from delivery.verdicts import Count
@@ -34,6 +34,8 @@ class Cluster(Protocol):
     def rollout(self, environment: str) -> Object | None: ...
 
     def migration(self, environment: str) -> Object | None: ...
+
+    def application(self, environment: str) -> Object | None: ...
 
     def observe(self, environment: str) -> Observed: ...
 
@@ -106,7 +108,7 @@ class Guard:
     def _act(self, environment: str) -> str:
         """What was done or what stands in the way; empty where all is well."""
         rollout, migration = self.cluster.rollout(environment), self.cluster.migration(environment)
-        if not _needs_a_look(rollout, migration):
+        if not (_needs_a_look(rollout, migration) or denied(self.cluster.application(environment))):
             return ""
         branch = fetch_existing(self.repository)
         try:

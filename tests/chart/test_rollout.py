@@ -369,7 +369,7 @@ def test_private_images_are_pulled_with_the_named_secret() -> None:
 
 def test_the_application_gets_every_setting_under_its_own_name() -> None:
     manifests = render("production", "canary")
-    config, secret = manifests.config["metadata"]["name"], "crm-secrets"
+    config = manifests.config["metadata"]["name"]
     sources = {
         entry["name"]: (reference["name"], reference["key"])
         for entry in web(manifests)["env"]
@@ -386,11 +386,7 @@ def test_the_application_gets_every_setting_under_its_own_name() -> None:
         "CORS_ORIGINS",
     ]
     from_config += ["EMAIL_HOST", "EMAIL_PORT"]
-    from_secret = ["SECRET_KEY", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_PASSWORD"]
-    from_secret += ["EMAIL_USER", "EMAIL_PASSWORD"]
-    assert sources == {name: (config, name.lower().replace("_", "-")) for name in from_config} | {
-        name: (secret, name.lower().replace("_", "-")) for name in from_secret
-    }
+    assert sources == {name: (config, name.lower().replace("_", "-")) for name in from_config}
     assert env(manifests)["ENVIRONMENT"] == "production"
 
 

@@ -34,12 +34,38 @@ def test_production_generates_none() -> None:
 def test_the_named_secret_is_the_one_that_is_read() -> None:
     manifests = render("production", "canary", values={"secrets": {"existingSecret": "from-the-vault"}})
     for name, pod in manifests.pod_specs().items():
+        assert {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each} == {
+            "from-the-vault"
+        }, name
+
+
+def test_secrets_are_files_for_nobody_but_the_application() -> None:
+    """A process's environment is seen by its children, by whoever may describe it, and by dumps of it."""
+    for name, pod in render("production", "canary").pod_specs().items():
+        (container,) = pod["containers"]
+        assert not [entry for entry in container["env"] if "secretKeyRef" in entry.get("valueFrom", {})], name
+        (mount,) = [each for each in container["volumeMounts"] if each["name"] == "secrets"]
+        assert mount["readOnly"], name
+        (volume,) = [each["secret"] for each in pod["volumes"] if each["name"] == "secrets"]
+        assert volume["defaultMode"] == 0o440, name
+        files = {f"{mount['mountPath']}/{item['path']}": item["key"] for item in volume["items"]}
         read = {
-            entry["valueFrom"]["secretKeyRef"]["name"]
-            for entry in pod["containers"][0]["env"]
-            if "secretKeyRef" in entry.get("valueFrom", {})
+            entry["name"]: entry["value"] for entry in container["env"] if entry["name"].endswith("_FILE")
         }
-        assert read == {"from-the-vault"}, name
+        assert {variable.removesuffix("_FILE"): files[file] for variable, file in read.items()} == {
+            key.upper().replace("-", "_"): key for key in files.values()
+        }, name
+        assert len(read) == 7, name
+
+
+def test_what_makes_the_secret_does_not_wait_for_it() -> None:
+    (pod,) = [
+        spec
+        for name, spec in render("dev", "canary").pod_specs().items()
+        if name.startswith("Job crm-secrets")
+    ]
+    assert "volumes" not in pod
+    assert "volumeMounts" not in pod["containers"][0]
 
 
 def test_the_job_may_create_secrets_and_nothing_else() -> None:

@@ -12,7 +12,7 @@ def rendered() -> str:
 
 @pytest.fixture(scope="session")
 def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where kubeconform finds the schemas of Kubernetes, Argo CD, the Prometheus operator and cert-manager."""
+    """Where kubeconform finds the schemas of Kubernetes, Argo CD, the Prometheus operator, cert-manager and Kyverno."""
     folder = tmp_path_factory.mktemp("argocd-schemas")
     swagger = go_tools.module_dir("kubernetes", "k8s.io/kubernetes") / "api/openapi-spec/swagger.json"
     crds = sorted(
@@ -27,5 +27,8 @@ def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
     assert issuers, "no CRDs of cert-manager in its module"
     assert crds, "no CRDs of Argo CD in the Go module cache; build the tools"
     assert monitors, "no CRDs of the Prometheus operator in the Go module cache; build the tools"
-    schemas.write(folder, swagger=swagger, crds=[*crds, *monitors, *issuers])
+    kyverno = go_tools.module_dir("supply-chain", "github.com/kyverno/kyverno")
+    policies = sorted(kyverno.glob("config/crds/policies.kyverno.io/*_imagevalidatingpolicies.yaml"))
+    assert policies, "no CRDs of Kyverno in its module"
+    schemas.write(folder, swagger=swagger, crds=[*crds, *monitors, *issuers, *policies])
     return str(folder / schemas.LOCATION)

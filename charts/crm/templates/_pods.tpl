@@ -1,4 +1,4 @@
-{{/* What every pod of ours has in common: Pod Security `restricted`, a read-only root, no token, only /tmp to write to. */}}
+{{/* What every pod of ours has in common: Pod Security `restricted`, a read-only root, no token, only /tmp to write to, secrets as files. */}}
 
 {{- define "crm.podDefaults" -}}
 serviceAccountName: crm
@@ -15,6 +15,19 @@ imagePullSecrets:
 volumes:
   - name: tmp
     emptyDir: {sizeLimit: 256Mi}
+  # Only what is listed; a key that is missing keeps the pod from starting, and the event names it.
+  - name: secrets
+    secret:
+      secretName: {{ include "crm.secretName" . }}
+      defaultMode: 0440
+      items:
+        {{- range splitList " " (include "crm.secretKeys" .) }}
+        - {key: {{ . }}, path: {{ . }}}
+        {{- end }}
+{{- end }}
+
+{{- define "crm.secretKeys" -}}
+secret-key db-name db-user db-password redis-password email-user email-password
 {{- end }}
 
 {{- define "crm.podSecurity" -}}
@@ -33,12 +46,17 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- define "crm.containerDefaults" -}}
+{{- define "crm.container" -}}
 image: {{ include "crm.image" . | quote }}
 imagePullPolicy: IfNotPresent
 {{ include "crm.containerSecurity" . }}
+{{- end }}
+
+{{- define "crm.containerDefaults" -}}
+{{ include "crm.container" . }}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+  - {name: secrets, mountPath: /etc/crm/secrets, readOnly: true}
 {{- end }}
 
 {{/* Settings and secrets, in the names that the application reads. */}}
@@ -70,11 +88,10 @@ own definition.
 {{ include "crm.secretEnv" . }}
 {{- end }}
 
+{{/* Files and not variables: a process's environment is seen by its children, by whoever may describe it, and by dumps of it. */}}
 {{- define "crm.secretEnv" -}}
-{{- $secret := include "crm.secretName" . }}
-{{- range $key := list "secret-key" "db-name" "db-user" "db-password" "redis-password" "email-user" "email-password" }}
-- name: {{ $key | upper | replace "-" "_" }}
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $key }}}}
+{{- range $key := splitList " " (include "crm.secretKeys" .) }}
+- {name: {{ $key | upper | replace "-" "_" }}_FILE, value: /etc/crm/secrets/{{ $key }}}
 {{- end }}
 {{- end }}
 

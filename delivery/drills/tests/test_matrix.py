@@ -96,7 +96,7 @@ def test_one_scenario_is_replayed_without_touching_the_page(played: list[str], t
 
 
 @pytest.mark.usefixtures("played")
-def test_istio_is_added_where_a_scenario_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_istio_and_kyverno_are_added_where_a_scenario_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(local, "output", lambda command, **_: commands.append(command[1:]))
 
@@ -104,6 +104,8 @@ def test_istio_is_added_where_a_scenario_wants_it(monkeypatch: pytest.MonkeyPatc
     assert commands == []
     matrix.main(["good", "shares-istio", "ab-test-istio"])
     assert commands == [["-m", "cluster", "istio"]]
+    matrix.main(["unsigned", "signed", "shares-istio"])
+    assert commands[1:] == [["-m", "cluster", "istio"], ["-m", "cluster", "kyverno"]]
 
 
 def test_a_scenario_is_played_as_often_as_asked_with_a_report_of_each(

@@ -68,6 +68,26 @@ def migration(of: Release = BAD, created: str = "2026-01-02T11:59:30Z") -> dict[
     }
 
 
+def not_let_in(of: Release = BAD, started: str = "2026-01-02T11:59:50Z") -> dict[str, Any]:
+    """Argo CD's Application while a webhook refuses the migration of a release, which is tried again and again."""
+    values = {"release": {"revision": of.revision}, "image": {"digest": of.image.digest}}
+    source = {"helm": {"valuesObject": values}}
+    said = (
+        'admission webhook "ivpol.validate.kyverno.svc-fail" denied the request: '
+        "Policy signed-images failed:\n  not signed"
+    )
+    resources = [
+        {"kind": "ConfigMap", "message": "configmap/crm created"},
+        {"kind": "Job", "message": said},
+    ]
+    operation = {
+        "phase": "Running",
+        "startedAt": started,
+        "syncResult": {"source": source, "resources": resources},
+    }
+    return {"spec": {"source": {}}, "status": {"operationState": operation}}
+
+
 def seen(**other: Any) -> Seen:
     usual = Seen(
         environment="production",

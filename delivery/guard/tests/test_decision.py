@@ -12,6 +12,7 @@ from delivery.guard.tests.sights import (
     NOW,
     aborted,
     migration,
+    not_let_in,
     release,
     replica_set,
     rollout,
@@ -131,6 +132,24 @@ def test_a_failed_migration_of_gits_image_blames() -> None:
 @pytest.mark.parametrize("job", [migration(GOOD), migration(created="2026-01-02T11:58:00Z")])
 def test_a_migration_of_another_image_or_attempt_says_nothing(job: dict[str, Any]) -> None:
     assert nothing(rollout=rollout(GOOD), migration=job) == "Nothing is wrong."
+
+
+def test_a_release_that_a_policy_does_not_let_in_goes_back_and_may_come_again() -> None:
+    decision = healed(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
+    assert not decision.blame
+    assert decision.reasons == ("admission: 1.2 is not let in: Policy signed-images failed: not signed",)
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        not_let_in(GOOD),
+        not_let_in(release("1.2", revision="c")),
+        not_let_in(started="2026-01-02T11:58:00Z"),
+    ],
+)
+def test_a_refusal_of_another_release_or_attempt_says_nothing(application: dict[str, Any]) -> None:
+    assert nothing(rollout=rollout(GOOD), application=application) == "Nothing is wrong."
 
 
 def test_settings_alone_that_were_bad_leave_the_image_free() -> None:

@@ -13,7 +13,17 @@ import yaml
 
 from delivery import git, quarantine
 from delivery.errors import ClusterUnreachable
-from delivery.guard.tests.sights import BAD, GOOD, aborted, migration, release, replica_set, rollout, run
+from delivery.guard.tests.sights import (
+    BAD,
+    GOOD,
+    aborted,
+    migration,
+    not_let_in,
+    release,
+    replica_set,
+    rollout,
+    run,
+)
 from delivery.guard.tests.test_counts import prometheus, series
 from delivery.guard.watch import Guard
 from delivery.kube import Object, Observed
@@ -30,7 +40,7 @@ class MadeUp:
         self.job: Object | None = None
         self.promoted: list[str] = []
         self.ended: list[str] = []
-        self.application: Object | None = None
+        self.argocd: Object | None = None
         self.no_image = ""
         self.away = False
 
@@ -42,12 +52,15 @@ class MadeUp:
     def migration(self, environment: str) -> Object | None:
         return self.job if environment == "production" else None
 
+    def application(self, environment: str) -> Object | None:
+        return self.argocd if environment == "production" else None
+
     def observe(self, environment: str) -> Observed:
         return Observed(
             rollout=self.rollout(environment),
             replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],
             analysis_runs=[run("error-rate", "Failed", value="[12.3]")],
-            application=self.application,
+            application=self.application(environment),
         )
 
     def promote_in_full(self, environment: str) -> None:
@@ -304,6 +317,20 @@ def test_an_image_that_does_not_exist_is_taken_back_before_its_job_gives_up(
     )
 
 
+def test_what_the_cluster_does_not_let_in_goes_back_though_nothing_moves(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = rollout(GOOD, currentPodHash="old")
+    cluster.argocd = not_let_in(started=just_now(seconds=-1))
+    guard.look("production")
+    assert in_git(remote) == "1.1"
+    message = remote.git("log", "-1", "--format=%B", "environments")
+    assert "admission: 1.2 is not let in: Policy signed-images failed: not signed" in message
+    guard.look("production")
+    assert cluster.ended == ["production"], "Argo CD tries the refused release again and again"
+
+
 def test_a_sync_of_what_git_has_left_is_ended_and_no_other(
     guard: Guard, remote: Remote, cluster: MadeUp
 ) -> None:
@@ -313,11 +340,11 @@ def test_a_sync_of_what_git_has_left_is_ended_and_no_other(
     cluster.job = migration(created=just_now(seconds=-1))
     cluster.job["status"] = {"active": 1}
     running = {"phase": "Running", "syncResult": {"source": {"digest": "bad"}}}
-    cluster.application = {"spec": {"source": {"digest": "bad"}}, "status": {"operationState": running}}
+    cluster.argocd = {"spec": {"source": {"digest": "bad"}}, "status": {"operationState": running}}
 
     guard.look("production")
     assert cluster.ended == [], "Argo CD does not know yet that it is to go back"
-    cluster.application["spec"]["source"] = {"digest": "good"}
+    cluster.argocd["spec"]["source"] = {"digest": "good"}
     guard.look("production")
     assert cluster.ended == ["production"]
     running["syncResult"] = {"source": {"digest": "good"}}

@@ -8,12 +8,13 @@ template:
   spec:
     restartPolicy: OnFailure
     {{- $pod := include "crm.podDefaults" . | fromYaml }}
+    {{- $_ := unset $pod "volumes" }}
     {{- $_ := set $pod "serviceAccountName" "crm-secrets" }}
     {{- $_ := set $pod "automountServiceAccountToken" true }}
     {{- toYaml $pod | nindent 4 }}
     containers:
       - name: create
-        {{- include "crm.containerDefaults" . | nindent 8 }}
+        {{- include "crm.container" . | nindent 8 }}
         command: [python3, -c]
         args:
           - |
@@ -24,5 +25,5 @@ template:
           - {name: SECRET, value: crm-secrets}
         resources:
           requests: {cpu: 10m, memory: 64Mi}
-          limits: {memory: 128Mi}
+          limits: {cpu: 500m, memory: 128Mi}
 {{- end }}
