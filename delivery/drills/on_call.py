@@ -46,7 +46,7 @@ _NOTHING_FOUND = 1
 _HEARTBEAT_SECONDS = 20
 # A fault may have begun a moment before the drill saw it.
 _EARLIER_SECONDS = 5
-_ALERT = re.compile(r"(?:CRITICAL|WARNING|Over): (\w+) in ")
+_ALERT = re.compile(r"(?P<state>CRITICAL|WARNING|Over): (?P<rule>\w+) in ")
 _CHANNELS = {"critical": "#crm-outage", "warning": "#crm-alerts"}
 OVER_WITHIN = minutes(10)
 
@@ -204,9 +204,9 @@ class OnCall:
         self._measure(self._heard["DeadMansSwitch"], self._last_heartbeat())
 
     def was_told_of(self, since: float) -> set[str]:
-        """The rules of which any message came since then, the dead man's switch among them."""
+        """The rules that people were told to fire since then. Heartbeats are left out, and ends, whose faults are older."""
         titles = (_ALERT.match(title) for _, _, title in self._titles(since))
-        return {found[1] for found in titles if found}
+        return {found["rule"] for found in titles if found and found["state"] != "Over"}
 
     # --- what there is
 

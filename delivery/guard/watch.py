@@ -107,7 +107,10 @@ class Guard:
 
     def _act(self, environment: str) -> str:
         """What was done or what stands in the way; empty where all is well."""
-        rollout, migration = self.cluster.rollout(environment), self.cluster.migration(environment)
+        rollout = self.cluster.rollout(environment)
+        if rollout is None:  # a first release has nothing to go back to
+            return ""
+        migration = self.cluster.migration(environment)
         if not (_needs_a_look(rollout, migration) or denied(self.cluster.application(environment))):
             return ""
         branch = fetch_existing(self.repository)
@@ -171,9 +174,9 @@ class Guard:
         )
 
 
-def _needs_a_look(rollout: Object | None, migration: Object | None) -> bool:
+def _needs_a_look(rollout: Object, migration: Object | None) -> bool:
     """Whether Git has to be asked: not while a Rollout rests and its migration is well, which is nearly always."""
-    status = (rollout or {}).get("status") or {}
+    status = rollout.get("status") or {}
     moving = bool(status) and status.get("currentPodHash") != status.get("stableRS")
     failed = bool(((migration or {}).get("status") or {}).get("failed"))
     return moving or bool(status.get("abort")) or failed or _is_active(migration)

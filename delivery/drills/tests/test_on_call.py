@@ -152,7 +152,8 @@ def test_people_are_called_one_after_the_other(person: OnCall, cluster: Cluster)
 
 def test_what_came_since_then_is_named_by_its_rules(person: OnCall, cluster: Cluster) -> None:
     cluster.says(f"WARNING: RolloutStuck in {NAMESPACE}", "#crm-alerts", at=5)
-    cluster.says(f"Over: BeatSilent in {NAMESPACE}", "#crm-alerts", at=20)
+    cluster.says(f"CRITICAL: BeatSilent in {NAMESPACE}", "#crm-outage", at=20)
+    cluster.says(f"Over: RolloutStuck in {NAMESPACE}", "#crm-alerts", at=21)
     cluster.messages.append({"at": 20, "by": "heartbeat", "to": "heartbeat", "body": {}})
 
     assert person.was_told_of(0) == {"RolloutStuck", "BeatSilent"}
