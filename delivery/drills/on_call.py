@@ -204,7 +204,7 @@ class OnCall:
         self._measure(self._heard["DeadMansSwitch"], self._last_heartbeat())
 
     def was_told_of(self, since: float) -> set[str]:
-        """The rules that people were told to fire since then. Heartbeats are left out, and ends, whose faults are older."""
+        """The rules that people were told to fire since then; heartbeats are left out, and ends, which began before."""
         titles = (_ALERT.match(title) for _, _, title in self._titles(since))
         return {found["rule"] for found in titles if found and found["state"] != "Over"}
 
