@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -233,6 +234,19 @@ def test_the_registry_has_what_cosign_put_there(registry: Registry) -> None:
     envelopes = [result(digest=image.digest), b"anything"]
     attach(image.repository, image.digest, *envelopes)
     assert attestations(Reference.parse(str(image))) == envelopes
+
+
+def test_cosign_can_add_to_what_a_drill_put_there(registry: Registry) -> None:
+    """It refuses a manifest whose configuration does not know of each layer."""
+    image = registry.push("1" * 40, "to-be-added-to")
+    attach(image.repository, image.digest, b"{}", b"[]")
+    api = f"http://{registry.host}/v2/crm"
+    tag = f"{image.digest.replace(':', '-')}.att"
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    manifest = httpx.get(f"{api}/manifests/{tag}", headers=accept).json()
+    config = httpx.get(f"{api}/blobs/{manifest['config']['digest']}").json()
+    assert config["rootfs"]["diff_ids"] == [layer["digest"] for layer in manifest["layers"]]
+    assert len(manifest["layers"]) == 2
 
 
 def test_of_an_image_that_nobody_scanned_it_has_nothing(registry: Registry) -> None:
