@@ -34,6 +34,7 @@ from delivery.drills.scenarios import (
 from delivery.drills.story import Environment, When, minutes, seconds
 from delivery.drills.traffic import Traffic, traffic
 from monitoring import generated, measured
+from monitoring.objectives import LIMITS
 
 _FEW = traffic(10)
 _REDIS = 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli'
@@ -343,12 +344,16 @@ def quiet(production: Environment) -> None:
     with users.rush(Traffic(20)):
         passed(1)
         fired = _fired(production, time.time() - began)
+        looked = _scrape_seconds(production, time.time() - began)
     if fired != {_SWITCH}:
         production.fail(f"{_SWITCH} alone to fire in {_QUIET}", ", ".join(sorted(fired)) or "nothing")
     told = on_call.was_told_of(began)
     if told:
         production.fail("nobody to be told", ", ".join(sorted(told)))
     production.tell(f"in {time.time() - began:.0f} s only {_SWITCH} fired, and nobody was told of anything")
+    if looked > LIMITS.scrape_seconds:
+        production.fail(f"a look at a pod to take {LIMITS.scrape_seconds} s", f"{looked:.3f} s")
+    production.tell(f"half of the looks at a pod took at most {1000 * looked:.0f} ms")
     sent = production.record()
     if len(sent) < _ENOUGH or sent.failed:
         production.fail(f"{_ENOUGH} good answers", f"{len(sent.failed)} of {len(sent)} failed")
@@ -438,8 +443,21 @@ def _fired(production: Environment, for_seconds: float) -> set[str]:
         "count by (alertname) (max_over_time("
         f'ALERTS{{alertstate="firing", namespace="{production.namespace}"}}[{for_seconds:.0f}s]))'
     )
+    return {metric["alertname"] for metric, _ in _series(query)}
+
+
+def _scrape_seconds(production: Environment, for_seconds: float) -> float:
+    """What half of the looks at a pod took at most, of the pod at which they took longest; of those that are there."""
+    here = f'{{namespace="{production.namespace}"}}'
+    looks = f"quantile_over_time(0.5, scrape_duration_seconds{here}[{for_seconds:.0f}s])"
+    return max(value for _, value in _series(f"{looks} and on (pod) up{here} == 1"))
+
+
+def _series(query: str) -> list[tuple[dict[str, str], float]]:
+    """Each series that Prometheus answers with, and its value."""
     answer = httpx.get(f"{addresses.PROMETHEUS}/api/v1/query", params={"query": query}, timeout=10)
-    return {each["metric"]["alertname"] for each in answer.raise_for_status().json()["data"]["result"]}
+    found = answer.raise_for_status().json()["data"]["result"]
+    return [(each["metric"], float(each["value"][1])) for each in found]
 
 
 @contextmanager
