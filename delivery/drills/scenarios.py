@@ -451,7 +451,8 @@ def promoted(production: Environment) -> None:
 
 def pipeline(production: Environment) -> None:
     """From dev to production and back by the commands of the workflows, one after the other."""
-    given = _given(production)
+    # Few users, because two more environments start beside them.
+    given = production.serving(serving_now(production)).under(traffic(20))
     # What an environment has had is not released to it again, so the version is a new one each time.
     image = images.image(images.good(f"1.{time.time():.0f}"))
 
