@@ -99,9 +99,12 @@ class Environment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if error is not None:
-            self.failed(str(error) or repr(error))
-        self.close()
+        try:
+            if error is not None:
+                self.failed(str(error) or repr(error))
+        finally:
+            # Also where a second Ctrl-C has ended the diagnosis.
+            self.close()
 
     def failed(self, problem: str) -> None:
         """Note that the drill failed, and write down what the cluster looks like now."""

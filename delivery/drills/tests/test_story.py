@@ -47,7 +47,10 @@ class Load:
 
     def check(self) -> None: ...
 
+    stopped = False
+
     def stop(self) -> Record:
+        self.stopped = True
         return self.record
 
 
@@ -483,6 +486,22 @@ def test_a_failed_drill_leaves_a_diagnosis(
 
     written = {file.stem for file in (tmp_path / "other" / "diagnosis").iterdir()}
     assert {"rollout", "analysis-runs", "events", "log-web", "application"} <= written
+
+
+def test_a_second_ctrl_c_leaves_no_load_behind(
+    monkeypatch: pytest.MonkeyPatch, cluster: MadeUp, production: Environment
+) -> None:
+    """The first one ends the drill, the second one its diagnosis."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(diagnosis, "write", interrupted)
+    load = Load()
+    with pytest.raises(KeyboardInterrupt), Environment("production", cluster, drill="o", title="O") as other:  # type: ignore[arg-type]
+        other.load = load  # type: ignore[assignment]
+        raise KeyboardInterrupt
+    assert load.stopped
 
 
 def test_a_diagnosis_says_what_could_not_be_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
