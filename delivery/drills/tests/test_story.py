@@ -498,9 +498,14 @@ def test_a_second_ctrl_c_leaves_no_load_behind(
 
     monkeypatch.setattr(diagnosis, "write", interrupted)
     load = Load()
-    with pytest.raises(KeyboardInterrupt), Environment("production", cluster, drill="o", title="O") as other:  # type: ignore[arg-type]
-        other.load = load  # type: ignore[assignment]
-        raise KeyboardInterrupt
+
+    def drill() -> None:
+        with Environment("production", cluster, drill="other", title="Other") as other:  # type: ignore[arg-type]
+            other.load = load  # type: ignore[assignment]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drill()
     assert load.stopped
 
 
