@@ -227,10 +227,8 @@ image: ## Build what is committed and push it by digest: make image REPOSITORY=r
 scanner: .venv/complete
 	@$(PYTHON) -m cluster tools trivy cosign > /dev/null
 
-# The key in COSIGN_PRIVATE_KEY signs, and no public log hears of it; without one the workflow's own identity does. The older form,
-# because the guard and Kyverno find everything in one place then (docs/decisions/0029).
-COSIGN = --yes --new-bundle-format=false --use-signing-config=false \
-    $${COSIGN_PRIVATE_KEY:+--key=env://COSIGN_PRIVATE_KEY --tlog-upload=false}
+# The key in COSIGN_PRIVATE_KEY signs, and no public log hears of it; without one the workflow's own identity does.
+COSIGN = --yes $${COSIGN_PRIVATE_KEY:+--key=env://COSIGN_PRIVATE_KEY --use-signing-config=false --tlog-upload=false}
 
 .PHONY: sign
 sign: ## Sign an image: make sign IMAGE=…@sha256:…
@@ -242,14 +240,14 @@ sbom: ## List what is in an image, and attach the signed list: make sbom IMAGE=�
 	@$(call needs,IMAGE)
 	@mkdir -p build
 	@trivy image --quiet --format spdx-json --output build/sbom.json "$$IMAGE"
-	@cosign attest $(COSIGN) --type spdxjson --predicate build/sbom.json --replace "$$IMAGE"
+	@cosign attest $(COSIGN) --type spdxjson --predicate build/sbom.json "$$IMAGE"
 
 .PHONY: image-scan
 image-scan: ## Scan an image and attach the result, signed by the key in COSIGN_PRIVATE_KEY: make image-scan IMAGE=…@sha256:…
 	@$(call needs,IMAGE COSIGN_PRIVATE_KEY)
 	@mkdir -p build
 	@trivy image --quiet --format cosign-vuln --output build/scan.json "$$IMAGE"
-	@cosign attest $(COSIGN) --type vuln --predicate build/scan.json --replace "$$IMAGE"
+	@cosign attest $(COSIGN) --new-bundle-format=false --type vuln --predicate build/scan.json --replace "$$IMAGE"
 
 .PHONY: scanned
 scanned: .venv/complete ## Refuse an image with critical or high vulnerabilities: make scanned IMAGE=…@sha256:… SCAN_PUBLIC_KEY=…

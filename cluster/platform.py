@@ -77,6 +77,8 @@ def add(name: str, namespace: str, made: list[images.Image], documents: list[Man
 
 def _define(documents: list[Manifest]) -> None:
     definitions = [document for document in documents if _is_definition(document)]
+    if not definitions:
+        return
     _apply(definitions)
     names = [f"crd/{document['metadata']['name']}" for document in definitions]
     node.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
