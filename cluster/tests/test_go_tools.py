@@ -81,6 +81,14 @@ def test_a_newer_envoy_builds_no_tool_again(tools: Path) -> None:
     assert {group.name: go_tools.key(group) for group in go_tools.GROUPS} == before
 
 
+def test_a_tool_that_needs_another_go_does_not_change_with_ours(tools: Path) -> None:
+    before = go_tools.key(go_tools.group_of("trivy"))
+    append(tools / "requirements.txt")
+    assert go_tools.key(go_tools.group_of("trivy")) == before
+    append(tools / "trivy" / "requirements.txt")
+    assert go_tools.key(go_tools.group_of("trivy")) != before
+
+
 def test_a_key_changes_with_the_build_flags() -> None:
     group = go_tools.group_of("prometheus")
     assert go_tools.key(replace(group, tags="")) != go_tools.key(group)
@@ -222,6 +230,17 @@ def test_a_build_takes_no_setting_from_the_environment(
     lines = seen.read_text().splitlines()
     assert {"CGO_ENABLED=0", "GOTOOLCHAIN=local", "GOFLAGS=-mod=readonly -buildvcs=false"} <= set(lines)
     assert lines[-1] == str(go_tools.TOOLS / "vegeta")
+
+
+@pytest.mark.usefixtures("go")
+def test_a_tool_that_needs_another_go_is_built_by_it(tmp_path: Path, programs: Programs) -> None:
+    home = paths.CACHE / wheels_name("trivy")
+    (home / "bin").mkdir(parents=True)
+    (home / "complete").touch()
+    seen = tmp_path / "seen"
+    programs.add("go", f"env > {seen}; {GO}", at=home / "bin" / "go")
+    go_tools.build(["trivy"])
+    assert "GOEXPERIMENT=jsonv2" in seen.read_text().splitlines()
 
 
 def test_a_link_never_leads_nowhere_while_it_is_replaced(

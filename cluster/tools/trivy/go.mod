@@ -1,7 +1,7 @@
 // Looks for known vulnerabilities in images.
 module crm/cluster/tools/trivy
 
-go 1.27.0
+go 1.26.3
 
 tool github.com/aquasecurity/trivy/cmd/trivy
 
