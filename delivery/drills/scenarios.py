@@ -451,8 +451,7 @@ def promoted(production: Environment) -> None:
 
 def pipeline(production: Environment) -> None:
     """From dev to production and back by the commands of the workflows, one after the other."""
-    # Few users, because two more environments start beside them.
-    given = production.serving(serving_now(production)).under(traffic(20))
+    given = production.serving(serving_now(production))
     # What an environment has had is not released to it again, so the version is a new one each time.
     image = images.image(images.good(f"1.{time.time():.0f}"))
 
@@ -466,7 +465,8 @@ def pipeline(production: Environment) -> None:
         verified(dev)
         staging.make("promote", SOURCE="dev", ENVIRONMENT="staging")
         verified(staging)
-        when = given.made("promote", SOURCE="staging", ENVIRONMENT="production")
+        # Few users, because two more environments run beside them.
+        when = given.under(traffic(20)).made("promote", SOURCE="staging", ENVIRONMENT="production")
         verified(production)
         arrives(when, within=minutes(2))
         when.weights_seen_are(*WEIGHTS)
