@@ -5,18 +5,39 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from delivery.drills.images import errors, good
 from delivery.drills.story import Environment, minutes, seconds
-from delivery.drills.traffic import traffic
+from delivery.drills.traffic import RATE, traffic
 
 pytestmark = pytest.mark.e2e
+_SLOW_RATE = 20
+_USUAL_SECONDS = 0.55
 
 
-def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> None:
+@pytest.fixture(scope="module")
+def rate() -> int:
+    """Requests a second: the drills' own, or a third where the machine is too slow for the stable version alone.
+
+    Counted in CPU seconds of five million additions, the best of five: 0.25 to 0.5 where 60/s were carried; where it
+    was 0.6 to 0.9, the two stable pods fell behind within half a minute, before anything was released (decision 0015).
+    """
+
+    def seconds_of_work() -> float:
+        began, total = time.process_time(), 0
+        for number in range(5_000_000):
+            total += number
+        return time.process_time() - began
+
+    return RATE if min(seconds_of_work() for _ in range(5)) < _USUAL_SECONDS else _SLOW_RATE
+
+
+def test_a_release_that_answers_500_is_rolled_back(production: Environment, rate: int) -> None:
     """A release that answers 500 is rolled back, in Git as well."""
-    given = production.serving("1.0").under(traffic())
+    given = production.serving("1.0").under(traffic(rate))
 
     when = given.released(errors(share=1.0))
 
@@ -26,17 +47,17 @@ def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> N
     when.rollout_is("Healthy", within=minutes(1))
     when.argocd_is_content(within=minutes(1))
     when.no_new_steps_were_taken()
-    when.requests_go_on(1_000)
+    when.requests_go_on(1_500)
     when.weight_was_back_at_zero(within=seconds(20))
-    when.failed_requests_are(below=0.01, of_at_least=3_000)
+    when.failed_requests_are(below=0.01, of_at_least=1_500)
     production.refuses(
         "release", "--image", when.image.reference, "--to", "production", because="quarantined"
     )
 
 
-def test_a_good_release_reaches_everybody(production: Environment) -> None:
+def test_a_good_release_reaches_everybody(production: Environment, rate: int) -> None:
     """A good release reaches everybody, while pods and Prometheus die."""
-    given = production.serving("1.0").under(traffic())
+    given = production.serving("1.0").under(traffic(rate))
 
     when = given.released(good("1.1"))
 
@@ -48,13 +69,15 @@ def test_a_good_release_reaches_everybody(production: Environment) -> None:
     when.prometheus_deleted()
     when.rollout_is("Healthy", within=minutes(8))
     when.weights_seen_are(5, 20, 50, 100)
-    when.no_request_failed(of_at_least=4_000)
+    when.no_request_failed(of_at_least=2_000)
 
 
-def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(production: Environment) -> None:
+def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(
+    production: Environment, rate: int
+) -> None:
     """A person takes a promoted release back."""
     production.serving("1.0")
-    given = production.serving("1.1").under(traffic())
+    given = production.serving("1.1").under(traffic(rate))
 
     when = given.taken_back()
 

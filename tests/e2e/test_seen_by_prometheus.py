@@ -35,9 +35,8 @@ def test_every_panel_has_something_to_show(dashboard: Dashboard, kubernetes: Kub
 @pytest.mark.parametrize(
     ("series", "limit"),
     [
-        # The quicker quarter of them: on two cores that start pods meanwhile most looks wait for their turn, which is
-        # no cost of theirs (half of them took 8 ms on a machine at rest, 56 ms on one with a load of 28).
-        ("quantile_over_time(0.25, scrape_duration_seconds{SELECTED}[10m])", LIMITS.scrape_seconds),
+        # Half of them: on two cores that start pods meanwhile the others wait for their turn, which is no cost of theirs.
+        ("quantile_over_time(0.5, scrape_duration_seconds{SELECTED}[10m])", LIMITS.scrape_seconds),
         ("max_over_time(scrape_samples_scraped{SELECTED}[10m])", LIMITS.scrape_series),
     ],
     ids=["seconds", "series"],
