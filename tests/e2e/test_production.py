@@ -22,7 +22,7 @@ _USUAL_SECONDS = 0.55
 def rate() -> int:
     """Requests a second: the drills' own, or a third where the machine is too slow for the stable version alone.
 
-    Counted in CPU seconds of five million additions, the best of five: 0.25 to 0.5 where 60/s were carried; where it
+    Counted in CPU seconds of five million additions, the best of five: 0.44 to 0.49 where 60/s were carried; where it
     was 0.6 to 0.9, the two stable pods fell behind within half a minute, before anything was released (decision 0015).
     """
 

@@ -35,7 +35,7 @@ def test_every_panel_has_something_to_show(dashboard: Dashboard, kubernetes: Kub
 @pytest.mark.parametrize(
     ("series", "limit"),
     [
-        # Half of them: on two cores that start pods meanwhile the others wait for their turn, which is no cost of theirs.
+        # Half of them: where pods start meanwhile, the others wait for their turn, which is no cost of theirs.
         ("quantile_over_time(0.5, scrape_duration_seconds{SELECTED}[10m])", LIMITS.scrape_seconds),
         ("max_over_time(scrape_samples_scraped{SELECTED}[10m])", LIMITS.scrape_series),
     ],
