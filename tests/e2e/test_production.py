@@ -50,12 +50,11 @@ def test_a_good_release_reaches_everybody(production: Environment) -> None:
     when.prometheus_deleted()
     when.rollout_is("Healthy", within=minutes(8))
     when.weights_seen_are(5, 20, 50, 100)
+    when.load_goes_on(until_requests=2_200)
     when.no_request_failed(of_at_least=2_000)
 
 
-def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(
-    production: Environment, rate: int
-) -> None:
+def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(production: Environment) -> None:
     """A person takes a promoted release back."""
     production.serving("1.0")
     given = production.serving("1.1").under(traffic(RATE))
@@ -67,5 +66,6 @@ def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(
     # Its pods may still be there, and then the first step is taken before the guard has seen it.
     when.weight_was_never_above(5)
     when.requests_go_on(500)
+    when.load_goes_on(until_requests=1_200)
     when.no_request_failed(of_at_least=1_000)
     production.still_serves("1.0")
