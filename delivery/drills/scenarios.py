@@ -178,7 +178,7 @@ def without_sbom(production: Environment) -> None:
 
 
 def signed(production: Environment) -> None:
-    """What the pipeline's commands have signed is let in, and the same attestations answer the question `security`."""
+    """What the pipeline's commands have signed is let in, and released like any other."""
     given = _given(production)
     recipe = images.good(other_good_version(production))
     with _only_signed(given, images.image(recipe)):
