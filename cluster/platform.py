@@ -273,7 +273,7 @@ def _local_secrets() -> list[Manifest]:
         data = paths.STATE / "forge" / folder
         data.mkdir(parents=True, exist_ok=True)
         os.chown(data, GIT_OWNER, GIT_OWNER)
-    _write_private(
+    write_private(
         paths.GIT_CREDENTIALS,
         f"http://{addresses.GIT_USER}:{known['git']}@127.0.0.1:{addresses.GIT_PORT}\n",
     )
@@ -309,7 +309,7 @@ def _passwords() -> dict[str, str]:
     made = {name: secrets.token_urlsafe(24) for name in PASSWORDS if name not in known}
     if made:
         known |= made
-        _write_private(file, json.dumps(known))
+        write_private(file, json.dumps(known))
     return known
 
 
@@ -323,10 +323,11 @@ def _remember_argocd_password() -> None:
         "--namespace=argocd",
         "--output=jsonpath={.data.password}",
     )
-    _write_private(paths.ARGOCD_PASSWORD, base64.b64decode(encoded).decode())
+    write_private(paths.ARGOCD_PASSWORD, base64.b64decode(encoded).decode())
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
     fresh = file.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:

@@ -285,7 +285,7 @@ def test_a_private_file_is_private_from_its_first_moment_and_replaced_as_a_whole
     file.write_text("old")
     file.chmod(0o644)
     before = os.umask(0)
-    platform._write_private(file, "new")
+    platform.write_private(file, "new")
     os.umask(before)
     assert file.read_text() == "new"
     assert mode(file) == 0o600

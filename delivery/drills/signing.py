@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 
-from cluster import paths
+from cluster import paths, platform
 from delivery.drills import local, scan
 from delivery.drills.images import Image
 
@@ -24,7 +23,7 @@ def _key() -> dict[str, str]:
     """The key as cosign keeps it, made from the cluster's own, and its password; both for `make` alone to read."""
     key, password = paths.STATE / "cosign.key", paths.STATE / "cosign.password"
     if not key.exists():
-        _write_private(password, secrets.token_urlsafe(24))
+        platform.write_private(password, secrets.token_urlsafe(24))
         scan.private_key()
         local.output(
             [
@@ -41,8 +40,3 @@ def _key() -> dict[str, str]:
         "COSIGN_PRIVATE_KEY": key.read_text(encoding="utf-8"),
         "COSIGN_PASSWORD": password.read_text(encoding="utf-8"),
     }
-
-
-def _write_private(file: Path, text: str) -> None:
-    file.touch(mode=0o600)
-    file.write_text(text, encoding="utf-8")
