@@ -173,7 +173,10 @@ def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    key = security.key_from(os.environ.get(security.KEY_VARIABLE, ""))
+    key, sbom_key = (
+        security.key_from(variable, os.environ.get(variable, ""))
+        for variable in (security.KEY_VARIABLE, security.SBOM_KEY_VARIABLE)
+    )
     registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
@@ -185,7 +188,7 @@ def _guard(repository: git.Repository) -> None:
     with contextlib.ExitStack() as besides:
         if port.isdecimal():
             copy = besides.enter_context(git.opened(repository.remote, Path.cwd()))
-            asked = security.Security(copy, key, registries)
+            asked = security.Security(copy, key, registries, sbom_key)
             besides.enter_context(server.serving(int(port), guard, asked))
         if prometheus:
             besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))

@@ -1,6 +1,7 @@
 """What a container registry says about an image, by the OCI distribution API."""
 
 import base64
+import contextlib
 import hashlib
 import ipaddress
 import json
@@ -26,8 +27,10 @@ _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 _ATTEMPTS = 2  # a dropped connection is tried once more
 _TIMEOUT_SECONDS = 20.0
 
@@ -103,7 +106,7 @@ def look_up(reference: Reference) -> FoundImage:
 
 
 def attestations(reference: Reference, *, address: str | None = None) -> list[bytes]:
-    """What cosign has attached to the image of a digest: its envelopes as they are, unverified; often none.
+    """The envelopes that cosign has attached to the image of a digest in its older form, unverified; often none.
 
     address: where the registry is reached from here, if that is not its name, such as http://registry.forge.svc:5000.
 
@@ -111,15 +114,33 @@ def attestations(reference: Reference, *, address: str | None = None) -> list[by
     """
     with _Registry(reference, address) as registry:
         try:
-            manifest = _json(registry.manifest(f"{str(reference.digest).replace(':', '-')}.att"))
+            manifest = _json(registry.manifest(f"{_as_tag(reference)}.att"))
         except _NotThere:
             return []
-        layers = manifest.get("layers")
+        layers = _objects(manifest.get("layers"))
         return [
-            registry.blob(str(layer.get("digest")))
-            for layer in (layers if isinstance(layers, list) else [])
-            if isinstance(layer, dict) and layer.get("mediaType") == _ENVELOPE
+            registry.blob(str(layer.get("digest"))) for layer in layers if layer.get("mediaType") == _ENVELOPE
         ]
+
+
+def bundles(reference: Reference, predicate: str, *, address: str | None = None) -> list[bytes]:
+    """The bundles about one kind of thing that cosign has attached to the image of a digest, unverified; often none.
+
+    predicate: the kind. It is read from a note that anybody may write, so it saves reading, no more.
+    address: as above.
+
+    Raises Refused, RegistryUnreachable.
+    """
+    with _Registry(reference, address) as registry:
+        found = []
+        for referrer in registry.referrers():
+            if referrer.get("artifactType") != BUNDLE:
+                continue
+            manifest = _json(registry.manifest(str(referrer.get("digest"))))
+            if (manifest.get("annotations") or {}).get(PREDICATE_ANNOTATION) == predicate:
+                layers = _objects(manifest.get("layers"))
+                found += [registry.blob(str(layer.get("digest"))) for layer in layers]
+        return found
 
 
 class _NotThere(Refused):
@@ -146,6 +167,15 @@ def _json(body: bytes) -> dict[str, Any]:
     return data
 
 
+def _objects(found: Any) -> list[dict[str, Any]]:
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _as_tag(reference: Reference) -> str:
+    """The tag that stands for a digest where something cannot refer to the digest itself."""
+    return str(reference.digest).replace(":", "-")
+
+
 class _Registry:
     def __init__(self, reference: Reference, address: str | None = None) -> None:
         self._reference = reference
@@ -169,11 +199,30 @@ class _Registry:
     def blob(self, digest: str) -> bytes:
         return self._get(f"/blobs/{digest}", accept="*/*")
 
+    def referrers(self) -> list[dict[str, Any]]:
+        """What refers to the image, by OCI's API or, where there is none, by the tag that stands for its digest."""
+        page: httpx.URL | None = httpx.URL(f"{self._base}/referrers/{self._reference.digest}")
+        found = []
+        try:
+            while page:
+                answer = self._answer(str(page), _INDEXES[0])
+                found += _objects(_json(answer.content).get("manifests"))
+                following = answer.links.get("next", {}).get("url")
+                # Of the same server, whatever it says.
+                page = page.copy_with(raw_path=httpx.URL(following).raw_path) if following else None
+        except _NotThere:
+            with contextlib.suppress(_NotThere):
+                found = _objects(_json(self.manifest(_as_tag(self._reference))).get("manifests"))
+        return found
+
     def _get(self, path: str, accept: str) -> bytes:
-        answer = self._ask(path, accept)
+        return self._answer(self._base + path, accept).content
+
+    def _answer(self, url: str, accept: str) -> httpx.Response:
+        answer = self._ask(url, accept)
         if answer.status_code == httpx.codes.UNAUTHORIZED and self._authorization is None:
             self._sign_in(answer.headers.get("www-authenticate", ""))
-            answer = self._ask(path, accept)
+            answer = self._ask(url, accept)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise _NotThere(f"The registry has no image {self._reference}.")
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -186,13 +235,13 @@ class _Registry:
             raise Refused(
                 f"The registry {self._reference.host} answered {answer.status_code} for {self._reference}."
             )
-        return answer.content
+        return answer
 
-    def _ask(self, path: str, accept: str) -> httpx.Response:
+    def _ask(self, url: str, accept: str) -> httpx.Response:
         headers = {"Accept": accept}
         if self._authorization:
             headers["Authorization"] = self._authorization
-        return self._send(self._base + path, headers)
+        return self._send(url, headers)
 
     def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
         try:

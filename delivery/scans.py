@@ -108,7 +108,7 @@ def pae(kind: str, payload: bytes) -> bytes:
 
 def _read(envelope: bytes, digest: str, key: ec.EllipticCurvePublicKey) -> Scan | None:
     """A scan's result; None where something else is attested, such as what the image is made of. Raises Uncounted."""
-    statement = _json(_signed(envelope, key))
+    statement = signed_statement(parsed(envelope), key)
     if statement.get("predicateType") != PREDICATE:
         return None
     try:
@@ -131,30 +131,32 @@ def _read(envelope: bytes, digest: str, key: ec.EllipticCurvePublicKey) -> Scan 
     return Scan(finished.astimezone(UTC), critical, high)
 
 
-def _signed(envelope: bytes, key: ec.EllipticCurvePublicKey) -> bytes:
-    """The payload of an envelope that has our key's signature. Raises Uncounted."""
-    found = _json(envelope)
+def signed_statement(
+    envelope: Any, key: ec.EllipticCurvePublicKey, what: str = "scan result"
+) -> dict[str, Any]:
+    """What an envelope says that has our key's signature. Raises Uncounted."""
     try:
-        payload = base64.b64decode(found["payload"], validate=True)
-        signatures = [base64.b64decode(each["sig"], validate=True) for each in found["signatures"]]
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signatures = [base64.b64decode(each["sig"], validate=True) for each in envelope["signatures"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise Uncounted("the scan result is not a signed envelope") from error
-    if found.get("payloadType") != PAYLOAD:
-        raise Uncounted(f"the scan result is not {PAYLOAD}")
+        raise Uncounted(f"the {what} is not a signed envelope") from error
+    if envelope.get("payloadType") != PAYLOAD:
+        raise Uncounted(f"the {what} is not {PAYLOAD}")
     for signature in signatures:
         try:
             key.verify(signature, pae(PAYLOAD, payload), ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
             continue
-        return payload
-    raise Uncounted("the scan result is not signed by the key that counts here")
+        return parsed(payload, what)
+    raise Uncounted(f"the {what} is not signed by the key that counts here")
 
 
-def _json(text: bytes) -> dict[str, Any]:
+def parsed(text: bytes, what: str = "scan result") -> dict[str, Any]:
+    """A JSON object. Raises Uncounted."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Uncounted("the scan result is not JSON") from error
+        raise Uncounted(f"the {what} is not JSON") from error
     if not isinstance(found, dict):
-        raise Uncounted("the scan result is not a JSON object")
+        raise Uncounted(f"the {what} is not a JSON object")
     return found

@@ -15,7 +15,9 @@ from functools import cache
 from pathlib import Path
 
 from cluster import images as builder
+from delivery import sbom, scans
 from delivery.drills import local, scan
+from delivery.registry import Reference, bundles
 
 # The content of an image: everything that its Containerfile may copy.
 CONTENT = ("app", "requirements/app.txt")
@@ -36,6 +38,8 @@ class Recipe:
     """The file that ends with the fault's code; it may be new."""
     scanned: tuple[str, ...] | None = ()
     """The severities that its signed scan result tells of; None where nobody scanned it."""
+    listed: bool = True
+    """Whether a signed list of what is in it (SBOM) is attached when it is made."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,11 @@ def missing(*, version: str = "1.27") -> Image:
     return Image(version, f"sha256:{hashlib.sha256(version.encode()).hexdigest()}", head())
 
 
+def unlisted(*, version: str) -> Recipe:
+    """A good CRM of which nobody has signed what is in it."""
+    return Recipe(version, listed=False)
+
+
 def _fault(kind: str, **settings: float) -> str:
     code = (_FAULTS / f"{kind}.py").read_text(encoding="utf-8")
     arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
@@ -157,7 +166,20 @@ def image(recipe: Recipe) -> Image:
     if recipe.scanned is not None:
         result = scan.statement(made.digest, recipe.scanned)
         scan.attach(local.REPOSITORY, made.digest, scan.signed(result, scan.private_key()))
+    if recipe.listed:
+        _list_once(made)
     return made
+
+
+def _list_once(made: Image) -> None:
+    """Bundles add up, and Kyverno reads each of them whenever a pod starts."""
+    key = scan.private_key()
+    lists = bundles(Reference.parse(made.reference), sbom.PREDICATE)
+    try:
+        sbom.packages(lists, digest=made.digest, key=key.public_key())
+    except scans.Uncounted:
+        envelope = scan.signed(scan.listing(made.digest, "crm", "python", "django"), key)
+        scan.attach_bundle(local.REPOSITORY, made.digest, envelope, sbom.PREDICATE)
 
 
 def content_key(listing: str, base: str) -> str:

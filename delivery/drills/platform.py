@@ -33,6 +33,7 @@ def install(*, promotions: Sequence[str] = ()) -> str:
             "image": image,
             "promotions": list(promotions),
             "scanKeySecret": scan.SECRET,
+            "sbomKeySecret": scan.SECRET,
             "peopleSecret": receiver.PEOPLE_SECRET,
             # The node knows the registry by its own port, a pod by its Service.
             "registries": {addresses.REGISTRY: addresses.REGISTRY_IN_CLUSTER},

@@ -1,7 +1,8 @@
-"""Scan results for the images that drills release, signed with a key of the local cluster's own.
+"""Scan results and lists of content for the images that drills release, signed with a key of the local cluster's own.
 
 No vulnerability database can be had where the drills run, so nothing is scanned: each image says itself what is to be
-found in it, and the result is written as Trivy writes it and attached as cosign attaches it.
+found in it, and the result is written as Trivy writes it and attached as cosign attaches it. So is a list of what is
+in the image (SBOM): only the drills of admission take the minutes that Trivy and cosign take to be built.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cluster import paths
-from delivery import scans
+from delivery import sbom, scans
 from delivery.drills.errors import NotReady
+from delivery.registry import BUNDLE, PREDICATE_ANNOTATION
 
 SECRET = "delivery-guard-scan"  # noqa: S105  # a Secret's name
 _ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -84,15 +88,36 @@ def statement(
         "SchemaVersion": 2,
         "Results": [{"Target": "crm", "Class": "os-pkgs", "Vulnerabilities": found}],
     }
-    return {
-        "_type": "https://in-toto.io/Statement/v0.1",
-        "predicateType": scans.PREDICATE,
-        "subject": [{"name": "crm", "digest": {"sha256": digest.removeprefix("sha256:")}}],
-        "predicate": {
+    return _statement(
+        digest,
+        scans.PREDICATE,
+        {
             "invocation": {"parameters": None, "uri": "", "event_id": "", "builder.id": ""},
             "scanner": {"uri": "delivery/drills/scan.py", "version": "1", "db": {}, "result": report},
             "metadata": {"scanStartedOn": now, "scanFinishedOn": now},
         },
+    )
+
+
+def listing(digest: str, *packages: str) -> dict[str, Any]:
+    """A list of what is in the image of a digest, in SPDX."""
+    return _statement(
+        digest,
+        sbom.PREDICATE,
+        {
+            "spdxVersion": "SPDX-2.3",
+            "name": "crm",
+            "packages": [{"SPDXID": f"SPDXRef-{name}", "name": name} for name in packages],
+        },
+    )
+
+
+def _statement(digest: str, kind: str, predicate: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "_type": "https://in-toto.io/Statement/v0.1",
+        "predicateType": kind,
+        "subject": [{"name": "crm", "digest": {"sha256": digest.removeprefix("sha256:")}}],
+        "predicate": predicate,
     }
 
 
@@ -109,39 +134,88 @@ def signed(said: dict[str, Any], key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def attach(repository: str, digest: str, *envelopes: bytes) -> None:
-    """Put envelopes where cosign puts them, instead of those that are there: a tag made of the digest.
+    """Put envelopes where cosign's older form has them, instead of those that are there: a tag made of the digest.
 
     Raises NotReady.
     """
-    host, _, name = repository.partition("/")
-    with httpx.Client(base_url=f"http://{host}/v2/{name}", timeout=20) as registry:
-        try:
-            layers = [_blob(registry, envelope) for envelope in envelopes]
-            # cosign adds to it only where the configuration knows of each layer.
-            known = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
-            config = _blob(registry, json.dumps({"architecture": "", "os": "", "rootfs": known}).encode())
-            for layer in layers:
-                layer["annotations"] = {
-                    "dev.cosignproject.cosign/signature": "",
-                    "predicateType": scans.PREDICATE,
-                }
-            manifest = {
-                "schemaVersion": 2,
-                "mediaType": _MANIFEST,
-                "config": config | {"mediaType": "application/vnd.oci.image.config.v1+json"},
-                "layers": layers,
+    with _registry(repository) as registry:
+        layers = [_blob(registry, envelope, _ENVELOPE) for envelope in envelopes]
+        # cosign adds to it only where the configuration knows of each layer.
+        known = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
+        config = json.dumps({"architecture": "", "os": "", "rootfs": known}).encode()
+        for layer in layers:
+            layer["annotations"] = {
+                "dev.cosignproject.cosign/signature": "",
+                "predicateType": scans.PREDICATE,
             }
-            registry.put(
-                f"/manifests/{digest.replace(':', '-')}.att",
-                content=json.dumps(manifest),
-                headers={"Content-Type": _MANIFEST},
-            ).raise_for_status()
-        except httpx.HTTPError as error:
-            raise NotReady(f"The registry {host} did not take a scan result: {error}") from error
+        manifest = {
+            "config": _blob(registry, config, "application/vnd.oci.image.config.v1+json"),
+            "layers": layers,
+        }
+        _put(registry, f"{_as_tag(digest)}.att", _MANIFEST, manifest)
 
 
-def _blob(registry: httpx.Client, content: bytes) -> dict[str, Any]:
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+def attach_bundle(repository: str, digest: str, envelope: bytes, kind: str) -> None:
+    """Add an envelope in a bundle, where cosign has it if a registry knows no referrers: an index, its tag the digest.
+
+    kind: the predicate's type. Raises NotReady.
+    """
+    bundle = {
+        "mediaType": BUNDLE,
+        "verificationMaterial": {"publicKey": {"hint": ""}},
+        "dsseEnvelope": json.loads(envelope),
+    }
+    with _registry(repository) as registry:
+        image = registry.get(f"/manifests/{digest}", headers={"Accept": f"{_MANIFEST}, {_INDEX}"})
+        subject = _described(image.raise_for_status().content, image.headers["content-type"])
+        manifest = {
+            "artifactType": BUNDLE,
+            "config": _blob(registry, b"{}", "application/vnd.oci.empty.v1+json"),
+            "layers": [_blob(registry, json.dumps(bundle).encode(), BUNDLE)],
+            "subject": subject,
+            "annotations": {"dev.sigstore.bundle.content": "dsse-envelope", PREDICATE_ANNOTATION: kind},
+        }
+        added = _put(registry, None, _MANIFEST, manifest) | {"artifactType": BUNDLE}
+        index = registry.get(f"/manifests/{_as_tag(digest)}", headers={"Accept": _INDEX})
+        none = index.status_code == httpx.codes.NOT_FOUND
+        there = [] if none else index.raise_for_status().json()["manifests"]
+        _put(registry, _as_tag(digest), _INDEX, {"manifests": [*there, added]})
+
+
+@contextmanager
+def _registry(repository: str) -> Iterator[httpx.Client]:
+    host, _, name = repository.partition("/")
+    try:
+        with httpx.Client(base_url=f"http://{host}/v2/{name}", timeout=20) as registry:
+            yield registry
+    except httpx.HTTPError as error:
+        raise NotReady(f"The registry {host} did not take what was signed about an image: {error}") from error
+
+
+def _as_tag(digest: str) -> str:
+    return digest.replace(":", "-")
+
+
+def _put(registry: httpx.Client, name: str | None, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Put a manifest under a name, or its own digest; returns what describes it."""
+    content = json.dumps({"schemaVersion": 2, "mediaType": kind, **manifest}).encode()
+    described = _described(content, kind)
+    place = f"/manifests/{name or described['digest']}"
+    registry.put(place, content=content, headers={"Content-Type": kind}).raise_for_status()
+    return described
+
+
+def _blob(registry: httpx.Client, content: bytes, kind: str) -> dict[str, Any]:
+    described = _described(content, kind)
     place = registry.post("/blobs/uploads/").raise_for_status().headers["location"]
-    registry.put(httpx.URL(place).copy_add_param("digest", digest), content=content).raise_for_status()
-    return {"mediaType": _ENVELOPE, "digest": digest, "size": len(content)}
+    address = httpx.URL(place).copy_add_param("digest", described["digest"])
+    registry.put(address, content=content).raise_for_status()
+    return described
+
+
+def _described(content: bytes, kind: str) -> dict[str, Any]:
+    return {
+        "mediaType": kind,
+        "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
+        "size": len(content),
+    }

@@ -165,6 +165,11 @@ def unscanned(production: Environment) -> None:
     _never_released(_given(production).released(images.unscanned()), blamed=False)
 
 
+def unlisted(production: Environment) -> None:
+    """A good image of which nobody has signed what is in it, where no Kyverno asks: the question `security` does."""
+    _never_released(_given(production).released(images.unlisted(version="1.43")), blamed=False)
+
+
 def unsigned(production: Environment) -> None:
     """Nobody has signed it, so the cluster lets nothing of it start, not even its migration."""
     _not_let_in(production, images.good("1.40"), because="not signed by the pipeline")
@@ -172,15 +177,18 @@ def unsigned(production: Environment) -> None:
 
 def without_sbom(production: Environment) -> None:
     """It is signed, but nobody has signed what is in it."""
-    recipe = images.good("1.41")
+    recipe = images.unlisted(version="1.41")
     signing.sign(images.image(recipe), sbom=False)
     _not_let_in(production, recipe, because="no signed list of what is in it")
 
 
 def signed(production: Environment) -> None:
-    """What the pipeline's commands have signed is let in, and released like any other."""
+    """What the pipeline's commands have signed is let in, and released like any other.
+
+    The question `security` reads the same list of what is in it: the drill `unlisted` shows it without one.
+    """
     given = _given(production)
-    recipe = images.good(other_good_version(production))
+    recipe = images.unlisted(version="1.42")
     with _only_signed(given, images.image(recipe)):
         when = given.released(recipe)
         arrives(when, within=minutes(6))
@@ -541,6 +549,7 @@ MATRIX = (
 )
 """What a release may be or meet, by each strategy: docs/proof.md."""
 MORE = (
+    Scenario("unlisted", "Nobody has signed what is in it, without Kyverno", unlisted),
     Scenario("unsigned", "Nobody has signed the image", unsigned, admission=True),
     Scenario("without-sbom", "Nobody has signed what is in the image", without_sbom, admission=True),
     Scenario("signed", "Only signed images may start, and it is signed", signed, admission=True),

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-from delivery import quarantine, scans
+from delivery import quarantine, sbom, scans
 from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
-from delivery.registry import Reference, attestations
+from delivery.registry import Reference, attestations, bundles
 
 KEY_VARIABLE = "DELIVERY_SCAN_KEY"
+SBOM_KEY_VARIABLE = "DELIVERY_SBOM_KEY"
 REGISTRIES_VARIABLE = "DELIVERY_REGISTRIES"
 
 FINE, BAD, UNKNOWN = "fine", "bad", "unknown"
@@ -42,6 +43,8 @@ class Security:
     key: EllipticCurvePublicKey | None = None
     registries: Mapping[str, str] = field(default_factory=dict)
     """Where a registry is reached from here, by its name in images, where those differ."""
+    sbom_key: EllipticCurvePublicKey | None = None
+    """Who signs the lists of what is in an image; without it they are not asked for here, only by Kyverno."""
     now: Callable[[], datetime] = now
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -67,19 +70,24 @@ class Security:
             return Verdict(BAD, f"quarantined since {entry.at}: {entry.reason}")
         if self.key is None:
             return Verdict(UNKNOWN, f"the guard has no key ({KEY_VARIABLE}) to believe a scan result by")
-        envelopes = attestations(reference, address=self.registries.get(reference.host))
+        address = self.registries.get(reference.host)
+        envelopes = attestations(reference, address=address)
         scan = scans.newest(envelopes, digest=digest, key=self.key, now=self.now())
-        return Verdict(BAD if scan.unfit else FINE, str(scan))
+        if scan.unfit or self.sbom_key is None:
+            return Verdict(BAD if scan.unfit else FINE, str(scan))
+        lists = bundles(reference, sbom.PREDICATE, address=address)
+        count = sbom.packages(lists, digest=digest, key=self.sbom_key)
+        return Verdict(FINE, f"{scan}; {count} packages in its signed list (SBOM)")
 
 
-def key_from(path: str) -> EllipticCurvePublicKey | None:
-    """The public key in the file that the variable names, None where it names none. Raises Refused."""
+def key_from(variable: str, path: str) -> EllipticCurvePublicKey | None:
+    """The public key in the file that a variable names, None where it names none. Raises Refused."""
     if not path:
         return None
     try:
         return scans.public_key(Path(path).read_bytes())
     except (OSError, Refused) as error:
-        raise Refused(f"{KEY_VARIABLE} names {path}, which cannot be used: {error}.") from error
+        raise Refused(f"{variable} names {path}, which cannot be used: {error}.") from error
 
 
 def registries_from(text: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from delivery import registry
 from delivery.errors import Refused, RegistryUnreachable
-from delivery.registry import Reference, look_up
+from delivery.registry import BUNDLE, PREDICATE_ANNOTATION, Reference, bundles, look_up
 from delivery.tests.hosts import Registry
 
 REVISION = "1" * 40
@@ -114,6 +114,29 @@ def test_content_that_is_not_what_its_digest_says_is_refused() -> None:
 )
 def test_only_this_machine_is_asked_without_encryption(host: str, *, plain: bool) -> None:
     assert registry._is_this_machine(host) is plain
+
+
+def test_a_registry_with_referrers_is_asked_page_by_page() -> None:
+    """OCI's API; the registry of the other tests has none, and a tag stands for it."""
+    digest = f"sha256:{'0' * 64}"
+    layers = {"layers": [{"digest": "sha256:1"}], "annotations": {PREDICATE_ANNOTATION: "wanted"}}
+    other = {"layers": [{"digest": "sha256:2"}], "annotations": {PREDICATE_ANNOTATION: "other"}}
+    answers = {
+        f"/v2/crm/referrers/{digest}": {"manifests": [{"artifactType": "image/png", "digest": "x"}]},
+        "/v2/more": {"manifests": [{"artifactType": BUNDLE, "digest": name} for name in ("a", "b")]},
+        "/v2/crm/manifests/a": layers,
+        "/v2/crm/manifests/b": other,
+        "/v2/crm/blobs/sha256:1": {"a": "bundle"},
+    }
+
+    def answer(path: str, _: str | None) -> Answer:
+        headers = (
+            {"Link": '<https://elsewhere.example.com/v2/more>; rel="next"'} if "referrers" in path else {}
+        )
+        return 200, headers, json.dumps(answers[path]).encode()
+
+    with serving(answer) as host:
+        assert bundles(Reference.parse(f"{host}/crm@{digest}"), "wanted") == [b'{"a": "bundle"}']
 
 
 def _image(path: str) -> Answer:

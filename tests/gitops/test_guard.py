@@ -10,7 +10,7 @@ from kubernetes import client
 
 from delivery.cli import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
 from delivery.environments import ENVIRONMENTS
-from delivery.guard.security import KEY_VARIABLE, REGISTRIES_VARIABLE, registries_from
+from delivery.guard.security import KEY_VARIABLE, REGISTRIES_VARIABLE, SBOM_KEY_VARIABLE, registries_from
 from delivery.kube import Cluster
 from delivery.people import VARIABLE as PEOPLE_VARIABLE
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
@@ -278,12 +278,17 @@ def test_no_variable_comes_from_a_secret(text: str) -> None:
     assert "envFrom" not in container(text)
 
 
-def test_of_the_scans_secret_only_the_public_key_is_mounted() -> None:
-    text = guarded(scanKeySecret="scan-key")
-    folder, secret = mounted(text, "scan")
-    assert secret["secretName"] == "scan-key"
+@pytest.mark.parametrize(
+    ("value", "volume", "variable"),
+    [("scanKeySecret", "scan", KEY_VARIABLE), ("sbomKeySecret", "sbom", SBOM_KEY_VARIABLE)],
+)
+def test_of_a_signers_secret_only_the_public_key_is_mounted(value: str, volume: str, variable: str) -> None:
+    assert variable not in variables(guarded())
+    text = guarded(**{value: "the-key"})
+    folder, secret = mounted(text, volume)
+    assert secret["secretName"] == "the-key"
     assert secret["items"] == [{"key": "public.pem", "path": "public.pem"}]
-    assert variables(text)[KEY_VARIABLE] == f"{folder}/public.pem"
+    assert variables(text)[variable] == f"{folder}/public.pem"
 
 
 def test_whoever_is_told_comes_from_a_secret_and_mail_may_leave() -> None:

@@ -135,6 +135,7 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
             "image": "localhost:30500/delivery-guard@sha256:1",
             "promotions": [],
             "scanKeySecret": "delivery-guard-scan",
+            "sbomKeySecret": "delivery-guard-scan",
             "peopleSecret": "delivery-guard-people",
             "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
         },

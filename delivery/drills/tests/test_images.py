@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from delivery import sbom
 from delivery.drills import images, local, scan
+from delivery.registry import Reference
 from delivery.scans import newest
 
 
@@ -57,6 +61,7 @@ class Builder:
         self.there: set[str] = {"localhost/crm:outdated"}
         self.told: list[str] = []
         self.results: dict[str, tuple[bytes, ...]] = {}
+        self.lists: dict[tuple[str, str], list[bytes]] = {}
 
     def base_image(self) -> str:
         return "localhost/crm-base:1"
@@ -96,7 +101,15 @@ class Builder:
 
     def push(self, name: str, repository: str) -> str:
         assert repository == "crm"
-        return f"sha256:{name.rsplit('-', 1)[1]}"
+        return f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+    def bundles(self, reference: Reference, kind: str) -> list[bytes]:
+        return self.lists.get((str(reference.digest), kind), [])
+
+    def attach_bundle(self, repository: str, digest: str, envelope: bytes, kind: str) -> None:
+        assert repository == local.REPOSITORY
+        bundle = json.dumps({"dsseEnvelope": json.loads(envelope)}).encode()
+        self.lists.setdefault((digest, kind), []).append(bundle)
 
 
 @pytest.fixture
@@ -117,6 +130,8 @@ def builder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Builder
     builder = Builder()
     monkeypatch.setattr(images, "builder", builder)
     monkeypatch.setattr(scan, "attach", builder.attach)
+    monkeypatch.setattr(scan, "attach_bundle", builder.attach_bundle)
+    monkeypatch.setattr(images, "bundles", builder.bundles)
     monkeypatch.setattr(scan, "key_file", lambda: tmp_path / "scan-key.pem")
     images.image.cache_clear()
     yield builder
@@ -182,3 +197,17 @@ def test_an_image_comes_with_its_signed_scan_result(
 def test_an_image_that_nobody_scanned_has_no_result(builder: Builder) -> None:
     images.image(images.unscanned())
     assert not builder.results
+
+
+def test_a_list_of_what_is_in_an_image_is_signed_once(builder: Builder) -> None:
+    for _ in range(2):
+        images.image.cache_clear()
+        image = images.image(images.good("1.0"))
+    (bundle,) = builder.lists[image.digest, sbom.PREDICATE]
+    key = scan.private_key().public_key()
+    assert sbom.packages([bundle], digest=image.digest, key=key) == 3
+
+
+def test_an_image_that_nobody_listed_has_no_list(builder: Builder) -> None:
+    images.image(images.unlisted(version="1.0"))
+    assert not builder.lists

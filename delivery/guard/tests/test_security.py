@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,18 +18,18 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from delivery import git, quarantine
+from delivery import git, quarantine, sbom, scans
 from delivery.cli import main
-from delivery.drills.scan import attach, signed, statement
+from delivery.drills.scan import attach, attach_bundle, listing, signed, statement
 from delivery.environments import path_of
 from delivery.errors import Refused
 from delivery.guard import security
-from delivery.guard.security import Security, Verdict
+from delivery.guard.security import KEY_VARIABLE, Security, Verdict
 from delivery.guard.tests.sights import release
 from delivery.release import Image, Release
 from delivery.tests.hosts import Pushed, Registry, Remote
 
-KEY = ec.generate_private_key(ec.SECP256R1())
+KEY, THEIRS = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
 
 @pytest.fixture
@@ -104,6 +104,86 @@ def test_without_a_key_nothing_is_believed(guard: Security, image: Pushed) -> No
     assert guard.verdict(str(image)) == Verdict(
         "unknown", "the guard has no key (DELIVERY_SCAN_KEY) to believe a scan result by"
     )
+
+
+def listed(image: Pushed, *packages: str, digest: str = "", key: ec.EllipticCurvePrivateKey = KEY) -> None:
+    said = listing(digest or image.digest, *packages)
+    attach_bundle(image.repository, image.digest, signed(said, key), sbom.PREDICATE)
+
+
+def test_where_a_key_for_lists_is_known_the_signed_list_is_read(guard: Security, image: Pushed) -> None:
+    guard.sbom_key = KEY.public_key()
+    scanned(image)
+    listed(image, "crm", "django")
+    found = guard.verdict(str(image))
+    assert found.verdict == "fine"
+    assert found.says.endswith("; 2 packages in its signed list (SBOM)")
+
+
+def test_without_a_list_nothing_is_fine_and_what_is_bad_stays_bad(guard: Security, image: Pushed) -> None:
+    guard.sbom_key = KEY.public_key()
+    scanned(image)
+    assert guard.verdict(str(image)) == Verdict(
+        "unknown", "no signed list of what is in it (SBOM) is in the registry"
+    )
+    scanned(image, "CRITICAL")
+    assert guard.verdict(str(image)).verdict == "bad"
+
+
+@pytest.mark.parametrize(
+    ("attest", "why"),
+    [
+        (lambda image: listed(image, "crm", key=THEIRS), "is not signed by the key that counts here"),
+        (lambda image: listed(image, "crm", digest=f"sha256:{'b' * 64}"), "is of another digest"),
+        (listed, "lists nothing"),
+        (
+            lambda image: attach_bundle(
+                image.repository, image.digest, signed(statement(image.digest), KEY), sbom.PREDICATE
+            ),
+            "is not SPDX",
+        ),
+        (
+            lambda image: attach_bundle(image.repository, image.digest, b"{}", sbom.PREDICATE),
+            "is not a signed envelope",
+        ),
+        (
+            lambda image: attach_bundle(image.repository, image.digest, b"[]", sbom.PREDICATE),
+            "is not a signed envelope",
+        ),
+        (
+            lambda image: attach_bundle(
+                image.repository, image.digest, signed(listing(image.digest, "crm"), KEY), scans.PREDICATE
+            ),
+            "no signed list of what is in it (SBOM) is in the registry",
+        ),
+    ],
+)
+def test_a_list_that_does_not_count_is_unknown(
+    guard: Security, image: Pushed, attest: Callable[[Pushed], None], why: str
+) -> None:
+    guard.sbom_key = KEY.public_key()
+    scanned(image)
+    attest(image)
+    found = guard.verdict(str(image))
+    assert found.verdict == "unknown"
+    assert why in found.says
+
+
+def test_a_bundle_that_is_none_hides_no_other(guard: Security, image: Pushed) -> None:
+    guard.sbom_key = KEY.public_key()
+    scanned(image)
+    listed(image, "crm")
+    for nonsense in (b"null", b"7"):
+        attach_bundle(image.repository, image.digest, nonsense, sbom.PREDICATE)
+    assert guard.verdict(str(image)).verdict == "fine"
+
+
+def test_one_list_that_counts_is_enough(guard: Security, image: Pushed) -> None:
+    guard.sbom_key = KEY.public_key()
+    scanned(image)
+    for key in (THEIRS, KEY, THEIRS):
+        listed(image, "crm", key=key)
+    assert guard.verdict(str(image)).verdict == "fine"
 
 
 def test_a_registry_that_is_away_is_unknown(guard: Security, image: Pushed) -> None:
@@ -212,7 +292,12 @@ def test_the_program_answers(image: Pushed, guard: Security, remote: Remote, tmp
 
 
 @pytest.mark.parametrize(
-    ("variable", "text"), [("DELIVERY_SCAN_KEY", "/nowhere"), ("DELIVERY_REGISTRIES", "localhost")]
+    ("variable", "text"),
+    [
+        ("DELIVERY_SCAN_KEY", "/nowhere"),
+        ("DELIVERY_SBOM_KEY", "/nowhere"),
+        ("DELIVERY_REGISTRIES", "localhost"),
+    ],
 )
 def test_the_program_refuses_what_it_cannot_use(
     remote: Remote,
@@ -233,8 +318,8 @@ def test_the_program_refuses_what_it_cannot_use(
 def test_the_key_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "public.pem"
     file.write_bytes(pem())
-    assert security.key_from(str(file)) == KEY.public_key()
-    assert security.key_from("") is None
+    assert security.key_from(KEY_VARIABLE, str(file)) == KEY.public_key()
+    assert security.key_from(KEY_VARIABLE, "") is None
 
 
 @pytest.mark.parametrize("text", [None, "no key"])
@@ -243,7 +328,7 @@ def test_a_key_that_cannot_be_used_is_refused_by_the_variables_name(tmp_path: Pa
     if text:
         file.write_text(text)
     with pytest.raises(Refused, match=r"DELIVERY_SCAN_KEY names .*public\.pem, which cannot be used: "):
-        security.key_from(str(file))
+        security.key_from(KEY_VARIABLE, str(file))
 
 
 def test_registries_are_pairs() -> None:
