@@ -45,5 +45,7 @@ def test_without_a_cluster_there_is_no_place_for_a_key(
 
 
 def test_a_registry_that_is_away_is_not_ready() -> None:
-    with pytest.raises(NotReady, match="The registry localhost:1 did not take what was signed about an image"):
+    with pytest.raises(
+        NotReady, match="The registry localhost:1 did not take what was signed about an image"
+    ):
         scan.attach("localhost:1/crm", f"sha256:{'a' * 64}", b"{}")
