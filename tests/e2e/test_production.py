@@ -5,15 +5,41 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import httpx
 import pytest
 
+from cluster import addresses
 from delivery.drills.images import errors, good
 from delivery.drills.story import Environment, minutes, seconds
 from delivery.drills.traffic import traffic
 
 pytestmark = pytest.mark.e2e
+MOST_BYTES = 256 * 1024
+"""What the router may allocate for a request: 1 MiB each was once enough to stop it when the pods fell behind."""
 RATE = 20
 """Requests a second: a third of the drills' own, which a machine with busy neighbours cannot answer (decision 0015)."""
+
+
+class Router(NamedTuple):
+    """What Traefik has allocated since its start, in bytes, and how many requests it has routed."""
+
+    allocated: float
+    routed: float
+
+
+def router() -> Router:
+    text = (
+        httpx.get(f"http://{addresses.NODE_ADDRESS}:{addresses.TRAEFIK_PORT}/metrics").raise_for_status().text
+    )
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return Router(
+        *(
+            sum(float(value) for name, value in lines if name.partition("{")[0] == wanted)
+            for wanted in ("go_memstats_alloc_bytes_total", "traefik_entrypoint_requests_total")
+        )
+    )
 
 
 def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> None:
@@ -39,6 +65,7 @@ def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> N
 def test_a_good_release_reaches_everybody(production: Environment) -> None:
     """A good release reaches everybody, while pods and Prometheus die."""
     given = production.serving("1.0").under(traffic(RATE))
+    allocated, routed = router()
 
     when = given.released(good("1.1"))
 
@@ -51,6 +78,8 @@ def test_a_good_release_reaches_everybody(production: Environment) -> None:
     when.rollout_is("Healthy", within=minutes(8))
     when.weights_seen_are(5, 20, 50, 100)
     when.load_goes_on(until_requests=2_200)
+    after = router()
+    assert (after.allocated - allocated) / (after.routed - routed) < MOST_BYTES
     when.no_request_failed(of_at_least=2_000)
 
 
