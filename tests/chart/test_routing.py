@@ -114,7 +114,7 @@ def test_only_what_is_safe_is_sent_twice() -> None:
     assert retry["status"] == ["502", "503"], "the application's own failures are for the verdicts to see"
     assert "retryNonIdempotentMethod" not in retry
     assert retry["attempts"] > 1
-    # Traefik sets as much aside for every request that it may have to send again, however small (and 2 MiB if told nothing).
+    # Traefik sets as much aside for every request that it may have to send again, 2 MiB if told nothing.
     assert retry["maxRequestBodyBytes"] <= 16_384
 
 
