@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from delivery.drills import images, local, matrix, performing, platform, proof, report, settings
+from delivery.drills import images, local, matrix, performing, platform, proof, report, settings, traffic
 from delivery.drills.account import Account
 from delivery.drills.errors import NotReady
 from delivery.drills.matrix import SCENARIOS
@@ -117,11 +117,32 @@ def test_a_scenario_is_played_as_often_as_asked_with_a_report_of_each(
     assert not (tmp_path / "docs" / "proof.md").exists()
 
 
-def test_less_than_once_is_refused(played: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        matrix.main(["good", "--times", "0"])
+def test_a_slow_machine_sends_less_and_writes_no_page(
+    played: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traffic, "_rate", traffic.RATE)
+    assert matrix.main(["--rate", "20"]) == 0
 
-    assert "--times must be 1 or more" in capsys.readouterr().err
+    assert len(played) == len(MATRIX)
+    assert (traffic.traffic().rate, traffic.traffic(10).rate) == (20, 10)
+    assert not list((tmp_path / "docs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "sentence"),
+    [
+        ("--times", "0", "--times must be 1 or more"),
+        ("--rate", "0", "--rate must be from 1 to 60"),
+        ("--rate", "61", "--rate must be from 1 to 60"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(
+    played: list[str], capsys: pytest.CaptureFixture[str], option: str, number: str, sentence: str
+) -> None:
+    with pytest.raises(SystemExit):
+        matrix.main(["good", option, number])
+
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_scenario_that_ends_otherwise_fails_the_run(
