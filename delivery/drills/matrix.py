@@ -1,4 +1,4 @@
-"""`python -m delivery.drills.matrix [--more | --alerts | SCENARIO…] [--times N] [--rate N]`: plays the proof matrix, or others.
+"""`python -m delivery.drills.matrix [--more | --alerts | SCENARIO…] [--times N] [--rate N]` plays the proof matrix.
 
 A run of the whole matrix writes docs/proof.md, one of `--more` docs/proof-more.md, whatever came out. A scenario of
 `--alerts` that ended as it should writes what it measured into docs/monitoring.md and the alerts' pages. Status 0 only
@@ -83,7 +83,7 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, int]:
         type=int,
         default=traffic.RATE,
         metavar="N",
-        help=f"requests a second instead of {traffic.RATE}, on a machine that does not carry them; writes no page of docs/",
+        help=f"requests a second, where the machine does not carry {traffic.RATE}; writes no page of docs/",
     )
     options = parser.parse_args(arguments)
     wanted = options.scenarios

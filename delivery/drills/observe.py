@@ -15,7 +15,7 @@ from delivery.drills.sightings import WEIGHTED_OBJECTS, Object, Objects, Sightin
 from delivery.kube import ARGOCD_NAMESPACE, ROLLOUT
 
 # Windows of a weight are trimmed by a second at both edges; this is well below.
-_EVERY_SECONDS = 0.4
+_EVERY_SECONDS = 0.6
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
 _TOO_MANY_REQUESTS = 429
