@@ -15,8 +15,9 @@ from functools import cache
 from pathlib import Path
 
 from cluster import images as builder
-from delivery import sbom, scans
+from delivery import sbom
 from delivery.drills import local, scan
+from delivery.errors import Refused
 from delivery.registry import Reference, bundles
 
 # The content of an image: everything that its Containerfile may copy.
@@ -174,10 +175,10 @@ def image(recipe: Recipe) -> Image:
 def _list_once(made: Image) -> None:
     """Bundles add up, and Kyverno reads each of them whenever a pod starts."""
     key = scan.private_key()
-    lists = bundles(Reference.parse(made.reference), sbom.PREDICATE)
     try:
+        lists = bundles(Reference.parse(made.reference), sbom.PREDICATE)
         sbom.packages(lists, digest=made.digest, key=key.public_key())
-    except scans.Uncounted:
+    except Refused:
         envelope = scan.signed(scan.listing(made.digest, "crm", "python", "django"), key)
         scan.attach_bundle(local.REPOSITORY, made.digest, envelope, sbom.PREDICATE)
 
