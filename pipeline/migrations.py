@@ -82,8 +82,9 @@ def _servers() -> Iterator[dict[str, str]]:
         redis = Redis(folder, _free_port(), _PASSWORD)
         redis.start()
         try:
-            postgres = Postgres(folder / "pg", _free_port(), DATABASE, f"test_{DATABASE}")
+            postgres = Postgres(folder / "pg", _free_port(), DATABASE, DATABASE)
             try:
+                postgres.create(f"test_{DATABASE}")
                 yield {
                     "CRM_THROWAWAY_SERVERS": "",  # else the tests, run by tests, would start others
                     "DB_HOST": "127.0.0.1",

@@ -81,8 +81,13 @@ class Postgres(Server):
             "--no-sync",
         ]
         subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True)
+        self._user = user
         self.start()
-        create = [_program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", user, database]
+        self.create(database)
+
+    def create(self, database: str) -> None:
+        """Make another database."""
+        create = [_program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", self._user, database]
         subprocess.run(create, check=True, capture_output=True)
 
     def command(self) -> list[str]:
