@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from delivery.drills.images import Image
@@ -40,8 +41,17 @@ class MadeUp:
         self.replaces = True
         """Whether evicted pods make way for new ones."""
 
-    def objects(self, environment: str) -> Objects:
+    def followed(self, environment: str) -> MadeUp:
         assert environment == "production"
+        return self
+
+    def wait(self) -> None:
+        time.sleep(0.01)
+
+    def stop(self) -> None:
+        pass
+
+    def objects(self) -> Objects:
         weights = [
             {"name": "crm-stable", "weight": 100 - self.weight},
             {"name": "crm-canary", "weight": self.weight},
@@ -51,7 +61,7 @@ class MadeUp:
             weighted={"metadata": {}, "spec": {"weighted": {"services": weights}}},
             analysis_runs=list(self.runs),
             pods=[self._pod(image) for image in {self.stable, self.newest}],
-            application=self.application(environment),
+            application=self.application("production"),
         )
 
     def application(self, _: str) -> Object:

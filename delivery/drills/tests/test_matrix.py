@@ -132,8 +132,8 @@ def test_a_slow_machine_sends_less_and_writes_no_page(
     ("option", "number", "sentence"),
     [
         ("--times", "0", "--times must be 1 or more"),
-        ("--rate", "0", "--rate must be from 1 to 60"),
-        ("--rate", "61", "--rate must be from 1 to 60"),
+        ("--rate", "0", "--rate must be from 1 to 50"),
+        ("--rate", "51", "--rate must be from 1 to 50"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(

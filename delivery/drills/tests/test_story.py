@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from delivery.drills import diagnosis, images, local, observe, settings, story, timeline
+from delivery.drills import diagnosis, images, local, settings, story, timeline
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.images import Image, good
 from delivery.drills.record import BETA, Record, Request
@@ -84,7 +84,6 @@ def delivered(monkeypatch: pytest.MonkeyPatch, cluster: MadeUp) -> list[str]:
 def production(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cluster: MadeUp, delivered: list[str]
 ) -> Iterator[Environment]:
-    monkeypatch.setattr(observe, "_EVERY_SECONDS", 0.01)
     monkeypatch.setattr(local, "REPORT", tmp_path)
     monkeypatch.setattr(story, "_FIRST_RELEASE", ENOUGH)
     monkeypatch.setattr(images, "image", lambda recipe: image_of(recipe.version))
