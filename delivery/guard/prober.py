@@ -26,7 +26,7 @@ from delivery.kube import Object
 VERSIONS = ("canary", "stable")
 _EVERY_SECONDS = 2.0
 # What users have to ask the new version, in requests a second. At this rate the 123 that prove it fine take two
-# minutes; a canary with 5 % of 60 requests/s has 3.
+# minutes; a canary with 5 % of 50 requests/s has 2.5.
 _ENOUGH = 1.0
 # Users get so long to come to a new version before they are missed, and so long is looked back.
 _WINDOW_SECONDS = 30
