@@ -9,6 +9,8 @@ TOOLS := $(or $(CRM_CLUSTER_CACHE),/var/cache/crm-cluster)/bin
 export PATH := $(CURDIR)/.venv/bin:$(TOOLS):$(PATH)
 PYTEST := $(PYTHON) -m pytest
 SCAN := .venv/scan/bin
+# `make soak RATE=25`: a machine that does not carry the drills' usual load sends less, and every page says how much.
+LOAD := $(if $(RATE),--rate $(RATE))
 
 .PHONY: help
 help: ## This list.
@@ -57,27 +59,27 @@ e2e: .venv/complete ## The drills on the real cluster, through a Git push and un
 .PHONY: drills
 drills: .venv/complete ## The proof matrix on the real cluster, or one of it: make drills SCENARIO=errors
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO)
+	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO) $(LOAD)
 
 .PHONY: drills-more
 drills-more: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix --more
+	@$(PYTHON) -m delivery.drills.matrix --more $(LOAD)
 
 .PHONY: drills-alerts
 drills-alerts: .venv/complete ## Each alert from its own fault: who is told when, its page's commands; docs/monitoring.md, docs/runbooks/.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix --alerts
+	@$(PYTHON) -m delivery.drills.matrix --alerts $(LOAD)
 
 .PHONY: soak
 soak: .venv/complete ## 20 good releases in a row under load: none aborted, no request failed.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix good --times 20
+	@$(PYTHON) -m delivery.drills.matrix good --times 20 $(LOAD)
 
 .PHONY: compare
 compare: .venv/complete ## The same bad release, shipped by a Deployment, by Argo Rollouts' documented analysis, by us: docs/compare.md
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.compare
+	@$(PYTHON) -m delivery.drills.compare $(LOAD)
 
 .PHONY: servers
 servers: .venv/complete

@@ -1,4 +1,4 @@
-"""`python -m delivery.drills.compare`: the same bad release under the same load, shipped by others and by us.
+"""`python -m delivery.drills.compare [--rate N]`: the same bad release and load, shipped by others and by us.
 
 Takes about 45 minutes, nearly all of them the analysis of Argo Rollouts' documentation, which looks every 5 minutes.
 Writes docs/compare.md.
@@ -6,6 +6,7 @@ Writes docs/compare.md.
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import time
@@ -23,7 +24,7 @@ from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.observe import Kubernetes
 from delivery.drills.others import NAME, NAMESPACE, Object
 from delivery.drills.story import Environment, minutes, seconds
-from delivery.drills.traffic import RATE, traffic
+from delivery.drills.traffic import take_rate, traffic, usual_rate
 
 _GOOD, _BAD = images.good("1.0"), images.errors()
 # A plain rolling update never goes back by itself: it is watched for so long, and then taken back by hand.
@@ -36,7 +37,12 @@ _ONE_LOAD = minutes(12)
 Way = Callable[[list[Object]], list[Object]]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m delivery.drills.compare", description="Others beside us."
+    )
+    take_rate(parser)
+    parser.parse_args(arguments)
     started = time.monotonic()
     with performing.ends_at(signal.SIGTERM):
         try:
@@ -70,7 +76,7 @@ def text(accounts: Sequence[Account]) -> str:
         "# The same bad release, shipped by others",
         "",
         f"Written by `make compare` on {now} at commit {images.head()[:12]}: version 1.2 answers every request",
-        f"with 500, users send {RATE} requests/s. The rolling update is taken back by hand",
+        f"with 500, users send {usual_rate()} requests/s. The rolling update is taken back by hand",
         f"{_WATCHED.total_seconds() / 60:.0f} minutes after it was complete. Argo Rollouts' example is that of its",
         "documentation on background analysis: 20, 40, 60, 80 %,",
         "10 minutes each, analysis from the second step on, every 5 minutes, `failureLimit: 3`.",

@@ -47,8 +47,7 @@ RECIPES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    chosen, times, rate = _chosen(arguments)
-    traffic.send(rate)
+    chosen, times = _chosen(arguments)
     started = time.monotonic()
     with performing.ends_at(signal.SIGTERM):
         try:
@@ -62,14 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     took = time.monotonic() - started
     report.write_summary(accounts, local.REPORT)
     for page, command, whole in (("proof", "make drills", MATRIX), ("proof-more", "make drills-more", MORE)):
-        if chosen == [*whole] and times == 1 and rate == traffic.RATE:
+        if chosen == [*whole] and times == 1:
             proof.write(accounts, took, local.CHECKOUT / "docs" / f"{page}.md", command=command)
     performing.show(accounts, took, local.REPORT / "index.html")
     return 1 if any(account.problem for account in accounts) else 0
 
 
-def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, int]:
-    """What to play, how often, and under how many requests a second."""
+def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
+    """What to play, and how often."""
     parser = argparse.ArgumentParser(prog="python -m delivery.drills.matrix", description="The proof matrix.")
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument(
@@ -78,31 +77,19 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, int]:
     parser.add_argument("--more", action="store_true", help="what is promised beside the matrix")
     parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
-    parser.add_argument(
-        "--rate",
-        type=int,
-        default=traffic.RATE,
-        metavar="N",
-        help=f"requests a second, where the machine does not carry {traffic.RATE}; writes no page of docs/",
-    )
+    traffic.take_rate(parser)
     options = parser.parse_args(arguments)
     wanted = options.scenarios
     if options.times < 1:
         parser.error("--times must be 1 or more")
-    if not 1 <= options.rate <= traffic.RATE:
-        parser.error(f"--rate must be from 1 to {traffic.RATE}")
     unknown = [name for name in wanted if name not in names]
     if unknown:
         parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
     if options.more + options.alerts + bool(wanted) > 1:
         parser.error("--more and --alerts play scenarios of their own: choose one, and leave the names out")
     if not wanted:
-        return (
-            [*(MORE if options.more else ALERTS if options.alerts else MATRIX)],
-            options.times,
-            options.rate,
-        )
-    return [scenario for scenario in SCENARIOS if scenario.name in wanted], options.times, options.rate
+        return [*(MORE if options.more else ALERTS if options.alerts else MATRIX)], options.times
+    return [scenario for scenario in SCENARIOS if scenario.name in wanted], options.times
 
 
 def _play(chosen: Sequence[Scenario]) -> list[Account]:

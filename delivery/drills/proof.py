@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from delivery.drills import images, local
+from delivery.drills import images, local, traffic
 from delivery.drills.account import Account
-from delivery.drills.traffic import RATE
 
 _COLUMNS = (
     "what happens",
@@ -46,7 +45,7 @@ def text(accounts: Sequence[Account], took: float, *, command: str, picture: str
         "",
         f"Written by `{command}` on {now}: {held} of {len(accounts)} scenarios ended as they should, in",
         f"{took / 60:.0f} minutes on {os.cpu_count()} cores and {memory:.0f} GiB, at commit {images.head()[:12]}.",
-        f"Load: {RATE} requests/s through the router, counted by the load generator.",
+        f"Load: {traffic.usual_rate()} requests/s through the router, counted by the load generator.",
         "`make drills SCENARIO=errors` replays one.",
         "",
         f"![Every scenario: its weight and the failed requests of all users]({picture})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import signal
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from delivery.drills import local, record
 from delivery.drills.errors import DrillFailed, NotReady
@@ -65,10 +67,30 @@ def traffic(rate: int | None = None, *, beta: int = 0, looks: float = 0.0) -> Tr
     return Traffic(rate or _rate, beta=beta, looks=looks)
 
 
-def send(rate: int) -> None:
-    """Make that many requests a second the usual, for a machine that does not carry RATE."""
-    global _rate  # noqa: PLW0603  # said once, before the first scenario
-    _rate = rate
+def usual_rate() -> int:
+    """Requests a second that a drill sends where it does not say another rate."""
+    return _rate
+
+
+def take_rate(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option --rate, which makes that many requests a second the usual."""
+    parser.add_argument(
+        "--rate",
+        action=_TakeRate,
+        type=int,
+        metavar="N",
+        help=f"requests a second, where the machine does not carry {RATE}",
+    )
+
+
+class _TakeRate(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, _: object, value: Any, option: str | None = None
+    ) -> None:
+        global _rate  # noqa: PLW0603  # said once, before the first scenario
+        if not 1 <= value <= RATE:
+            parser.error(f"{option} must be from 1 to {RATE}")
+        _rate = value
 
 
 class RunningTraffic:
