@@ -130,6 +130,8 @@ def _theirs(
 
         def play(environment: Environment) -> None:
             _apply(way(others.rendered(good)))
+            # Nobody puts the migration before the pods here.
+            _kubectl("wait", "--for=condition=complete", "job/crm-migrate", "--timeout=4m", seconds=250)
             environment.until(
                 lambda _: environment.answering_version() == good.version,
                 minutes(4),

@@ -63,6 +63,20 @@ def test_the_share_of_the_last_two_minutes(promtool: Promtool, query: str, pod: 
     promtool.check(([pod], expected), ([pod, throttled(OLD, "0+1x100")], expected))
 
 
+def test_time_counts_whenever_its_endpoint_was_first_asked(promtool: Promtool, query: str) -> None:
+    """A good release was taken back at 0.57, most of its time being that of endpoints which nobody had asked before."""
+    pod = waiting(NEW, "0+3x100", took="0+4x100")
+    pod.counts("django_request_duration_seconds_sum", "_x10 0+20x90", method="GET", endpoint="deals-detail")
+    promtool.check(([pod], [near(query, 180 / (4 * 60 + 20 * 55), AT)]))
+
+
+def test_a_pod_that_had_no_user_two_minutes_ago_is_left_out(promtool: Promtool, query: str) -> None:
+    before = waiting(NEW, "0x100")
+    lately = Pod(NEW, "crm-lately").up().counts("db_pool_wait_seconds_total", "0+20x100")
+    lately.counts("django_request_duration_seconds_sum", "_x10 0+40x90", method="GET", endpoint="deals-list")
+    promtool.check(([before, lately], [near(query, 0, AT)]))
+
+
 def test_the_larger_share_counts(promtool: Promtool, query: str) -> None:
     both = throttled(NEW, "0+4x100")
     both.series |= waiting(NEW, "0+8x100").series
