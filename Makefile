@@ -9,8 +9,6 @@ TOOLS := $(or $(CRM_CLUSTER_CACHE),/var/cache/crm-cluster)/bin
 export PATH := $(CURDIR)/.venv/bin:$(TOOLS):$(PATH)
 PYTEST := $(PYTHON) -m pytest
 SCAN := .venv/scan/bin
-# `make soak RATE=25`: a machine that does not carry the drills' usual load sends less, and every page says how much.
-LOAD := $(if $(RATE),--rate $(RATE))
 
 .PHONY: help
 help: ## This list.
@@ -57,29 +55,29 @@ e2e: .venv/complete ## The drills on the real cluster, through a Git push and un
 	@$(PYTEST) tests/e2e -m e2e
 
 .PHONY: drills
-drills: .venv/complete ## The proof matrix on the real cluster, or one of it: make drills SCENARIO=errors
+drills: .venv/complete ## The proof matrix on the real cluster, or one of it: make drills SCENARIO=errors; RATE=30 for a slow machine
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO) $(LOAD)
+	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO)
 
 .PHONY: drills-more
 drills-more: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix --more $(LOAD)
+	@$(PYTHON) -m delivery.drills.matrix --more
 
 .PHONY: drills-alerts
 drills-alerts: .venv/complete ## Each alert from its own fault: who is told when, its page's commands; docs/monitoring.md, docs/runbooks/.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix --alerts $(LOAD)
+	@$(PYTHON) -m delivery.drills.matrix --alerts
 
 .PHONY: soak
 soak: .venv/complete ## 20 good releases in a row under load: none aborted, no request failed.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix good --times 20 $(LOAD)
+	@$(PYTHON) -m delivery.drills.matrix good --times 20
 
 .PHONY: compare
 compare: .venv/complete ## The same bad release, shipped by a Deployment, by Argo Rollouts' documented analysis, by us: docs/compare.md
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.compare $(LOAD)
+	@$(PYTHON) -m delivery.drills.compare
 
 .PHONY: servers
 servers: .venv/complete

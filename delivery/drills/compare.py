@@ -1,4 +1,4 @@
-"""`python -m delivery.drills.compare [--rate N]`: the same bad release and load, shipped by others and by us.
+"""`python -m delivery.drills.compare`: the same bad release under the same load, shipped by others and by us.
 
 Takes about 45 minutes, nearly all of them the analysis of Argo Rollouts' documentation, which looks every 5 minutes.
 Writes docs/compare.md.
@@ -6,7 +6,6 @@ Writes docs/compare.md.
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import time
@@ -24,7 +23,7 @@ from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.observe import Kubernetes
 from delivery.drills.others import NAME, NAMESPACE, Object
 from delivery.drills.story import Environment, minutes, seconds
-from delivery.drills.traffic import take_rate, traffic, usual_rate
+from delivery.drills.traffic import traffic, usual_rate
 
 _GOOD, _BAD = images.good("1.0"), images.errors()
 # A plain rolling update never goes back by itself: it is watched for so long, and then taken back by hand.
@@ -37,12 +36,7 @@ _ONE_LOAD = minutes(12)
 Way = Callable[[list[Object]], list[Object]]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m delivery.drills.compare", description="Others beside us."
-    )
-    take_rate(parser)
-    parser.parse_args(arguments)
+def main() -> int:
     started = time.monotonic()
     with performing.ends_at(signal.SIGTERM):
         try:
@@ -95,6 +89,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _play() -> list[Account]:
+    usual_rate()  # refused now, and not after the images are built
     local.prepare()
     with step("Tell Argo CD and the Git server about the CRM"):
         platform.install()

@@ -1,4 +1,4 @@
-"""`python -m delivery.drills.matrix [--more | --alerts | SCENARIO…] [--times N] [--rate N]` plays the proof matrix.
+"""`python -m delivery.drills.matrix [--more | --alerts | SCENARIO…] [--times N]` plays the proof matrix.
 
 A run of the whole matrix writes docs/proof.md, one of `--more` docs/proof-more.md, whatever came out. A scenario of
 `--alerts` that ended as it should writes what it measured into docs/monitoring.md and the alerts' pages. Status 0 only
@@ -77,7 +77,6 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
     parser.add_argument("--more", action="store_true", help="what is promised beside the matrix")
     parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
-    traffic.take_rate(parser)
     options = parser.parse_args(arguments)
     wanted = options.scenarios
     if options.times < 1:
@@ -93,6 +92,7 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
 
 
 def _play(chosen: Sequence[Scenario]) -> list[Account]:
+    traffic.usual_rate()  # refused now, and not after the images are built
     local.prepare()
     note = settings.worktree_note()
     if note:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import time
@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from delivery.drills import local, record
 from delivery.drills.errors import DrillFailed, NotReady
@@ -21,7 +20,6 @@ from delivery.drills.users import Api, targets
 
 RATE = 50
 """Requests a second of a drill: what two cores have to spare beside a release (docs/decisions/0015)."""
-_rate = RATE
 _USERS = 4
 _DEALS_EACH = 40
 _TARGETS = 4000  # what is repeated; at 50/s every 80 s
@@ -37,7 +35,8 @@ _TOKEN_RESERVE_SECONDS = 60.0
 class Traffic:
     """How much load: requests a second, and when it stops by itself."""
 
-    rate: int = RATE
+    rate: int | None = None
+    """None: the usual."""
     longest: timedelta = _LONGEST
     beta: int = 0
     """How many of the users are of the group beta."""
@@ -59,38 +58,23 @@ class Traffic:
         longest = min(self.longest.total_seconds(), signed_in)
         if longest <= 0:
             raise NotReady("The users' access tokens end within a minute: too early for a drill.")
-        return RunningTraffic(self.rate, longest, targets_file, folder / "requests.bin")
+        return RunningTraffic(self.rate or usual_rate(), longest, targets_file, folder / "requests.bin")
 
 
 def traffic(rate: int | None = None, *, beta: int = 0, looks: float = 0.0) -> Traffic:
     """Load of that many requests a second, or the usual; `beta` and `looks` as in Traffic."""
-    return Traffic(rate or _rate, beta=beta, looks=looks)
+    return Traffic(rate, beta=beta, looks=looks)
 
 
 def usual_rate() -> int:
-    """Requests a second that a drill sends where it does not say another rate."""
-    return _rate
+    """Requests a second of a drill: RATE, or less where the variable RATE says so, for a slow machine.
 
-
-def take_rate(parser: argparse.ArgumentParser) -> None:
-    """Give a command the option --rate, which makes that many requests a second the usual."""
-    parser.add_argument(
-        "--rate",
-        action=_TakeRate,
-        type=int,
-        metavar="N",
-        help=f"requests a second, where the machine does not carry {RATE}",
-    )
-
-
-class _TakeRate(argparse.Action):
-    def __call__(
-        self, parser: argparse.ArgumentParser, _: object, value: Any, option: str | None = None
-    ) -> None:
-        global _rate  # noqa: PLW0603  # said once, before the first scenario
-        if not 1 <= value <= RATE:
-            parser.error(f"{option} must be from 1 to {RATE}")
-        _rate = value
+    Raises NotReady.
+    """
+    said = os.environ.get("RATE") or str(RATE)
+    if not (said.isascii() and said.isdecimal() and 1 <= int(said) <= RATE):
+        raise NotReady(f"RATE is {said!r}; it must be a number of requests a second from 1 to {RATE}.")
+    return int(said)
 
 
 class RunningTraffic:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from delivery.drills import compare, images, others, traffic
+from delivery.drills import compare, images, others
 from delivery.drills.images import Image
 from delivery.drills.others import Object
 from delivery.drills.tests.drills import bad, good
@@ -52,7 +52,7 @@ def test_the_documented_analysis_has_its_documented_numbers(rendered: list[Objec
 
 def test_the_page_has_each_ones_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
-    monkeypatch.setattr(traffic, "_rate", 20)
+    monkeypatch.setenv("RATE", "20")
     for_ever = replace(good(), title="A plain rolling update", sightings=[])
 
     page = compare.text([for_ever, replace(bad(), title="This platform", problem="Too slow.")])

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from delivery.drills import images, local, matrix, performing, platform, proof, report, settings, traffic
+from delivery.drills import images, local, matrix, performing, platform, proof, report, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import NotReady
 from delivery.drills.matrix import SCENARIOS
@@ -120,29 +120,34 @@ def test_a_scenario_is_played_as_often_as_asked_with_a_report_of_each(
 def test_a_slow_machine_sends_less_and_its_page_says_so(
     played: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(traffic, "_rate", traffic.RATE)
-    assert matrix.main(["--rate", "20"]) == 0
+    monkeypatch.setenv("RATE", "20")
+    assert matrix.main([]) == 0
 
     assert len(played) == len(MATRIX)
-    assert (traffic.traffic().rate, traffic.traffic(10).rate) == (20, 10)
     assert "Load: 20 requests/s" in (tmp_path / "docs" / "proof.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("option", "number", "sentence"),
-    [
-        ("--times", "0", "--times must be 1 or more"),
-        ("--rate", "0", "--rate must be from 1 to 50"),
-        ("--rate", "51", "--rate must be from 1 to 50"),
-    ],
-)
-def test_numbers_that_make_no_sense_are_refused(
-    played: list[str], capsys: pytest.CaptureFixture[str], option: str, number: str, sentence: str
+def test_a_number_of_times_that_makes_no_sense_is_refused(
+    played: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        matrix.main(["good", option, number])
+        matrix.main(["good", "--times", "0"])
 
-    assert sentence in capsys.readouterr().err
+    assert "--times must be 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["0", "51", "-5", "2.5", "fast"])
+def test_a_rate_that_makes_no_sense_is_refused_before_anything_is_done(
+    played: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str
+) -> None:
+    monkeypatch.setenv("RATE", said)
+
+    assert matrix.main(["good"]) == 1
+
+    assert played == []
+    assert (
+        f"RATE is '{said}'; it must be a number of requests a second from 1 to 50." in capsys.readouterr().out
+    )
 
 
 def test_a_scenario_that_ends_otherwise_fails_the_run(

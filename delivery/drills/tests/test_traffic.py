@@ -129,6 +129,20 @@ def test_the_load_ends_before_its_users_are_signed_out(
     assert json.loads(first)["header"]["Host"] == ["api.dev.localhost"]
 
 
+def test_the_usual_load_is_what_rate_says_when_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Api, "new_user", lambda *_: user(signed_in_for=300))
+    usual, other = traffic(), traffic(10)
+    monkeypatch.setenv("RATE", "20")
+
+    loads = [each.start("dev", tmp_path) for each in (usual, other)]
+    for load in loads:
+        load.stop()
+
+    assert [load.rate for load in loads] == [20, 10]
+
+
 def test_users_who_are_signed_out_soon_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Api, "new_user", lambda *_: user(signed_in_for=50))
 
