@@ -163,22 +163,29 @@ def test_a_deal_is_won_while_redis_is_away(web: Web, servers: Any, alice: User, 
 
 
 def test_threads_count_every_request_once(web: Web, alice: User, sales: Pipeline) -> None:
-    def create(n: int) -> int:
+    def create(n: int) -> tuple[int, bool]:
         body = {"title": f"Deal {n}", "pipeline": sales.pk, "amount": "1.00"}
-        return web.ask("/api/v1/deals/", "POST", body, user=alice).status
+        started = time.monotonic()
+        status = web.ask("/api/v1/deals/", "POST", body, user=alice).status
+        return status, time.monotonic() - started < 2
 
     duration = "django_request_duration_seconds"
     series = (
         'django_requests_total{endpoint="deals-list",method="POST",status="201"}',
         duration + '_count{endpoint="deals-list",method="POST"}',
         duration + '_bucket{endpoint="deals-list",le="+Inf",method="POST"}',
+        duration + '_bucket{endpoint="deals-list",le="2.0",method="POST"}',
         "db_pool_request_errors_total",
     )
     before = [web.metric(name) for name in series]
     with ThreadPoolExecutor(12) as many:
-        assert set(many.map(create, range(100))) == {201}
+        statuses, quick = zip(*many.map(create, range(100)), strict=True)
+    assert set(statuses) == {201}
     after = [web.metric(name) for name in series]
-    assert [b - a for a, b in zip(before, after, strict=True)] == [100, 100, 100, 0]
+    *counted, within_2_seconds, refused = (b - a for a, b in zip(before, after, strict=True))
+    assert (counted, refused) == ([100, 100, 100], 0)
+    # On a busy machine some take longer; the server's clock runs no longer than the client's.
+    assert sum(quick) <= within_2_seconds <= 100
     assert web.metric("db_pool_max") == 5
     assert "celery_queue_length" not in web.ask("/metrics").text  # one for all pods: beat's
 
