@@ -50,7 +50,10 @@ def up(layout: Path) -> None:
         INITIALISED.write_text(key, encoding="utf-8")
     with step("Wait for the node and its network"):
         kubectl("wait", "--for=condition=Ready", f"node/{addresses.NODE_NAME}", "--timeout=120s")
-        kubectl("rollout", "status", "--namespace=kube-system", "daemonset/kube-proxy", "--timeout=120s")
+        kube_proxy = ("--namespace=kube-system", "daemonset/kube-proxy")
+        # kubeadm asks for none: new pods would be reached late while others take all.
+        kubectl("set", "resources", *kube_proxy, "--requests=cpu=10m")
+        kubectl("rollout", "status", *kube_proxy, "--timeout=120s")
 
 
 def must_be_local(command: str, project: str) -> None:

@@ -35,6 +35,17 @@ OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/prometheus-op
 TRAEFIK = ("manifests", "github.com/traefik/traefik/v3")
 # Dex signs people in through others and notifications tell others; neither has anybody to talk to here.
 NOT_USED = ("argocd-dex-server", "argocd-notifications")
+# Upstream asks for no CPU here, so whoever ships would get none while the users take all (docs/decisions/0031).
+CPU = {
+    "argo-rollouts": "40m",
+    "argocd-application-controller": "40m",
+    "argocd-applicationset-controller": "10m",
+    "argocd-redis": "10m",
+    "argocd-repo-server": "40m",
+    "argocd-server": "10m",
+}
+# And for 100m each here, which two cores do not have to give away.
+LOCAL_CPU = {"metrics-server": "20m", "prometheus-operator": "20m"}
 
 
 def up(*, local: bool) -> None:
@@ -148,7 +159,17 @@ def _all_manifests(*, local: bool) -> list[Manifest]:
         *(_own("forge") if local else []),
         *(_own("host-ports") if local else []),
     ]
-    return [document for document in documents if document]
+    found = [document for document in documents if document]
+    for document in found:
+        _ask_for_cpu(document, CPU | (LOCAL_CPU if local else {}))
+    return found
+
+
+def _ask_for_cpu(document: Manifest, wanted: dict[str, str]) -> None:
+    for container in _containers(document):
+        cpu = wanted.get(document["metadata"]["name"])
+        if cpu:
+            container.setdefault("resources", {}).setdefault("requests", {})["cpu"] = cpu
 
 
 def _is_definition(document: Manifest) -> bool:

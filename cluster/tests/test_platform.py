@@ -154,6 +154,21 @@ def test_what_runs_elsewhere_is_what_upstream_publishes(elsewhere: list[Manifest
     assert not [d for d in elsewhere if d.get("spec", {}).get("type") == "NodePort"]
 
 
+@pytest.mark.parametrize("local", [True, False])
+def test_nobody_is_left_without_cpu_while_users_take_all(
+    local: bool, everywhere: dict[bool, list[Manifest]]
+) -> None:
+    workloads = [d for d in everywhere[local] if d["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
+    lacking = [
+        (document["metadata"]["name"], container["name"])
+        for document in workloads
+        for container in document["spec"]["template"]["spec"]["containers"]
+        if "cpu" not in container.get("resources", {}).get("requests", {})
+    ]
+    assert "argo-rollouts" in {d["metadata"]["name"] for d in workloads}
+    assert lacking == []
+
+
 def test_images_that_are_here_are_not_asked_of_a_registry(here: list[Manifest]) -> None:
     policies = {container.get("imagePullPolicy", "IfNotPresent") for container in containers(here)}
     assert policies == {"IfNotPresent"}

@@ -382,7 +382,7 @@ class Given:
         """Let users send that load from now on."""
         environment = self.environment
         environment.load = load.start(environment.name, environment.folder, environment.url)
-        environment.tell(f"users send {load.rate} requests a second")
+        environment.tell(f"users send {environment.load.rate} requests a second")
         return self
 
     def alone(self, *, within: timedelta) -> Given:
@@ -726,7 +726,7 @@ class When:
         environment = self.environment
         more = load.start(environment.name, environment.folder / "rush", environment.url)
         environment.rushes.append(more)
-        environment.done("deed", f"{load.rate} more requests a second")
+        environment.done("deed", f"{more.rate} more requests a second")
         try:
             yield
         finally:

@@ -131,10 +131,13 @@ def test_load_begins_before_the_release(production: Environment, monkeypatch: py
         return Load()
 
     monkeypatch.setattr(Traffic, "start", start)
+    told: list[str] = []
+    monkeypatch.setattr(production, "tell", told.append)
 
-    production.serving("1.0").under(Traffic(rate=50))
+    production.serving("1.0").under(Traffic())
 
     assert started == ["production http://127.0.0.1:30080"]
+    assert told[-1] == "users send 100 requests a second"
 
 
 def test_a_promoted_release(when: When, cluster: MadeUp) -> None:
