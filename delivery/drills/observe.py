@@ -42,6 +42,7 @@ class Kubernetes:
         api = client.ApiClient(settings)
         self._core = client.CoreV1Api(api)
         self._batch = client.BatchV1Api(api)
+        self._discovery = client.DiscoveryV1Api(api)
         self._custom = client.CustomObjectsApi(api)
 
     def followed(self, environment: str) -> Followed:
@@ -87,6 +88,16 @@ class Kubernetes:
             _request_timeout=_TIMEOUT_SECONDS,
         )
         return next(iter(json.loads(answer.data)["items"]), None)
+
+    def changes(self, namespace: str, service: str) -> int:
+        """How often the pods behind a Service have changed since it was made."""
+        answer: Any = self._discovery.list_namespaced_endpoint_slice(
+            namespace,
+            label_selector=f"kubernetes.io/service-name={service}",
+            _preload_content=False,
+            _request_timeout=_TIMEOUT_SECONDS,
+        )
+        return sum(each["metadata"]["generation"] for each in json.loads(answer.data)["items"])
 
     def pods(self, namespace: str, selector: str) -> list[Object]:
         answer: Any = self._core.list_namespaced_pod(

@@ -617,6 +617,7 @@ def _taken_back(when: When, *, within: timedelta, blamed: bool = True) -> When:
     when.weight_is(0, within=seconds(10))
     _back(when, blamed=blamed)
     when.no_new_steps_were_taken()
+    when.canary_service_was_left_alone()
     return when
 
 

@@ -44,6 +44,8 @@ from delivery.release import Release
 # An environment's first release starts its database and runs all migrations.
 _FIRST_RELEASE = timedelta(minutes=5)
 _MOST_KINDS_SHOWN = 5
+# Of the pods behind the canary Service in a release: about a dozen are usual, 480 are Argo Rollouts in two minds.
+_MOST_CHANGES = 100
 
 
 def seconds(count: float) -> timedelta:
@@ -467,6 +469,7 @@ class When:
         self.image = image
         self._wanted = image
         self._waiting_since = environment.pushed_at or time.time()
+        self._changes_before = self._changes_of_canary_service()
         self.synced_revision: str | None = None
         """The commit that Argo CD must have synced, where the image alone does not tell that the release arrived."""
 
@@ -805,6 +808,14 @@ class When:
         if f'"version":"{self.image.version}"' not in last:
             self.environment.fail(f"the last answer about health from {self.image.version}", last)
 
+    def canary_service_was_left_alone(self) -> None:
+        """Its pods changed as often as a release and its end need, and not over and over (decision 0032)."""
+        changes = self._changes_of_canary_service() - self._changes_before
+        if changes > _MOST_CHANGES:
+            self.environment.fail(
+                f"at most {_MOST_CHANGES} changes of the pods behind the canary Service", str(changes)
+            )
+
     def only_beta_had_it(self, window: tuple[float, float], *, of_at_least: int) -> None:
         """Ends the load. In that time each request of the group beta was answered by the release, and no other was."""
         inside = self.record.between(*window)
@@ -907,6 +918,9 @@ class When:
         return self.environment.record()
 
     # --- how
+
+    def _changes_of_canary_service(self) -> int:
+        return self.environment.kubernetes.changes(self.environment.namespace, "crm-canary")
 
     def _wants(self, image: Image, moment: Moment) -> None:
         """From now on Git names that image."""

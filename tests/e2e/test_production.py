@@ -54,6 +54,7 @@ def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> N
     when.rollout_is("Healthy", within=minutes(1))
     when.argocd_is_content(within=minutes(1))
     when.no_new_steps_were_taken()
+    when.canary_service_was_left_alone()
     when.requests_go_on(1_500)
     when.weight_was_back_at_zero(within=seconds(20))
     when.failed_requests_are(below=0.01, of_at_least=1_500)

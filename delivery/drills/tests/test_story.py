@@ -287,6 +287,17 @@ def test_steps_after_a_rollback_fail(when: When, cluster: MadeUp) -> None:
         when.no_new_steps_were_taken()
 
 
+def test_a_canary_service_that_changes_over_and_over_fails(when: When, cluster: MadeUp) -> None:
+    cluster.changed += 100
+    when.canary_service_was_left_alone()
+    cluster.changed += 1
+
+    with pytest.raises(
+        DrillFailed, match="at most 100 changes of the pods behind the canary Service; found 101"
+    ):
+        when.canary_service_was_left_alone()
+
+
 def test_an_analysis_after_a_rollback_fails(when: When, cluster: MadeUp) -> None:
     cluster.aborts()
     when.rolled_back_by_hand()

@@ -94,7 +94,6 @@ beta to the canary Service), the gate on what beta asked, and then the backgroun
 {{- end }}
 
 {{- define "crm.canary" -}}
-{{- $ab := eq .Values.strategy.name "ab-test" -}}
 canary:
   {{- if ne .Values.routing.provider "none" }}
   stableService: crm-stable
@@ -105,15 +104,16 @@ canary:
   minPodsPerReplicaSet: 2
   # Stable stays at full size, so an abort needs no new pod: it only moves the weight.
   dynamicStableScale: false
-  # The router may be seconds behind; pods outlive their last weight by this long. The group beta of an aborted A/B test has them
-  # until Git is healed and synced: the header's route knows of no weight.
+  # The router may be seconds behind; pods outlive their last weight by this long.
   scaleDownDelaySeconds: 30
-  abortScaleDownDelaySeconds: {{ $ab | ternary 120 30 }}
+  # As long as an aborted release has pods, Argo Rollouts moves the canary Service to and fro between both versions, as fast as it
+  # can (docs/decisions/0032). 0 would be for ever. preStop gives the router the time that it needs.
+  abortScaleDownDelaySeconds: 1
   {{- end }}
   maxSurge: 25%
   maxUnavailable: 0
   steps:
-    {{- include (ternary "crm.abSteps" "crm.steps" $ab) . | nindent 4 }}
+    {{- include (ternary "crm.abSteps" "crm.steps" (eq .Values.strategy.name "ab-test")) . | nindent 4 }}
   {{- with include "crm.asked" (list . "-watch") | fromJsonArray }}
   # The same questions for the whole rollout.
   analysis:
