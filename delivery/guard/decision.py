@@ -72,6 +72,7 @@ class Nothing:
     why: str
 
 
+WELL = Nothing("Nothing is wrong.")
 Decision = Heal | PromoteInFull | EndSync | Nothing
 
 
@@ -116,7 +117,7 @@ def _forward(seen: Seen, rollout: Object) -> Decision:
     moving = status.get("currentPodHash") != status.get("stableRS")
     if seen.goes_back and moving and is_of(rollout, seen.release) and not status.get("promoteFull"):
         return PromoteInFull()
-    return Nothing("Nothing is wrong.")
+    return WELL
 
 
 def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:

@@ -1,4 +1,6 @@
-"""The guard at work: looks at every environment each second and does what is decided.
+"""The guard at work: looks at every environment each second, and does what is decided.
+
+Into Git it looks when a Rollout has changed, or every few seconds while a release is on its way.
 
 It keeps nothing that it could not see again, so it may be killed at any moment. What cannot be reached is told once and
 tried again with the next look.
@@ -19,13 +21,25 @@ from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard import counts, figures
-from delivery.guard.decision import Decision, EndSync, Heal, Nothing, PromoteInFull, Seen, decide, denied
+from delivery.guard.decision import (
+    WELL,
+    Decision,
+    EndSync,
+    Heal,
+    Nothing,
+    PromoteInFull,
+    Seen,
+    decide,
+    denied,
+)
 from delivery.guard.healing import heal, past_releases
 from delivery.kube import Object, Observed
 from delivery.verdicts import Count
 
 RUNBOOKS = "docs/runbooks/"
 _EVERY_SECONDS = 1.0
+# Of a release on its way in which nothing has changed: Git costs processes, and takes CPU that an abort needs next.
+_AGAIN_SECONDS = 5.0
 
 
 class Cluster(Protocol):
@@ -68,6 +82,8 @@ class Guard:
     _told: dict[str, str] = field(default_factory=dict)
     _in_the_way: dict[str, str] = field(default_factory=dict)
     _looked: float = field(default_factory=time.monotonic)
+    _well: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """The version of the Rollout with which all was well, and when."""
 
     @property
     def seconds_since_look(self) -> float:
@@ -111,7 +127,8 @@ class Guard:
         if rollout is None:  # a first release has nothing to go back to
             return ""
         migration = self.cluster.migration(environment)
-        if not (_needs_a_look(rollout, migration) or denied(self.cluster.application(environment))):
+        pressing = _is_in_trouble(rollout, migration) or denied(self.cluster.application(environment))
+        if not pressing and (not _moves(rollout) or self._was_well(environment, rollout)):
             return ""
         branch = fetch_existing(self.repository)
         try:
@@ -123,7 +140,14 @@ class Guard:
         decision = decide(seen)
         if isinstance(decision, Heal) and self.prometheus:
             decision = decide(replace(seen, counts=self._counts(environment, seen)))
+        if decision == WELL:
+            self._well[environment] = (_version(rollout), time.monotonic())
         return self._do(environment, decision, branch)
+
+    def _was_well(self, environment: str, rollout: Object) -> bool:
+        """Whether a moment ago nothing was wrong with the Rollout as it is now."""
+        version, at = self._well.get(environment, ("", 0.0))
+        return version == _version(rollout) and time.monotonic() - at < _AGAIN_SECONDS
 
     def _counts(self, environment: str, seen: Seen) -> dict[str, Count]:
         pod_hash = ((seen.rollout or {}).get("status") or {}).get("currentPodHash", "")
@@ -146,7 +170,7 @@ class Guard:
                 self.cluster.end_sync(environment)
                 return "ends the sync of the release that Git has left"
             case Nothing(why):
-                return "" if why == "Nothing is wrong." else why
+                return "" if decision == WELL else why
 
     def _see(self, environment: str, branch: Environments, migration: Object | None) -> Seen | None:
         release, commit = branch.release(environment), branch.last_commit(environment)
@@ -174,12 +198,20 @@ class Guard:
         )
 
 
-def _needs_a_look(rollout: Object, migration: Object | None) -> bool:
-    """Whether Git has to be asked: not while a Rollout rests and its migration is well, which is nearly always."""
-    status = rollout.get("status") or {}
-    moving = bool(status) and status.get("currentPodHash") != status.get("stableRS")
+def _is_in_trouble(rollout: Object, migration: Object | None) -> bool:
+    """Whether Git has to be asked at once: a migration may not be able to start, and then it stays as it is."""
     failed = bool(((migration or {}).get("status") or {}).get("failed"))
-    return moving or bool(status.get("abort")) or failed or _is_active(migration)
+    return bool((rollout.get("status") or {}).get("abort")) or failed or _is_active(migration)
+
+
+def _moves(rollout: Object) -> bool:
+    """Whether a release is on its way; nearly always none is."""
+    status = rollout.get("status") or {}
+    return bool(status) and status.get("currentPodHash") != status.get("stableRS")
+
+
+def _version(rollout: Object) -> str:
+    return str(rollout["metadata"].get("resourceVersion"))
 
 
 def _is_active(migration: Object | None) -> bool:

@@ -276,6 +276,40 @@ def test_a_release_on_its_way_is_left_alone(
     assert (said, cluster.promoted) == ([], [])
 
 
+def test_a_release_on_its_way_costs_a_look_into_git_only_when_something_changes(
+    guard: Guard, remote: Remote, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each second, that took the CPU which an abort needed next: Git was back 10 s after it."""
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = rollout()
+    cluster.state["metadata"]["resourceVersion"] = "1"
+    clock = [100.0]
+    monkeypatch.setattr("delivery.guard.watch.time.monotonic", lambda: clock[0])
+    asked: list[str] = []
+    run_git = git._run
+
+    def noted(words: list[str] | tuple[str, ...], **more: Any) -> str:
+        asked.append(words[0])
+        return run_git(words, **more)
+
+    def looks() -> int:
+        asked.clear()
+        guard.look("production")
+        return asked.count("fetch")
+
+    monkeypatch.setattr(git, "_run", noted)
+
+    assert (looks(), looks()) == (1, 0)
+    cluster.state["metadata"]["resourceVersion"] = "2"
+    assert (looks(), looks()) == (1, 0)
+    clock[0] += 5
+    assert (looks(), looks()) == (1, 0)
+    cluster.state = aborted(at=just_now(seconds=1))
+    cluster.state["metadata"]["resourceVersion"] = "2"
+    assert looks() == 1
+    assert in_git(remote) == "1.1"
+
+
 def test_a_file_that_cannot_be_read_is_told(
     guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
 ) -> None:
