@@ -44,7 +44,7 @@ from delivery.release import Release
 # An environment's first release starts its database and runs all migrations.
 _FIRST_RELEASE = timedelta(minutes=5)
 _MOST_KINDS_SHOWN = 5
-# Of the pods behind the canary Service in a release: about a dozen are usual, 480 are Argo Rollouts in two minds.
+# Of the pods behind the canary Service in a release: a few are usual, 190 were Argo Rollouts in two minds for 30 s.
 _MOST_CHANGES = 100
 
 
