@@ -22,6 +22,7 @@ from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.observe import Kubernetes
 from delivery.drills.others import NAME, NAMESPACE, Object
+from delivery.drills.sightings import Sighting
 from delivery.drills.story import Environment, minutes, seconds
 from delivery.drills.traffic import traffic, usual_rate
 
@@ -153,25 +154,28 @@ def _undone(environment: Environment) -> None:
 
 
 def _aborted(environment: Environment) -> None:
-    deadline = time.monotonic() + _DOCUMENTED.total_seconds()
     relieved = time.monotonic()
 
-    def over(rollout_aborted: bool) -> bool:
+    def aborted(seen: Sighting) -> bool:
         nonlocal relieved
-        if time.monotonic() - relieved > _ONE_LOAD.total_seconds() and environment.load:
-            environment.load.stop()
-            environment.rushes.append(environment.load)
-            environment.load = traffic().start(NAME, environment.folder / f"load-{len(environment.rushes)}")
+        before = environment.load
+        if before and time.monotonic() - relieved > _ONE_LOAD.total_seconds():
+            folder = environment.folder / f"load-{len(environment.rushes) + 1}"
+            # With the version before, past the router: the bad one registers nobody.
+            environment.load = traffic().start(NAME, folder, sign_up_at=_stable())
+            before.stop()
+            environment.rushes.append(before)
             relieved = time.monotonic()
-        return rollout_aborted
+        return bool(seen.rollout and seen.rollout.aborted)
 
-    left = seconds(deadline - time.monotonic())
-    environment.until(
-        lambda seen: over(bool(seen.rollout and seen.rollout.aborted)),
-        left,
-        "the documented analysis to abort",
-    )
+    environment.until(aborted, _DOCUMENTED, "the documented analysis to abort")
     environment.until(lambda seen: not seen.canary_weight, minutes(1), "the weight 0")
+
+
+def _stable() -> str:
+    """Where the version before answers, whatever the router does."""
+    where = "--output=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}"
+    return "http://" + local.output(["kubectl", "--namespace", NAMESPACE, "get", "service/crm-stable", where])
 
 
 def _workload(objects: list[Object]) -> list[Object]:

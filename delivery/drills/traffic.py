@@ -43,14 +43,20 @@ class Traffic:
     looks: float = 0.0
     """The share of requests that only ask who is there: many of them show what the router does at little cost."""
 
-    def start(self, environment: str, folder: Path, url: str = local.HTTP) -> RunningTraffic:
+    def start(
+        self, environment: str, folder: Path, url: str = local.HTTP, *, sign_up_at: str | None = None
+    ) -> RunningTraffic:
         """Register users and send their requests to an environment until stopped; files go to `folder`.
+
+        `sign_up_at` is where they register, when not where they send their requests.
 
         Raises NotReady when the environment does not take users.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with Api(url, local.api_host(environment)) as api, ThreadPoolExecutor(_USERS) as pool:
+        host = local.api_host(environment)
+        with Api(sign_up_at or url, host) as api, ThreadPoolExecutor(_USERS) as pool:
             users = list(pool.map(api.new_user, [_DEALS_EACH] * _USERS))
+        with Api(url, host) as api:
             wanted = targets(api, users, _TARGETS, beta=self.beta, looks=self.looks)
         targets_file = folder / "targets.json"
         targets_file.write_text("".join(f"{json.dumps(each)}\n" for each in wanted), encoding="utf-8")

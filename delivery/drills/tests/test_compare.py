@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from delivery.drills import compare, images, others
+from delivery.drills import compare, images, local, others
 from delivery.drills.images import Image
 from delivery.drills.others import Object
 from delivery.drills.tests.drills import bad, good
+from delivery.drills.traffic import Traffic
 
 IMAGE = Image("1.0", "sha256:" + "ab" * 32, "c0ffee")
 
@@ -48,6 +51,33 @@ def test_the_documented_analysis_has_its_documented_numbers(rendered: list[Objec
         'rollouts_pod_template_hash="{{args.canary-hash}}", status!~"5.."'
         in metric["provider"]["prometheus"]["query"]
     )
+
+
+def test_new_users_sign_up_with_the_version_before_while_the_bad_one_has_its_share(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Seen: after 12 minutes the second load asked the router, and the bad version answered 500 to its users."""
+    clock = [0.0]
+    monkeypatch.setattr("delivery.drills.compare.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(local, "output", lambda _: "10.96.0.7:80")
+    loads = [Mock(name="first"), Mock(name="second")]
+    started: list[tuple[str, str | None]] = []
+
+    def start(_: Traffic, name: str, folder: Path, *, sign_up_at: str | None = None) -> Mock:
+        started.append((folder.name, sign_up_at))
+        return loads[1]
+
+    monkeypatch.setattr(Traffic, "start", start)
+    environment = Mock(folder=tmp_path, load=loads[0], rushes=[])
+
+    compare._aborted(environment)
+    aborted = environment.until.call_args_list[0].args[0]
+    for clock[0], is_aborted in ((60.0, False), (721.0, False), (722.0, False), (723.0, True)):
+        assert aborted(Mock(rollout=Mock(aborted=is_aborted))) == is_aborted
+
+    assert started == [("load-1", "http://10.96.0.7:80")]
+    assert (environment.load, environment.rushes) == (loads[1], [loads[0]])
+    loads[0].stop.assert_called_once()
 
 
 def test_the_page_has_each_ones_figures(monkeypatch: pytest.MonkeyPatch) -> None:
