@@ -185,7 +185,8 @@ def _argo_cd(*, local: bool) -> list[Manifest]:
         _place(document, "argocd")
         name = document["metadata"]["name"]
         if name == "argocd-cm":
-            document["data"] = {
+            # Beside those of upstream, which say what is no reason to compare everything anew: a status, a Lease.
+            document["data"] |= {
                 # A sync acts as the environment's own crm-deployer, not as Argo CD.
                 "application.sync.impersonation.enabled": "true",
                 # A push arrives by webhook; this is how long a lost one takes.

@@ -116,6 +116,16 @@ def test_argo_cd_acts_as_each_environments_deployer(here: list[Manifest]) -> Non
     assert find(here, "ConfigMap", "argocd-cmd-params-cm")["data"]["server.insecure"] == "true"
 
 
+@pytest.mark.parametrize("local", [True, False])
+def test_argo_cd_does_not_compare_everything_anew_for_each_status(
+    local: bool, everywhere: dict[bool, list[Manifest]]
+) -> None:
+    """Seen: without upstream's own settings it took 30 % of a core while a release was on its way."""
+    settings = find(everywhere[local], "ConfigMap", "argocd-cm")["data"]
+    assert "/status" in settings["resource.customizations.ignoreResourceUpdates.all"]
+    assert "Lease" in settings["resource.exclusions"]
+
+
 def test_what_runs_here_is_what_was_built(here: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         images, "kubeadm_image_names", lambda: dict.fromkeys(("etcd", "coredns", "pause", "kube-proxy"), "x")
