@@ -90,6 +90,20 @@ def guard(remote: Remote, cluster: MadeUp, said: list[str]) -> Iterator[Guard]:
         yield Guard(cluster, repository, ["production"], tell=said.append)
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first word of each Git command."""
+    words: list[str] = []
+    run_git = git._run
+
+    def noted(command: list[str] | tuple[str, ...], **more: Any) -> str:
+        words.append(command[0])
+        return run_git(command, **more)
+
+    monkeypatch.setattr(git, "_run", noted)
+    return words
+
+
 def just_now(**ago: float) -> str:
     return (datetime.now(tz=UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -277,7 +291,7 @@ def test_a_release_on_its_way_is_left_alone(
 
 
 def test_a_release_on_its_way_costs_a_look_into_git_only_when_something_changes(
-    guard: Guard, remote: Remote, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+    guard: Guard, remote: Remote, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
     """Each second, that took the CPU which an abort needed next: Git was back 10 s after it."""
     remote.commit("environments", {FILE: BAD.to_yaml()})
@@ -285,19 +299,11 @@ def test_a_release_on_its_way_costs_a_look_into_git_only_when_something_changes(
     cluster.state["metadata"]["resourceVersion"] = "1"
     clock = [100.0]
     monkeypatch.setattr("delivery.guard.watch.time.monotonic", lambda: clock[0])
-    asked: list[str] = []
-    run_git = git._run
-
-    def noted(words: list[str] | tuple[str, ...], **more: Any) -> str:
-        asked.append(words[0])
-        return run_git(words, **more)
 
     def looks() -> int:
         asked.clear()
         guard.look("production")
         return asked.count("fetch")
-
-    monkeypatch.setattr(git, "_run", noted)
 
     assert (looks(), looks()) == (1, 0)
     cluster.state["metadata"]["resourceVersion"] = "2"
@@ -387,7 +393,7 @@ def test_a_sync_of_what_git_has_left_is_ended_and_no_other(
 
 
 def test_a_heal_asks_the_git_server_twice(
-    guard: Guard, remote: Remote, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+    guard: Guard, remote: Remote, cluster: MadeUp, asked: list[str]
 ) -> None:
     """Each costs a second on a busy machine: one fetch to decide, one push."""
     for number in range(8):
@@ -395,14 +401,6 @@ def test_a_heal_asks_the_git_server_twice(
     remote.commit("environments", {FILE: GOOD.to_yaml()})
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
-    asked: list[str] = []
-    run_git = git._run
-
-    def noted(words: list[str] | tuple[str, ...], **more: Any) -> str:
-        asked.append(words[0])
-        return run_git(words, **more)
-
-    monkeypatch.setattr(git, "_run", noted)
 
     guard.look("production")
     assert [word for word in asked if word in ("fetch", "ls-remote", "push")] == ["fetch", "push"]
