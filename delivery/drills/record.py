@@ -21,7 +21,7 @@ _WHICH = re.compile(r'^\w+ "[^"]*": ')
 # Columns of `vegeta encode --to csv`.
 _AT, _CODE, _LATENCY, _ERROR, _METHOD, _URL, _HEADERS = 0, 1, 2, 5, 9, 10, 11
 # At the end of each URL that a user of the group beta asks for: a record has no headers of requests.
-BETA = "?group=beta"
+BETA = "group=beta"
 _FIRST_GOOD, _FIRST_BAD = 200, 400
 
 

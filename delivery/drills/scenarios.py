@@ -22,6 +22,7 @@ WEIGHTS = (5, 20, 50, 100)
 GOOD = ("1.0", "1.1")
 # A release is watched for some seconds after its end, so that a failure at the very end is seen.
 AFTER = 200
+LEAST = 1_000
 # For pods that never get ready: a minute for progress, of which a good release needs half.
 IMPATIENT = {"web": {"progressDeadlineSeconds": 60}}
 NEVER_READY = minutes(3)
@@ -667,6 +668,8 @@ def _back(
 ) -> None:
     when.healed(within=healed_within, blamed=blamed)
     when.rollout_is("Healthy", within=within)
+    # Users have it back; worker and beat, which Argo CD waits for, start sooner without them.
+    when.load_ends(after=AFTER, of_at_least=LEAST)
     when.argocd_is_content(within=minutes(2))
 
 
@@ -677,13 +680,11 @@ def arrives(when: When, *, within: timedelta) -> None:
 
 
 def _nobody_felt_it(when: When) -> None:
-    when.requests_go_on(AFTER)
-    # What was sent is reckoned from the time, some of it is still on its way when the load ends.
-    when.load_goes_on(until_requests=1_000 + AFTER)
-    when.no_request_failed(of_at_least=1_000)
+    when.load_ends(after=AFTER, of_at_least=LEAST)
+    when.no_request_failed(of_at_least=LEAST)
 
 
 def _felt_by(when: When, *, below: float) -> None:
     """Not more than that share of the requests failed."""
-    when.requests_go_on(AFTER)
+    when.load_ends(after=AFTER, of_at_least=LEAST)
     when.failed_requests_are(below=below)

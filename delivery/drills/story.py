@@ -211,8 +211,10 @@ class Environment:
     def serving(self, version: str | Recipe) -> Given:
         """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
         image = images.image(images.good(version) if isinstance(version, str) else version)
-        self.deliver("release", "--image", image.reference, "--to", self.name, *self.options())
-        image = replace(image, revision=self.revision or image.revision)
+        wanted = replace(image, revision=self.revision or image.revision)
+        if not self._names(wanted):
+            self.deliver("release", "--image", image.reference, "--to", self.name, *self.options())
+        image = wanted
         promoted: set[str] = set()
 
         def is_stable(seen: Sighting) -> bool:
@@ -238,6 +240,13 @@ class Environment:
         self.stable = image
         self.tell(f"{self.name} serves {image.version}")
         return Given(self)
+
+    def _names(self, image: Image) -> bool:
+        """Whether Git has that release already; `delivery release` would find the same, and take seconds for it."""
+        named = self.release_in_git()
+        if named is None or self.strategy not in (None, named.strategy):
+            return False
+        return (named.image.digest, named.revision) == (image.digest, image.revision)
 
     def answering_version(self, host: str | None = None) -> str | None:
         """The version that answers a user now, or whoever asks for that host."""
@@ -627,6 +636,14 @@ class When:
     def requests_go_on(self, count: int) -> None:
         """Wait until so many more requests were sent."""
         self.load_goes_on(until_requests=self._load().sent() + count)
+
+    def load_ends(self, *, after: int, of_at_least: int) -> None:
+        """Wait until so many more requests were sent, and so many in all; nothing if the load has ended."""
+        load = self._load()
+        if not load.ended:
+            # What was sent is reckoned from the time, and some of it is still on its way when the load ends.
+            self.load_goes_on(until_requests=max(load.sent(), of_at_least) + after)
+            load.stop()
 
     def stays_so(self, requests: int) -> tuple[float, float]:
         """Wait until so many more requests were sent; from when to when."""

@@ -21,7 +21,7 @@ from delivery.drills.users import Api, targets
 RATE = 50
 """Requests a second of a drill: what two cores have to spare beside a release (docs/decisions/0015)."""
 _USERS = 4
-_DEALS_EACH = 40
+_DEALS_EACH = 20
 _TARGETS = 4000  # what is repeated; at 50/s every 80 s
 _REQUEST_TIMEOUT = timedelta(seconds=30)
 # 100/s, with every answer 20 s late, still find a free worker; the limit only saves the machine.
@@ -121,9 +121,14 @@ class RunningTraffic:
         """How many requests were sent by now, at least: it needs a moment to start."""
         return int(min(max(time.time() - self.started_at - _START_SECONDS, 0.0), self.longest) * self.rate)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was stopped."""
+        return self._record is not None
+
     def check(self) -> None:
         """Raise DrillFailed if the load ended by itself."""
-        if self._record is None and self._process.poll() is not None:
+        if not self.ended and self._process.poll() is not None:
             said = self._complaints.read_text(encoding="utf-8", errors="replace").strip()
             raise DrillFailed(
                 f"The load should run until the drill ends, and ended after {time.time() - self.started_at:.0f} s "

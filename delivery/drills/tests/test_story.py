@@ -47,10 +47,10 @@ class Load:
 
     def check(self) -> None: ...
 
-    stopped = False
+    ended = False
 
     def stop(self) -> Record:
-        self.stopped = True
+        self.ended = True
         return self.record
 
 
@@ -121,6 +121,32 @@ def test_what_serves_has_the_settings_of_the_commit_that_git_names(
 
     with pytest.raises(DrillFailed, match=r"Expected version 1\.0 stable in production"):
         production.serving("1.0")
+
+
+def test_what_git_names_already_is_not_released_again(
+    production: Environment, cluster: MadeUp, delivered: list[str]
+) -> None:
+    production.serving("1.0")
+
+    assert not delivered
+
+    production.strategy = cluster.strategy = "blue-green"  # and Git says canary
+    production.serving("1.0")
+
+    assert "delivery release" in delivered[0]
+
+
+def test_users_stay_for_some_more_requests_and_leave_once(when: When) -> None:
+    load = when.environment.load
+    when.load_ends(after=200, of_at_least=1_000)
+
+    assert isinstance(load, Load)
+    assert load.ended
+    assert load.sent() >= 1_200
+
+    sent = load.sent()
+    when.load_ends(after=200, of_at_least=1_000)
+    assert load.sent() == sent + 50  # what this question adds
 
 
 def test_load_begins_before_the_release(production: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -519,7 +545,7 @@ def test_a_second_ctrl_c_leaves_no_load_behind(
 
     with pytest.raises(KeyboardInterrupt):
         drill()
-    assert load.stopped
+    assert load.ended
 
 
 def test_a_diagnosis_says_what_could_not_be_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

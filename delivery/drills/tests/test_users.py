@@ -113,9 +113,11 @@ def test_users_of_the_group_beta_say_so_and_are_known_by_their_urls() -> None:
     marked = [target for target in wanted if target["header"].get("X-User-Group") == ["beta"]]
     assert len(marked) == 100
     assert {target["header"]["Authorization"][0] for target in marked} == {"Bearer a.x.c"}
-    assert [target["url"].endswith("?group=beta") for target in wanted] == [
+    assert [target["url"].endswith("group=beta") for target in wanted] == [
         target in marked for target in wanted
     ]
+    lists = {target["url"] for target in marked if "page_size" in target["url"]}
+    assert lists == {"http://router:1/api/v1/deals/?page_size=10&group=beta"}
 
 
 def test_looks_lie_among_the_other_requests_by_chance() -> None:
