@@ -22,6 +22,7 @@ WEIGHTS = (5, 20, 50, 100)
 GOOD = ("1.0", "1.1")
 # A release is watched for some seconds after its end, so that a failure at the very end is seen.
 AFTER = 200
+# Fewer requests in all would show little.
 LEAST = 1_000
 # For pods that never get ready: a minute for progress, of which a good release needs half.
 IMPATIENT = {"web": {"progressDeadlineSeconds": 60}}

@@ -211,10 +211,9 @@ class Environment:
     def serving(self, version: str | Recipe) -> Given:
         """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
         image = images.image(images.good(version) if isinstance(version, str) else version)
-        wanted = replace(image, revision=self.revision or image.revision)
-        if not self._names(wanted):
+        image = replace(image, revision=self.revision or image.revision)
+        if not self._is_in_git(image):
             self.deliver("release", "--image", image.reference, "--to", self.name, *self.options())
-        image = wanted
         promoted: set[str] = set()
 
         def is_stable(seen: Sighting) -> bool:
@@ -241,7 +240,7 @@ class Environment:
         self.tell(f"{self.name} serves {image.version}")
         return Given(self)
 
-    def _names(self, image: Image) -> bool:
+    def _is_in_git(self, image: Image) -> bool:
         """Whether Git has that release already; `delivery release` would find the same, and take seconds for it."""
         named = self.release_in_git()
         if named is None or self.strategy not in (None, named.strategy):
