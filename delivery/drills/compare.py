@@ -6,14 +6,12 @@ Writes docs/compare.md and its picture.
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import yaml
 
@@ -51,15 +49,9 @@ def main() -> int:
             console.print("[red]compare:[/] stopped; the load has ended.")
             return 130
     report.write_summary(accounts, local.REPORT)
-    write(accounts, local.CHECKOUT / "docs" / "compare.md")
+    report.write_page(local.CHECKOUT / "docs" / "compare.md", text(accounts))
     performing.show(accounts, time.monotonic() - started, local.REPORT / "index.html")
     return 1 if any(account.problem for account in accounts) else 0
-
-
-def write(accounts: Sequence[Account], page: Path) -> None:
-    """Write the page, and beside it its picture (that of the report's summary)."""
-    shutil.copyfile(local.REPORT / "summary.png", page.with_suffix(".png"))
-    page.write_text(text(accounts), encoding="utf-8")
 
 
 def text(accounts: Sequence[Account]) -> str:

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.write_summary(accounts, local.REPORT)
     for page, command, whole in (("proof", "make drills", MATRIX), ("proof-more", "make drills-more", MORE)):
         if chosen == [*whole] and times == 1:
-            proof.write(accounts, took, local.CHECKOUT / "docs" / f"{page}.md", command=command)
+            text = proof.text(accounts, took, command=command, picture=f"{page}.png")
+            report.write_page(local.CHECKOUT / "docs" / f"{page}.md", text)
     performing.show(accounts, took, local.REPORT / "index.html")
     return 1 if any(account.problem for account in accounts) else 0
 

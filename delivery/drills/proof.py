@@ -1,14 +1,12 @@
-"""Writes docs/proof.md, the page of the proof matrix, or another of its kind from the accounts of a run."""
+"""The text of docs/proof.md, the page of the proof matrix, or of another of its kind from the accounts of a run."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
-from delivery.drills import images, local, traffic
+from delivery.drills import images, traffic
 from delivery.drills.account import Account
 
 _COLUMNS = (
@@ -25,18 +23,11 @@ _COLUMNS = (
 _GIB = 2**30
 
 
-def write(accounts: Sequence[Account], took: float, page: Path, *, command: str) -> None:
-    """Write the page, and beside it its picture (that of the report's summary).
-
-    `took` is the whole run's time in seconds, `command` what plays it.
-    """
-    picture = page.with_suffix(".png")
-    shutil.copyfile(local.REPORT / "summary.png", picture)
-    page.write_text(text(accounts, took, command=command, picture=picture.name), encoding="utf-8")
-
-
 def text(accounts: Sequence[Account], took: float, *, command: str, picture: str) -> str:
-    """The page as Markdown."""
+    """The page as Markdown.
+
+    `took` is the whole run's time in seconds, `command` what plays it, `picture` the file beside the page.
+    """
     now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     held = sum(account.problem is None for account in accounts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from delivery.drills import pictures
+from delivery.drills import local, pictures
 from delivery.drills.account import Account
 from delivery.drills.record import quantile
 
@@ -47,6 +48,12 @@ def write_summary(accounts: Sequence[Account], folder: Path) -> Path:
         (account, facts(account), _inline(folder / account.name / "picture.png")) for account in accounts
     ]
     return _render("summary.html", folder / "index.html", summary=_inline(summary), drills=drills)
+
+
+def write_page(page: Path, text: str) -> None:
+    """Write a page of docs/, and beside it its picture: that of the summary which was written last."""
+    shutil.copyfile(local.REPORT / "summary.png", page.with_suffix(".png"))
+    page.write_text(text, encoding="utf-8")
 
 
 def facts(account: Account) -> dict[str, Any]:

@@ -80,21 +80,13 @@ def test_new_users_sign_up_with_the_version_before_while_the_bad_one_has_its_sha
     loads[0].stop.assert_called_once()
 
 
-def test_the_page_has_each_ones_figures_and_its_picture_beside_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_page_has_each_ones_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
-    monkeypatch.setattr(local, "REPORT", tmp_path)
     monkeypatch.setenv("RATE", "20")
-    (tmp_path / "summary.png").write_bytes(b"a picture")
     for_ever = replace(good(), title="A plain rolling update", sightings=[])
 
-    compare.write(
-        [for_ever, replace(bad(), title="This platform", problem="Too slow.")], tmp_path / "compare.md"
-    )
+    page = compare.text([for_ever, replace(bad(), title="This platform", problem="Too slow.")])
 
-    page = (tmp_path / "compare.md").read_text()
-    assert (tmp_path / "compare.png").read_bytes() == b"a picture"
     assert "users send 20 requests/s" in page
     assert "| A plain rolling update | 0 of 1300 (0.00%) | never by itself | never by itself |" in page
     assert "| 28 | 13 |" in page
