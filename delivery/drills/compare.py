@@ -17,7 +17,7 @@ import yaml
 
 from cluster.errors import ClusterError
 from cluster.progress import console, step
-from delivery.drills import images, local, others, performing, platform, report, scenarios
+from delivery.drills import images, local, others, performing, platform, report, scenarios, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.observe import Kubernetes
@@ -66,6 +66,7 @@ def text(accounts: Sequence[Account]) -> str:
         )
         for account in accounts
     ]
+    ours, usual = (settings.values(file)["analysis"] for file in (settings.LOCAL_SETTINGS, settings.CHART))
     problems = [f"- **{each.title}**: {each.problem}" for each in accounts if each.problem]
     lines = [
         "# The same bad release, shipped by others",
@@ -75,7 +76,8 @@ def text(accounts: Sequence[Account]) -> str:
         f"{_WATCHED.total_seconds() / 60:.0f} minutes after it was complete. Argo Rollouts' example is that of its",
         "documentation on background analysis: 20, 40, 60, 80 %,",
         "10 minutes each, analysis from the second step on, every 5 minutes, `failureLimit: 3`. This platform looks",
-        "every 3 s from 5 s on, as in all its drills; by itself the chart looks every 5 s from 15 s on.",
+        f"every {ours['interval']} from {ours['initialDelay']} on, as in all its drills; by itself the chart looks",
+        f"every {usual['interval']} from {usual['initialDelay']} on.",
         "",
         "![Each way: the new version's weight and the failed requests of all users](compare.png)",
         "",

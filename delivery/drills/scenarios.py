@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
-
-import yaml
 
 from cluster import addresses, kyverno
 from delivery.drills import images, local, platform, scan, settings, signing
@@ -72,7 +69,7 @@ def errors(production: Environment) -> None:
 
 def errors_unhurried(production: Environment) -> None:
     """The same with the times that the chart has by itself, which a large cluster keeps."""
-    unhurried = _chart_values()["analysis"]
+    unhurried = settings.values(settings.CHART)["analysis"]
     # Whether the image is asked about is the environment's own word.
     production.settings = {"analysis": {key: unhurried[key] for key in unhurried if key != "security"}}
     when = _rolled_back(production, images.errors())
@@ -583,13 +580,6 @@ MORE = (
 def _given(production: Environment) -> Given:
     """A good version serves everybody, under load."""
     return production.serving(serving_now(production)).under(traffic())
-
-
-def _chart_values() -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load(
-        (local.CHECKOUT / "charts" / "crm" / "values.yaml").read_text(encoding="utf-8")
-    )
-    return values
 
 
 def serving_now(production: Environment) -> str:

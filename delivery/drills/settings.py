@@ -13,6 +13,13 @@ from delivery.drills.errors import NotReady
 SETTINGS = "environments/{environment}/values.yaml"
 # What the local cluster lays over every environment's own.
 LOCAL_SETTINGS = "cluster/values.yaml"
+CHART = "charts/crm/values.yaml"
+
+
+def values(file: str) -> dict[str, Any]:
+    """A file of values, as the checkout has it."""
+    read: dict[str, Any] = yaml.safe_load((local.CHECKOUT / file).read_text(encoding="utf-8"))
+    return read
 
 
 def with_settings(environment: str, settings: dict[str, Any], *, file: str = SETTINGS) -> str:
