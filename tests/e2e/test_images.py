@@ -26,17 +26,6 @@ for folder in ("/app", "/opt/venv/lib"):
     ("namespace", "deployment"), [("crm-production", "crm-worker"), ("argocd", "delivery-guard")]
 )
 def test_no_module_is_compiled_when_a_pod_starts(namespace: str, deployment: str) -> None:
-    compiled_anew = local.output(
-        [
-            "kubectl",
-            "exec",
-            "--namespace",
-            namespace,
-            f"deployment/{deployment}",
-            "--",
-            "python",
-            "-c",
-            SCRIPT,
-        ]
-    ).splitlines()
+    in_the_pod = f"kubectl exec --namespace {namespace} deployment/{deployment} -- python -c"
+    compiled_anew = local.output([*in_the_pod.split(), SCRIPT]).splitlines()
     assert not compiled_anew[:5], f"{len(compiled_anew)} modules"
