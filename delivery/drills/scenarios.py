@@ -212,9 +212,7 @@ def argocd_down(production: Environment) -> None:
         when.rollout_is("Degraded", within=minutes(2))
         when.weight_is(0, within=seconds(10))
         when.healed(within=HEALED, blamed=True)
-    # Its first look may come before its manifests can be made; it looks at such an error again after 3 minutes.
-    arrives(when, within=minutes(5))
-    when.argocd_is_content(within=minutes(2))
+    arrives(when, within=minutes(3))
     _felt_by(when, below=0.005)
 
 

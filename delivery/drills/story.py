@@ -763,15 +763,21 @@ class When:
             ],
         )
 
-    def argocd_down(self) -> AbstractContextManager[None]:
-        """As long as this lasts there is no Argo CD."""
+    @contextmanager
+    def argocd_down(self) -> Iterator[None]:
+        """As long as this lasts there is no Argo CD; whoever brings it back has it look as soon as it can."""
         # Not the guard, which lives beside it.
         chosen = (
             "deployment,statefulset",
             "--selector=app.kubernetes.io/part-of=argocd",
             "--namespace=argocd",
         )
-        return self._down("Argo CD", lambda replicas: ["scale", *chosen, f"--replicas={replicas}"])
+        with self._down("Argo CD", lambda replicas: ["scale", *chosen, f"--replicas={replicas}"]):
+            yield
+        # Its first look may come before manifests can be made, and the next one is 3 minutes later.
+        there = ("deployment/argocd-repo-server", "--namespace=argocd", "--timeout=2m")
+        local.output(["kubectl", "rollout", "status", *there], seconds=150)
+        self.environment.argocd_looks_again()
 
     def git_down(self) -> AbstractContextManager[None]:
         """As long as this lasts there is no Git server."""

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +17,7 @@ from pathlib import Path
 from delivery.drills import local, record
 from delivery.drills.errors import DrillFailed, NotReady
 from delivery.drills.record import Record
-from delivery.drills.users import Api, targets
+from delivery.drills.users import Api, User, targets
 
 RATE = 50
 """Requests a second of a drill: what two cores have to spare beside a release (docs/decisions/0015)."""
@@ -54,8 +55,8 @@ class Traffic:
         """
         folder.mkdir(parents=True, exist_ok=True)
         host = local.api_host(environment)
-        with Api(sign_up_at or url, host) as api, ThreadPoolExecutor(_USERS) as pool:
-            users = list(pool.map(api.new_user, [_DEALS_EACH] * _USERS))
+        with Api(sign_up_at or url, host) as api:
+            users = _let_in(api, _AWAY.pop(host, []))
         with Api(url, host) as api:
             wanted = targets(api, users, _TARGETS, beta=self.beta, looks=self.looks)
         targets_file = folder / "targets.json"
@@ -64,7 +65,22 @@ class Traffic:
         longest = min(self.longest.total_seconds(), signed_in)
         if longest <= 0:
             raise NotReady("The users' access tokens end within a minute: too early for a drill.")
-        return RunningTraffic(self.rate or usual_rate(), longest, targets_file, folder / "requests.bin")
+        load = RunningTraffic(self.rate or usual_rate(), longest, targets_file, folder / "requests.bin")
+        load.when_ended = lambda: _AWAY.update({host: users})
+        return load
+
+
+_AWAY: dict[str, list[User]] = {}
+"""Of each host the users whose load has ended. They come back for the next: to be new takes them some seconds."""
+
+
+def _let_in(api: Api, known: list[User]) -> list[User]:
+    with ThreadPoolExecutor(_USERS) as pool:
+        if known:
+            # Whoever has a new database has forgotten them.
+            with contextlib.suppress(NotReady):
+                return list(pool.map(api.come_back, known))
+        return list(pool.map(api.new_user, [_DEALS_EACH] * _USERS))
 
 
 def traffic(rate: int | None = None, *, beta: int = 0, looks: float = 0.0) -> Traffic:
@@ -92,6 +108,7 @@ class RunningTraffic:
         self._results = results
         self._record: Record | None = None
         self._complaints = results.with_suffix(".log")
+        self.when_ended: Callable[[], None] = lambda: None
         command = [
             "vegeta",
             "attack",
@@ -140,6 +157,7 @@ class RunningTraffic:
         if self._record is None:
             self._end()
             self._record = read_results(self._results)
+            self.when_ended()
         return self._record
 
     def _end(self) -> None:

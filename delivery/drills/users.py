@@ -7,7 +7,7 @@ import json
 import random
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Any, Self
 
@@ -33,6 +33,8 @@ class User:
     """The open ones, between which a deal may go back and forth."""
     won: Any
     deals: tuple[Any, ...]
+    refresh: str
+    """Gets another token when that one has ended."""
 
     @property
     def signed_in_until(self) -> float:
@@ -65,7 +67,8 @@ class Api:
         name = f"drill-{secrets.token_hex(6)}"
         account = {"username": name, "password": secrets.token_urlsafe(24)}
         self._post("auth/register/", {**account, "email": f"{name}@example.com"})
-        token = str(self._post("auth/token/", account)["access"])
+        tokens = self._post("auth/token/", account)
+        token = str(tokens["access"])
         pipeline = _results(self._ask("GET", "pipelines/", token=token))[0]
         stages = pipeline["stages"]
         still_open = tuple(stage["id"] for stage in stages if not (stage["is_won"] or stage["is_lost"]))
@@ -74,7 +77,15 @@ class Api:
             self._post("deals/", new_deal(pipeline["id"], number), token=token)["id"]
             for number in range(deals)
         ]
-        return User(token, pipeline["id"], still_open, won, tuple(made))
+        return User(token, pipeline["id"], still_open, won, tuple(made), str(tokens["refresh"]))
+
+    def come_back(self, user: User) -> User:
+        """Let somebody in who was here before, with all that they own.
+
+        Raises NotReady.
+        """
+        token = self._post("auth/token/refresh/", {"refresh": user.refresh})
+        return replace(user, token=str(token["access"]))
 
     def _post(self, path: str, data: dict[str, Any], token: str = "") -> Any:
         return self._ask("POST", path, data=data, token=token)

@@ -652,6 +652,18 @@ def test_what_a_drill_stops_is_started_again_whatever_happens(when: When, delive
     ]
 
 
+def test_argo_cd_looks_again_when_it_is_back_and_can(when: When, delivered: list[str]) -> None:
+    with when.argocd_down():
+        pass
+
+    *_, back, rendering, forgotten, asked = delivered
+    assert back.endswith("--replicas=1")
+    assert rendering.startswith("kubectl rollout status deployment/argocd-repo-server ")
+    annotate = "kubectl annotate applicationset crm-production --namespace=argocd "
+    refresh = "argocd.argoproj.io/application-set-refresh"
+    assert (forgotten, asked) == (f"{annotate}{refresh}-", f"{annotate}{refresh}=true")
+
+
 def test_a_route_past_the_canary_is_gone_whatever_happens(
     production: Environment, delivered: list[str]
 ) -> None:

@@ -39,6 +39,7 @@ def vegeta(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program.write_text(STAND_IN.format(python=sys.executable), encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setattr("delivery.drills.traffic._AWAY", {})
 
 
 def started(tmp_path: Path, rate: int = 100, longest: float = 60.0) -> RunningTraffic:
@@ -112,7 +113,7 @@ def user(signed_in_for: float) -> User:
         def signed_in_until(self) -> float:
             return time.time() + signed_in_for
 
-    return Known("a.b.c", 1, (1, 2, 3), 4, (1, 2))
+    return Known("a.b.c", 1, (1, 2, 3), 4, (1, 2), "r")
 
 
 def test_the_load_ends_before_its_users_are_signed_out(
@@ -148,3 +149,50 @@ def test_users_who_are_signed_out_soon_are_refused(tmp_path: Path, monkeypatch: 
 
     with pytest.raises(NotReady, match="end within a minute"):
         Traffic().start("dev", tmp_path)
+
+
+def test_users_of_a_load_that_has_ended_come_back_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[str] = []
+
+    def new(*_: object) -> User:
+        came.append("new")
+        return user(signed_in_for=300)
+
+    def back(_: Api, known: User) -> User:
+        came.append("back")
+        return known
+
+    monkeypatch.setattr(Api, "new_user", new)
+    monkeypatch.setattr(Api, "come_back", back)
+
+    first, beside = traffic(10).start("dev", tmp_path), traffic(10).start("dev", tmp_path / "beside")
+    assert came == ["new"] * 8  # nobody sends two loads
+    first.stop()
+    traffic(10).start("staging", tmp_path / "other").stop()
+    assert came == ["new"] * 12
+    traffic(10).start("dev", tmp_path / "next").stop()
+    assert came == ["new"] * 12 + ["back"] * 4
+    beside.stop()
+
+
+def test_whoever_is_forgotten_by_a_new_database_registers_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[str] = []
+
+    def new(*_: object) -> User:
+        came.append("new")
+        return user(signed_in_for=300)
+
+    def refused(*_: object) -> User:
+        raise NotReady("answered 401")
+
+    monkeypatch.setattr(Api, "new_user", new)
+    monkeypatch.setattr(Api, "come_back", refused)
+
+    traffic(10).start("dev", tmp_path).stop()
+    traffic(10).start("dev", tmp_path).stop()
+
+    assert came == ["new"] * 8

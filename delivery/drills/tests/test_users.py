@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +29,7 @@ def answer(request: httpx.Request) -> httpx.Response:
     bodies: dict[str, Any] = {
         "/api/v1/auth/register/": {"id": 1},
         "/api/v1/auth/token/": {"access": TOKEN, "refresh": "r"},
+        "/api/v1/auth/token/refresh/": {"access": f"{TOKEN} anew"},
         "/api/v1/pipelines/": {
             "results": [
                 {
@@ -48,8 +50,14 @@ def answer(request: httpx.Request) -> httpx.Response:
 def test_a_new_user_is_signed_in_and_has_deals(api: Api) -> None:
     user = api.new_user(deals=2)
 
-    assert user == User(TOKEN, 3, (10, 11, 12), 13, (77, 77))
+    assert user == User(TOKEN, 3, (10, 11, 12), 13, (77, 77), "r")
     assert user.signed_in_until == 1_800_000_900
+
+
+def test_somebody_who_comes_back_has_another_token_and_everything_of_before(api: Api) -> None:
+    user = api.new_user(deals=2)
+
+    assert api.come_back(user) == replace(user, token=f"{TOKEN} anew")
 
 
 def test_a_refusal_is_one_sentence(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
@@ -71,7 +79,7 @@ def test_silence_is_one_sentence(monkeypatch: pytest.MonkeyPatch, api: Api) -> N
 
 
 def test_most_requests_read_and_some_write() -> None:
-    users = [User(f"a.{name}.c", 3, (10, 11, 12), 13, tuple(range(40))) for name in "xyz"]
+    users = [User(f"a.{name}.c", 3, (10, 11, 12), 13, tuple(range(40)), "r") for name in "xyz"]
 
     wanted = targets(Api("http://router:1", "h"), users, 3000)
 
@@ -95,7 +103,7 @@ def test_most_requests_read_and_some_write() -> None:
 
 
 def test_a_deal_moves_to_another_stage_each_time() -> None:
-    user = User("a.b.c", 3, (10, 11, 12), 13, (1, 2))
+    user = User("a.b.c", 3, (10, 11, 12), 13, (1, 2), "r")
 
     wanted = targets(Api("http://router:1", "h"), [user], 400)
 
@@ -106,7 +114,7 @@ def test_a_deal_moves_to_another_stage_each_time() -> None:
 
 
 def test_users_of_the_group_beta_say_so_and_are_known_by_their_urls() -> None:
-    users = [User(f"a.{name}.c", 3, (10, 11, 12), 13, tuple(range(40))) for name in "xyz"]
+    users = [User(f"a.{name}.c", 3, (10, 11, 12), 13, tuple(range(40)), "r") for name in "xyz"]
 
     wanted = targets(Api("http://router:1", "h"), users, 300, beta=1)
 
@@ -121,7 +129,7 @@ def test_users_of_the_group_beta_say_so_and_are_known_by_their_urls() -> None:
 
 
 def test_looks_lie_among_the_other_requests_by_chance() -> None:
-    users = [User("a.b.c", 3, (10, 11, 12), 13, tuple(range(40)))]
+    users = [User("a.b.c", 3, (10, 11, 12), 13, tuple(range(40)), "r")]
 
     wanted = targets(Api("http://router:1", "h"), users, 3000, looks=0.6)
 
