@@ -56,11 +56,13 @@ def text(accounts: Sequence[Account], took: float, *, command: str, picture: str
 
 def _row(account: Account) -> list[str]:
     record = account.record
+    # A weight that is 0 after the new version has got everybody is no answer to a failure.
+    back = account.seconds_from_first_failure_to_zero if account.verdict == "rolled back" else None
     return [
         account.title,
         account.verdict if account.problem is None else f"**{account.verdict}**",
         _seconds(account.seconds_to_verdict, 0),
-        _seconds(account.seconds_from_first_failure_to_zero, 1),
+        _seconds(back, 1),
         _seconds(account.seconds_from_abort_to_healed, 1),
         f"{len(record.failed)} of {len(record)} ({record.failed_share:.2%})",
         " → ".join(map(str, account.weights)) or "none",

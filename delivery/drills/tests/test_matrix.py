@@ -198,6 +198,16 @@ def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest
     assert "- **A bad release**: Expected less." in page
 
 
+def test_the_weight_0_after_a_promotion_is_no_answer_to_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
+    stray = replace(good(), record=drills.requests(9, 60, new_from=9, new_until=10, code=500))
+
+    page = proof.text([stray], 600, command="make drills", picture="proof.png")
+
+    assert stray.seconds_from_first_failure_to_zero is not None
+    assert "| A good release | promoted | 50 | - | - |" in page
+
+
 def test_measurements_are_those_of_this_release() -> None:
     earlier = replace(failed_analysis(), name="crm-0", taken=7)
     now = replace(failed_analysis(), taken=3)
