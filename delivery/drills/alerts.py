@@ -237,7 +237,7 @@ def unrendered(on_call: OnCall) -> None:
     on_call.hears("ArgoCDOutOfSync")
     on_call.looks("ArgoCDOutOfSync")
     on_call.does("ArgoCDOutOfSync", "delivery rollback production")
-    on_call.does("ArgoCDOutOfSync", "kubectl annotate application")
+    on_call.does("ArgoCDOutOfSync", "kubectl annotate application crm")
     on_call.hears_the_end("ArgoCDOutOfSync")
     _is_back(on_call, when)
 
