@@ -151,20 +151,26 @@ def test_users_who_are_signed_out_soon_are_refused(tmp_path: Path, monkeypatch: 
         Traffic().start("dev", tmp_path)
 
 
-def test_users_of_a_load_that_has_ended_come_back_for_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    came: list[str] = []
+@pytest.fixture
+def came(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How each user came, to be added to; whoever is new is let in."""
+    found: list[str] = []
 
     def new(*_: object) -> User:
-        came.append("new")
+        found.append("new")
         return user(signed_in_for=300)
 
+    monkeypatch.setattr(Api, "new_user", new)
+    return found
+
+
+def test_users_of_a_load_that_has_ended_come_back_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came: list[str]
+) -> None:
     def back(_: Api, known: User) -> User:
         came.append("back")
         return known
 
-    monkeypatch.setattr(Api, "new_user", new)
     monkeypatch.setattr(Api, "come_back", back)
 
     first, beside = traffic(10).start("dev", tmp_path), traffic(10).start("dev", tmp_path / "beside")
@@ -178,18 +184,11 @@ def test_users_of_a_load_that_has_ended_come_back_for_the_next(
 
 
 def test_whoever_is_forgotten_by_a_new_database_registers_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came: list[str]
 ) -> None:
-    came: list[str] = []
-
-    def new(*_: object) -> User:
-        came.append("new")
-        return user(signed_in_for=300)
-
     def refused(*_: object) -> User:
         raise NotReady("answered 401")
 
-    monkeypatch.setattr(Api, "new_user", new)
     monkeypatch.setattr(Api, "come_back", refused)
 
     traffic(10).start("dev", tmp_path).stop()
