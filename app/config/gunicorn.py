@@ -8,6 +8,8 @@ import errno
 import socket
 from typing import Any
 
+from gunicorn.errors import HaltServer
+
 from config.env import env
 
 bind = f"0.0.0.0:{env.integer('PORT', 8000, least=1, most=65535)}"
@@ -18,12 +20,23 @@ threads = env.integer("WEB_THREADS", 4, least=1, most=64)
 # just while the router sends the next request on it.
 keepalive = 100
 graceful_timeout = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
-# A worker that has not answered its master for this long is replaced.
+# A worker that has not answered its master for this long is killed.
 timeout = 60
 worker_tmp_dir = "/tmp"  # nosec B108  # noqa: S108  (the one place that may be written)
 control_socket_disable = True
 
 METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)
+
+
+def child_exit(server: Any, _worker: Any) -> None:
+    """End with the one worker: the kubelet says why, alerts see it, and each new start waits longer than the last.
+
+    gunicorn would start another one at once, for ever: two pods with too little memory to load the application took
+    more than half of a node of two cores for minutes, and were never seen to restart.
+    """
+    is_told_to_stop = not server.LISTENERS  # it closes them first
+    if not is_told_to_stop:
+        raise HaltServer("The worker has ended, and nothing answers without it.")
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -208,7 +208,7 @@ def test_a_restarted_container_keeps_its_former_life_in_total(promtool: Promtool
 
 
 def test_a_counter_reset_inside_a_container_is_no_false_alarm(promtool: Promtool) -> None:
-    """gunicorn replaces its worker: the counters of one container start again at 0."""
+    """A container starts again: the counters of one pod start at 0."""
     pod = Pod(NEW).up().answers("200", "50x100 0+3x100").answers("500", "1x100 0x3 1x100")
     at = 2 * (101 + 20)
     promtool.check(

@@ -117,6 +117,6 @@ def test_a_number_that_is_none_proves_nothing(promtool: Promtool, query: str) ->
 
 
 def test_a_reset_is_no_waiting(promtool: Promtool, query: str) -> None:
-    """gunicorn replaces its worker, and the pool's counters start anew."""
+    """A container starts again, and the pool's counters start anew."""
     pod = waiting(NEW, "100+9x40 0+1x100", "200+10x40 0+10x100", "100+5x40 0+5x100")
     promtool.check(([pod], [nothing(f"({query}) >= 0.5", AT)]))

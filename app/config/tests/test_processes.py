@@ -1,6 +1,7 @@
 """The real processes on real servers, which are stopped and started under them."""
 
 import json
+import os
 import signal
 import threading
 import time
@@ -247,6 +248,36 @@ def test_nothing_is_done_for_a_client_that_has_left(tmp_path: Path, alice: User,
         assert web.status("/health/live/") == 200
     assert set(Deal.objects.values_list("title", flat=True)) == {"Big", "Stayed"}
     assert "ERROR" not in web.role.output()
+
+
+def worker_of(role: Role) -> int | None:
+    """The process in which the application is, a child of gunicorn's own."""
+    pid = role.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
+def is_killed(role: Role) -> int:
+    """The status with which all ends when the application is killed, as the kernel does for want of memory."""
+    role.wait_until(lambda: worker_of(role) is not None)
+    os.kill(worker_of(role) or 0, signal.SIGKILL)
+    return role.process.wait(20)
+
+
+def test_who_has_too_little_memory_to_start_ends_instead_of_trying_again_without_a_pause(
+    tmp_path: Path,
+) -> None:
+    ports = {"PORT": str(free_port()), "METRICS_PORT": str(free_port())}
+    with Role("http", environment(tmp_path) | ports, tmp_path / "web.log") as role:
+        assert is_killed(role) == 1
+    assert "Perhaps out of memory?" in role.output()
+
+
+def test_the_container_ends_with_the_process_that_serves(tmp_path: Path) -> None:
+    with web_in(tmp_path) as web:
+        assert is_killed(web.role) == 1
+    with web_in(tmp_path) as web:
+        assert web.role.stop() == 0
 
 
 def test_a_pod_without_its_cache_is_not_ready_on_either_port(web: Web, servers: Any) -> None:
