@@ -16,6 +16,7 @@ ARGOCD_NAMESPACE = "argocd"
 ROLLOUT = "crm"
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
+_CONFLICT = 409  # it has changed since the version that was told
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 # A registry that is away is another matter: it comes back.
 _NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE)
@@ -83,8 +84,17 @@ class Cluster:
 
     def promote_in_full(self, environment: str) -> None:
         """Let the Rollout leave out the rest of its steps. Raises ClusterUnreachable."""
+        self._set_status(environment, {"status": {"promoteFull": True}})
+
+    def abort(self, environment: str, version: str) -> None:
+        """End what the Rollout is at, as `kubectl argo rollouts abort` does.
+
+        Nothing happens if it has changed since `version`, its resourceVersion. Raises ClusterUnreachable.
+        """
+        self._set_status(environment, {"metadata": {"resourceVersion": version}, "status": {"abort": True}})
+
+    def _set_status(self, environment: str, change: Object) -> None:
         path = ("argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", ROLLOUT)
-        change = {"status": {"promoteFull": True}}
         patch = partial(
             self._api.patch_namespaced_custom_object_status,
             body=change,
@@ -178,7 +188,7 @@ class Cluster:
         try:
             answer: Object = call(*path, _request_timeout=_TIMEOUT_SECONDS)
         except client.ApiException as error:
-            if error.status == _NOT_FOUND:
+            if error.status in (_NOT_FOUND, _CONFLICT):
                 return None
             raise ClusterUnreachable(
                 f"The cluster refuses access to {path[3]}: {error.status} {error.reason}."

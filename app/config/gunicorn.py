@@ -6,9 +6,8 @@ More load takes more pods.
 import contextlib
 import errno
 import socket
+import sys
 from typing import Any
-
-from gunicorn.errors import HaltServer
 
 from config.env import env
 
@@ -36,7 +35,8 @@ def child_exit(server: Any, _worker: Any) -> None:
     """
     is_told_to_stop = not server.LISTENERS  # it closes them first
     if not is_told_to_stop:
-        raise HaltServer("The worker has ended, and nothing answers without it.")
+        server.log.error("The worker has ended, and nothing answers without it: the container ends.")
+        sys.exit(1)
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -63,6 +63,11 @@ class PromoteInFull:
 
 
 @dataclass(frozen=True)
+class Abort:
+    """The Rollout still brings what Git has left: its users and its processors need not wait for Argo CD's sync."""
+
+
+@dataclass(frozen=True)
 class EndSync:
     """Argo CD still works on the release that Git has left, and would take up the way back only after that."""
 
@@ -73,7 +78,7 @@ class Nothing:
 
 
 WELL = Nothing("Nothing is wrong.")
-Decision = Heal | PromoteInFull | EndSync | Nothing
+Decision = Heal | PromoteInFull | Abort | EndSync | Nothing
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,20 @@ def decide(seen: Seen) -> Decision:
     """What to do, and why nothing where that is so."""
     if seen.rollout is None:
         return Nothing("There is no Rollout yet.")
+    if seen.goes_back and _brings_another(seen.rollout, seen.release):
+        return Abort()
     if seen.goes_back and _works_on_another(seen.application):
         return EndSync()
     trouble = _not_let_in(seen) or _migration(seen) or _rollout_trouble(seen, seen.rollout)
     return _back(seen, seen.rollout, trouble) if trouble else _forward(seen, seen.rollout)
+
+
+def _brings_another(rollout: Object, release: Release) -> bool:
+    """Whether another release than that is on its way, which nobody has ended yet."""
+    status = rollout.get("status") or {}
+    stable = status.get("stableRS")
+    moving = bool(stable) and status.get("currentPodHash") != stable
+    return moving and not status.get("abort") and is_observed(rollout) and not is_of(rollout, release)
 
 
 def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:

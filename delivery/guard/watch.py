@@ -23,6 +23,7 @@ from delivery.git import Repository
 from delivery.guard import counts, figures
 from delivery.guard.decision import (
     WELL,
+    Abort,
     Decision,
     EndSync,
     Heal,
@@ -54,6 +55,8 @@ class Cluster(Protocol):
     def observe(self, environment: str) -> Observed: ...
 
     def promote_in_full(self, environment: str) -> None: ...
+
+    def abort(self, environment: str, version: str) -> None: ...
 
     def end_sync(self, environment: str) -> None: ...
 
@@ -142,7 +145,7 @@ class Guard:
             decision = decide(replace(seen, counts=self._counts(environment, seen)))
         if decision == WELL:
             self._well[environment] = (_version(rollout), time.monotonic())
-        return self._do(environment, decision, branch)
+        return self._do(environment, decision, branch, seen.rollout or rollout)
 
     def _was_well(self, environment: str, rollout: Object) -> bool:
         """Whether a moment ago nothing was wrong with the Rollout as it is now."""
@@ -153,7 +156,7 @@ class Guard:
         pod_hash = ((seen.rollout or {}).get("status") or {}).get("currentPodHash", "")
         return counts.asked(self.prometheus, f"crm-{environment}", pod_hash)
 
-    def _do(self, environment: str, decision: Decision, branch: Environments) -> str:
+    def _do(self, environment: str, decision: Decision, branch: Environments, rollout: Object) -> str:
         match decision:
             case Heal():
                 done = heal(
@@ -166,6 +169,9 @@ class Guard:
             case PromoteInFull():
                 self.cluster.promote_in_full(environment)
                 return "goes back without the canary's steps"
+            case Abort():
+                self.cluster.abort(environment, _version(rollout))
+                return "aborts the release that Git has left"
             case EndSync():
                 self.cluster.end_sync(environment)
                 return "ends the sync of the release that Git has left"

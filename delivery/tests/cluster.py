@@ -81,6 +81,7 @@ class Server(ThreadingHTTPServer):
         self.objects = objects
         self.failing = failing
         self.deleted: list[str] = []
+        self.patched: list[tuple[str, Object]] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def kubeconfig(self) -> str:
@@ -112,6 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         self.server.deleted.append(self.path)
+        self.do_GET()
+
+    def do_PATCH(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.server.patched.append((self.path, json.loads(self.rfile.read(length))))
         self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's

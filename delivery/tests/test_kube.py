@@ -46,3 +46,15 @@ def test_workloads_are_all_that_may_start_pods(tmp_path: Path, monkeypatch: pyte
         found = Cluster.from_kubeconfig().workloads("dev")
     assert [each.get("kind") for each in found[1:]] == ["ReplicaSet", "Deployment", "Job"]
     assert found[0] == rollout()
+
+
+@pytest.mark.parametrize("failing", [None, 409], ids=["as seen", "changed since"])
+def test_a_rollout_is_aborted_as_it_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int | None
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    path = "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm/status"
+    server = Server({path: rollout()}, failing=failing)
+    with serving(server, tmp_path / "kubeconfig"):
+        Cluster.from_kubeconfig().abort("dev", "41")
+    assert server.patched == [(path, {"metadata": {"resourceVersion": "41"}, "status": {"abort": True}})]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from delivery.environments import Past
-from delivery.guard.decision import Heal, Nothing, PromoteInFull, decide
+from delivery.guard.decision import Abort, Heal, Nothing, PromoteInFull, decide
 from delivery.guard.tests.sights import (
     BAD,
     GOOD,
@@ -205,3 +205,24 @@ def test_going_back_takes_no_steps() -> None:
     assert decide(seen(goes_back=True, rollout=rollout())) == PromoteInFull()
     assert nothing(goes_back=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
     assert nothing(goes_back=False, rollout=rollout()) == "Nothing is wrong."
+
+
+def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
+    left: dict[str, Any] = {"release": GOOD, "goes_back": True, "application": not_let_in(BAD)}
+    assert decide(seen(rollout=rollout(BAD), **left)) == Abort()
+
+
+@pytest.mark.parametrize(
+    "sight",
+    [
+        {"goes_back": False},
+        {"rollout": rollout(BAD, abort=True)},
+        {"rollout": rollout(BAD, currentPodHash="old")},
+        {"rollout": rollout(BAD, stableRS="")},
+        {"rollout": rollout(BAD, observedGeneration="6")},
+        {"rollout": rollout(GOOD)},
+    ],
+    ids=["Git goes on", "aborted", "nothing moves", "nothing is stable", "not observed", "the way back"],
+)
+def test_nothing_else_is_aborted(sight: dict[str, Any]) -> None:
+    assert decide(seen(**{"release": GOOD, "goes_back": True, "rollout": rollout(BAD)} | sight)) != Abort()

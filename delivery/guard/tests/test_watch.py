@@ -39,6 +39,7 @@ class MadeUp:
         self.state: Object | None = None
         self.job: Object | None = None
         self.promoted: list[str] = []
+        self.aborted: list[tuple[str, str]] = []
         self.ended: list[str] = []
         self.argocd: Object | None = None
         self.no_image = ""
@@ -65,6 +66,9 @@ class MadeUp:
 
     def promote_in_full(self, environment: str) -> None:
         self.promoted.append(environment)
+
+    def abort(self, environment: str, version: str) -> None:
+        self.aborted.append((environment, version))
 
     def end_sync(self, environment: str) -> None:
         self.ended.append(environment)
@@ -276,6 +280,20 @@ def test_a_rollback_of_what_was_promoted_takes_no_steps(
     guard.look("production")
 
     assert cluster.promoted == ["production"]
+
+
+def test_a_release_that_git_has_left_is_aborted_as_it_was_seen(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n")
+    cluster.state = rollout(BAD)
+    cluster.state["metadata"]["resourceVersion"] = "41"
+
+    guard.look("production")
+
+    assert cluster.aborted == [("production", "41")]
+    assert said == ["production: aborts the release that Git has left"]
 
 
 def test_a_release_on_its_way_is_left_alone(
