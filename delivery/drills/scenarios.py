@@ -244,6 +244,18 @@ def router_lies(production: Environment) -> None:
     _nobody_felt_it(when)
 
 
+def left_by_hand(production: Environment) -> None:
+    """A person takes a release back in its middle: its users are not kept waiting for Argo CD's sync."""
+    when = _released_well(production)
+    when.weight_is(20, within=minutes(2))
+    when.left_by_hand()
+    when.rollout_is("Degraded", within=seconds(10))
+    when.weight_is(0, within=seconds(1))
+    when.is_taken_back()
+    arrives(when, within=AT_ONCE)
+    _nobody_felt_it(when)
+
+
 def undone_by_hand(production: Environment) -> None:
     """`undo` changes the cluster and not Git, so Argo CD takes it back: only a commit takes a release back."""
     production.serving(serving_now(production))
@@ -555,6 +567,7 @@ MORE = (
     Scenario("errors-unhurried", "Every answer is a 500, with production's times", errors_unhurried),
     Scenario("hoarding", "Requests wait for connections to the database", hoarding),
     Scenario("router-lies", "The router sends the canary nothing, a person aborts", router_lies),
+    Scenario("left-by-hand", "A person takes a release back at 20 %", left_by_hand),
     Scenario("undone-by-hand", "A person undoes a release in the cluster alone", undone_by_hand),
     Scenario("replaced", "All pods are replaced and evicted", replaced),
     Scenario("ab-test-lost-wins", "A/B: the group beta wins no deals", ab_test_lost_wins, "ab-test"),

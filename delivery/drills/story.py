@@ -657,9 +657,13 @@ class When:
         before = self.environment.stable
         if before is None:
             raise NotReady("A drill that rolls back begins with serving(…).")
+        self._wants(before, self.left_by_hand())
+
+    def left_by_hand(self) -> Moment:
+        """The same, while what the cluster makes of the release that Git has left is still looked at."""
         moment = self.environment.done("push", "push rollback")
         self.environment.deliver("rollback", self.environment.name, "--reason", "a drill ended this release")
-        self._wants(before, moment)
+        return moment
 
     def is_taken_back(self) -> None:
         """Somebody else has taken it back in Git: from now on it is the version before that must arrive."""
