@@ -35,8 +35,14 @@ class Observed:
     application_set: Object | None = None
 
 
+def is_moving(status: Object) -> bool:
+    """Whether a Rollout of this status has newer pods than those of the last full promotion, aborted or not."""
+    newest = status.get("currentPodHash")
+    return bool(newest) and newest != status.get("stableRS")
+
+
 class Cluster:
-    """One cluster. Written are only a Rollout's promotion in full, the end of a sync and the end of a ConfigMap."""
+    """One cluster. Written are only a Rollout's promotion in full and its abort, the ends of a sync and a ConfigMap."""
 
     def __init__(self, api: client.CustomObjectsApi) -> None:
         self._api = api

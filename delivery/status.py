@@ -14,7 +14,7 @@ from delivery.environments import Environments, fetch_existing
 from delivery.errors import ClusterUnreachable, Refused, UnreadableRelease
 from delivery.freeze import Frozen
 from delivery.git import Repository
-from delivery.kube import Object, Observed
+from delivery.kube import Object, Observed, is_moving
 from delivery.quarantine import Entry
 from delivery.standing import (
     Environment,
@@ -106,7 +106,7 @@ def _in_cluster(seen: Observed) -> InCluster | None:
     status: Object = seen.rollout.get("status", {})
     weights: Object = status.get("canary", {}).get("weights") or {}
     stable_hash, newest_hash = status.get("stableRS", ""), status.get("currentPodHash", "")
-    moving = bool(newest_hash) and newest_hash != stable_hash
+    moving = is_moving(status)
     steps = seen.rollout.get("spec", {}).get("strategy", {}).get("canary", {}).get("steps") or []
     index = status.get("currentStepIndex")
     canary_weight = weights.get("canary", {}).get("weight")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from delivery.environments import Past
-from delivery.kube import Object
+from delivery.kube import Object, is_moving
 from delivery.release import Release
 from delivery.verdicts import Count, findings
 
@@ -103,9 +103,8 @@ def decide(seen: Seen) -> Decision:
 def _brings_another(rollout: Object, release: Release) -> bool:
     """Whether another release than that is on its way, which nobody has ended yet."""
     status = rollout.get("status") or {}
-    stable = status.get("stableRS")
-    moving = bool(stable) and status.get("currentPodHash") != stable
-    return moving and not status.get("abort") and is_observed(rollout) and not is_of(rollout, release)
+    moving = bool(status.get("stableRS")) and is_moving(status) and not status.get("abort")
+    return moving and is_observed(rollout) and not is_of(rollout, release)
 
 
 def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
@@ -129,8 +128,12 @@ def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
 
 def _forward(seen: Seen, rollout: Object) -> Decision:
     status = rollout.get("status") or {}
-    moving = status.get("currentPodHash") != status.get("stableRS")
-    if seen.goes_back and moving and is_of(rollout, seen.release) and not status.get("promoteFull"):
+    if (
+        seen.goes_back
+        and is_moving(status)
+        and is_of(rollout, seen.release)
+        and not status.get("promoteFull")
+    ):
         return PromoteInFull()
     return WELL
 
@@ -310,8 +313,8 @@ def settled_since(rollout: Object | None) -> datetime | None:
     Argo Rollouts keeps these times itself, so a guard that is restarted knows them as well.
     """
     status = (rollout or {}).get("status") or {}
-    moving = not status.get("stableRS") or status.get("currentPodHash") != status.get("stableRS")
-    if rollout is None or moving or status.get("abort") or status.get("phase") != "Healthy":
+    whole = status.get("stableRS") and not is_moving(status) and not status.get("abort")
+    if rollout is None or not whole or status.get("phase") != "Healthy":
         return None
     since = {
         each["type"]: _time(each.get("lastTransitionTime"))
@@ -325,7 +328,7 @@ def settled_since(rollout: Object | None) -> datetime | None:
 def promoted_at(rollout: Object | None) -> datetime | None:
     """When a Rollout's newest version became its stable one; None while it has not."""
     status = (rollout or {}).get("status") or {}
-    if status.get("abort") or status.get("currentPodHash") != status.get("stableRS"):
+    if status.get("abort") or is_moving(status):
         return None
     for each in status.get("conditions") or []:
         if each["type"] == "Completed" and each.get("status") == "True":

@@ -21,7 +21,7 @@ import httpx
 from delivery.errors import Refused
 from delivery.guard import figures
 from delivery.guard.watch import tell
-from delivery.kube import Object
+from delivery.kube import Object, is_moving
 
 VERSIONS = ("canary", "stable")
 _EVERY_SECONDS = 2.0
@@ -134,8 +134,7 @@ class Prober:
 
     def _on_its_way(self, environment: str, status: Object) -> _Release | None:
         known = self._releases.get(environment)
-        moving = status.get("currentPodHash") != status.get("stableRS") and not status.get("abort")
-        pod_hash = status.get("currentPodHash") if moving else None
+        pod_hash = status["currentPodHash"] if is_moving(status) and not status.get("abort") else None
         if known and known.pod_hash != pod_hash:
             known.rest.set()
             del self._releases[environment]

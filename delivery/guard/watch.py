@@ -34,7 +34,7 @@ from delivery.guard.decision import (
     denied,
 )
 from delivery.guard.healing import heal, past_releases
-from delivery.kube import Object, Observed
+from delivery.kube import Object, Observed, is_moving
 from delivery.verdicts import Count
 
 RUNBOOKS = "docs/runbooks/"
@@ -131,7 +131,9 @@ class Guard:
             return ""
         migration = self.cluster.migration(environment)
         pressing = _is_in_trouble(rollout, migration) or denied(self.cluster.application(environment))
-        if not pressing and (not _moves(rollout) or self._was_well(environment, rollout)):
+        if not pressing and (
+            not is_moving(rollout.get("status") or {}) or self._was_well(environment, rollout)
+        ):
             return ""
         branch = fetch_existing(self.repository)
         try:
@@ -208,12 +210,6 @@ def _is_in_trouble(rollout: Object, migration: Object | None) -> bool:
     """Whether Git has to be asked at once: a migration may not be able to start, and then it stays as it is."""
     failed = bool(((migration or {}).get("status") or {}).get("failed"))
     return bool((rollout.get("status") or {}).get("abort")) or failed or _is_active(migration)
-
-
-def _moves(rollout: Object) -> bool:
-    """Whether a release is on its way; nearly always none is."""
-    status = rollout.get("status") or {}
-    return bool(status) and status.get("currentPodHash") != status.get("stableRS")
 
 
 def _version(rollout: Object) -> str:
