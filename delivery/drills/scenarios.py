@@ -270,14 +270,15 @@ def undone_by_hand(production: Environment) -> None:
 
 
 def replaced(production: Environment) -> None:
-    """Nothing is released: pods are replaced, and evicted as by a drain of their node."""
-    given = production.serving(serving_now(production)).under(traffic(150, looks=0.6))
+    """Nothing is released: pods are replaced, and evicted as by a drain of their node, all the time."""
+    enough = 10_000
+    given = _given(production)
     when = When(given.environment, given.stable)
-    for _ in range(5):
+    while when.requests_sent() < enough:
         when.pods_replaced(within=minutes(3))
         when.pods_evicted(within=minutes(3))
-    when.load_goes_on(until_requests=10_000 + AFTER)
-    when.no_request_failed(of_at_least=10_000)
+    when.load_goes_on(until_requests=enough + AFTER)
+    when.no_request_failed(of_at_least=enough)
 
 
 def controller_restarted(production: Environment) -> None:
@@ -437,7 +438,7 @@ def autoscaled(production: Environment) -> None:
 def shares(production: Environment, hold: str, requests: int) -> None:
     """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
     production.settings = {"strategy": {"hold": hold, "approval": True}}
-    given = production.serving(serving_now(production)).under(traffic(150, looks=0.6))
+    given = production.serving(serving_now(production)).under(traffic(100, looks=0.6))
     when = given.released(images.good(other_good_version(production)))
     when.weight_is(20, within=minutes(5))
     when.requests_go_on(1_000)
@@ -574,12 +575,12 @@ MORE = (
     Scenario("switch", "One strategy after the other", strategies_switched),
     Scenario("pipeline", "From dev to production and back by the pipeline's commands", pipeline),
     Scenario("promoted", "From dev to staging by itself, to production by a person", promoted),
-    Scenario("shares", "Each step's share of the requests", partial(shares, hold="25s", requests=4_000)),
+    Scenario("shares", "Each step's share of the requests", partial(shares, hold="40s", requests=4_000)),
     *(
         Scenario(f"shares-{router}", f"{called}: each step's share", play, router=router)
         for router, called, play in (
-            ("nginx", "nginx annotations", partial(shares, hold="25s", requests=4_000)),
-            ("istio", "Istio", partial(shares, hold="65s", requests=10_000)),
+            ("nginx", "nginx annotations", partial(shares, hold="40s", requests=4_000)),
+            ("istio", "Istio", partial(shares, hold="100s", requests=10_000)),
         )
     ),
     *(

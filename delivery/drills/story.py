@@ -624,6 +624,10 @@ class When:
         )
         self.environment.tell(f"people were told: {subject}")
 
+    def requests_sent(self) -> int:
+        """By the drill's load, since it began."""
+        return self._load().sent()
+
     def load_goes_on(self, *, until_requests: int) -> None:
         """Wait until the drill's load has sent that many requests since it began."""
         load = self._load()
@@ -634,7 +638,7 @@ class When:
 
     def requests_go_on(self, count: int) -> None:
         """Wait until so many more requests were sent."""
-        self.load_goes_on(until_requests=self._load().sent() + count)
+        self.load_goes_on(until_requests=self.requests_sent() + count)
 
     def load_ends(self, *, after: int, of_at_least: int) -> None:
         """Wait until so many more requests were sent, and so many in all; nothing if the load has ended."""
