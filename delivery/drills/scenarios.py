@@ -272,7 +272,7 @@ def undone_by_hand(production: Environment) -> None:
 def replaced(production: Environment) -> None:
     """Nothing is released: pods are replaced, and evicted as by a drain of their node, all the time."""
     enough = 10_000
-    given = _given(production)
+    given = _given(production).alone(within=minutes(3))
     when = When(given.environment, given.stable)
     while when.requests_sent() < enough:
         when.pods_replaced(within=minutes(3))
