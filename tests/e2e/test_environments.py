@@ -31,7 +31,7 @@ def test_a_rolling_update_costs_no_request(dev: Environment) -> None:
     when = given.released(good("1.1"))
 
     when.rollout_is("Healthy", within=minutes(2))
-    when.requests_go_on(500)
+    when.requests_go_on(200)
     when.load_goes_on(until_requests=1_200)
     when.no_request_failed(of_at_least=1_000)
 

@@ -55,7 +55,8 @@ def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> N
     when.argocd_is_content(within=minutes(1))
     when.no_new_steps_were_taken()
     when.canary_service_was_left_alone()
-    when.requests_go_on(1_500)
+    when.requests_go_on(200)
+    when.load_goes_on(until_requests=1_600)
     when.weight_was_back_at_zero(within=seconds(20))
     when.failed_requests_are(below=0.01, of_at_least=1_500)
     production.refuses(
@@ -86,7 +87,6 @@ def test_a_good_release_reaches_everybody(production: Environment) -> None:
 
 def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(production: Environment) -> None:
     """A person takes a promoted release back."""
-    production.serving("1.0")
     given = production.serving("1.1").under(traffic(RATE))
 
     when = given.taken_back()
@@ -95,7 +95,7 @@ def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(produc
     when.argocd_is_content(within=minutes(2))
     # Its pods may still be there, and then the first step is taken before the guard has seen it.
     when.weight_was_never_above(5)
-    when.requests_go_on(500)
+    when.requests_go_on(200)
     when.load_goes_on(until_requests=1_200)
     when.no_request_failed(of_at_least=1_000)
     production.still_serves("1.0")

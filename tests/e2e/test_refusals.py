@@ -42,12 +42,12 @@ def test_a_revision_that_nobody_pushed_is_refused(production: Environment) -> No
 
 def test_settings_that_make_no_sense_never_reach_the_cluster(production: Environment) -> None:
     """Argo CD renders the chart, refuses with its sentence, and production stays as it was."""
-    given = production.serving("1.1")
+    given = production.serving("1.0")
     nonsense = with_settings("production", {"routing": {"provider": "none"}})
 
     given.released(good("1.4"), revision=nonsense)
 
     production.argocd_refuses(because="router", within=minutes(2))
-    production.still_serves("1.1")
+    production.still_serves("1.0")
     production.deliver("rollback", "production")
-    production.serving("1.1")
+    production.serving("1.0")
