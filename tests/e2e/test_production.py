@@ -56,10 +56,10 @@ def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> N
     when.no_new_steps_were_taken()
     when.canary_service_was_left_alone()
     when.requests_go_on(200)
-    # So many that 20 s of the canary's 5 % stay below one in a hundred.
-    when.load_goes_on(until_requests=2_200)
+    # So many that 16 s of the canary's 5 % stay below one in a hundred.
+    when.load_goes_on(until_requests=1_700)
     when.weight_was_back_at_zero(within=seconds(20))
-    when.failed_requests_are(below=0.01, of_at_least=2_100)
+    when.failed_requests_are(below=0.01, of_at_least=1_600)
     production.refuses(
         "release", "--image", when.image.reference, "--to", "production", because="quarantined"
     )
