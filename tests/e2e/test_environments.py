@@ -8,6 +8,7 @@ import pytest
 
 from delivery.drills import argocd
 from delivery.drills.images import good
+from delivery.drills.scenarios import other_good_version, serving_now
 from delivery.drills.settings import push_by_hand
 from delivery.drills.story import Environment, minutes, seconds
 from delivery.drills.traffic import traffic
@@ -49,21 +50,18 @@ def test_an_unreadable_release_file_stops_only_its_own_environment(
     environment: Callable[[str], Environment], broken: str
 ) -> None:
     dev, production = environment("dev"), environment("production")
-    before = dev.answering_version() or "1.0"
+    before = serving_now(dev)
     dev.serving(before)
+    production.serving(serving_now(production))
     text, complaint = BROKEN_FILES[broken]
 
     push_by_hand("dev/release.yaml", text, f"a release file that {broken}")
 
     dev.argocd_complains(within=seconds(60))
     dev.refuses("promote", "dev", "staging", because=complaint)
-    production.serving(another_than(production.answering_version()))
+    production.serving(other_good_version(production))
     dev.still_serves(before)
     dev.deliver("rollback", "dev")
     dev.argocd_looks_again()
     dev.argocd_complains_no_more(within=seconds(60))
-    dev.serving(another_than(before))
-
-
-def another_than(version: str | None) -> str:
-    return "1.1" if version == "1.0" else "1.0"
+    dev.serving(other_good_version(dev))

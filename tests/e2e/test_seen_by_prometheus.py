@@ -16,7 +16,7 @@ from monitoring.pictures import Source
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("kubernetes")]
 MINUTES = 10
-SECONDS = "scrape_duration_seconds{SELECTED}[10m]"
+SCRAPES = "scrape_duration_seconds{SELECTED}[10m]"
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each.uid)
@@ -38,7 +38,7 @@ def test_every_panel_has_something_to_show(dashboard: Dashboard, kubernetes: Kub
     [
         # Half of them: where pods start meanwhile, the others wait for their turn, which is no cost of theirs. And only
         # of a pod that was looked at for a minute: one that soon went again (its release was aborted) only started.
-        (f"quantile_over_time(0.5, {SECONDS}) and count_over_time({SECONDS}) >= 30", LIMITS.scrape_seconds),
+        (f"quantile_over_time(0.5, {SCRAPES}) and count_over_time({SCRAPES}) >= 30", LIMITS.scrape_seconds),
         ("max_over_time(scrape_samples_scraped{SELECTED}[10m])", LIMITS.scrape_series),
     ],
     ids=["seconds", "series"],
