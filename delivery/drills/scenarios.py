@@ -426,11 +426,12 @@ def autoscaled(production: Environment) -> None:
     given = production.serving(serving_now(production)).under(traffic(10))
     when = given.released(images.good(other_good_version(production)))
     when.waits_for_approval(within=minutes(8))
-    # New pods' own start can have been a rush to the autoscaler: this one's has to be the reason.
+    # A canary's pods use CPU to start, for which the autoscaler may have added some: only the rush shall be the reason.
     when.replicas_are(2, within=minutes(4))
     with when.rush(traffic(60)):
         when.replicas_are(4, within=minutes(3))
         when.weight_is(50, within=seconds(1))
+        # The usual ones, without the rush's: 100 s with all pods.
         when.requests_go_on(1_000)
     when.replicas_are(2, within=minutes(4))
     when.approved()
