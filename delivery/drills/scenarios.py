@@ -81,7 +81,9 @@ def errors_unhurried(production: Environment) -> None:
 
 
 def few_errors(production: Environment) -> None:
-    when = _rolled_back(production, images.errors(share=0.1, version="1.2-some"), within=minutes(5))
+    """The gate looks longer than usual: 5 % of 40/s is so little that after 100 looks 1 release in 15 is undecided."""
+    production.settings = {"analysis": {"count": 250}}
+    when = _rolled_back(production, images.errors(share=0.1, version="1.2-some"), within=minutes(12))
     _felt_by(when, below=0.01)
 
 
