@@ -7,12 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from delivery.kube import Cluster, Object
+from delivery.kube import Cluster, Object, is_moving
 from delivery.tests.cluster import Server, rollout
 from delivery.tests.test_status import serving
 
 CONFIG = "crm-config-0123456789"
 MAPS = "/api/v1/namespaces/crm-dev/configmaps"
+
+
+@pytest.mark.parametrize(
+    ("status", "moving"),
+    [
+        ({"stableRS": "old", "currentPodHash": "new"}, True),
+        ({"stableRS": "old", "currentPodHash": "new", "abort": True}, True),
+        ({"currentPodHash": "first"}, True),
+        ({"stableRS": "same", "currentPodHash": "same"}, False),
+        ({"stableRS": "old"}, False),
+        ({}, False),
+    ],
+    ids=["on its way", "aborted", "first ever", "promoted", "not seen yet", "nothing yet"],
+)
+def test_a_rollout_moves_while_its_newest_pods_are_not_its_stable_ones(status: Object, moving: bool) -> None:
+    assert is_moving(status) is moving
 
 
 def test_configuration_is_listed_with_its_age_and_deleted_by_name(
