@@ -85,6 +85,15 @@ def test_the_rule_refuses_where_nobody_answers_and_asks_in_environments_only() -
     assert selector == {"key": "crm/environment", "operator": "Exists"}
 
 
+def test_an_image_needs_its_own_signature_and_a_signed_list_of_what_is_in_it() -> None:
+    """Asked for a signature of any type, Kyverno takes the one under the list for the image's."""
+    spec = kyverno.policy("a key")["spec"]
+    types = {each["name"]: each["intoto"]["type"] for each in spec["attestations"]}
+    assert types == {"signature": "https://sigstore.dev/cosign/sign/v1", "sbom": "https://spdx.dev/Document"}
+    for name, validation in zip(types, spec["validations"], strict=True):
+        assert f"attestations.{name}, [attestors.pipeline]) > 0" in validation["expression"]
+
+
 def test_it_is_for_the_local_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "add", lambda *_: pytest.fail("installed it"))
     monkeypatch.setattr(node, "existing_cluster", lambda: True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from delivery.drills import compare, images, local, others
+from delivery.drills import compare, images, local, others, performing
 from delivery.drills.images import Image
 from delivery.drills.others import Object
 from delivery.drills.tests.drills import bad, good
@@ -78,6 +79,35 @@ def test_new_users_sign_up_with_the_version_before_while_the_bad_one_has_its_sha
     assert started == [("load-1", "http://10.96.0.7:80")]
     assert (environment.load, environment.rushes) == (loads[1], [loads[0]])
     loads[0].stop.assert_called_once()
+
+
+def test_users_and_the_bad_version_come_after_the_migration(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Seen: pods that answered before the migration was done failed the whole comparison."""
+    done: list[str] = []
+    environment = Mock(folder=tmp_path)
+    environment.until.side_effect = lambda *_: done.append("answers")
+
+    def note(name: str) -> Any:
+        return lambda *_, **__: done.append(name)
+
+    def kubectl(*words: str, **_: object) -> None:
+        done.append(" ".join(words[:3]))
+
+    monkeypatch.setattr(local, "output", lambda *_, **__: "")
+    monkeypatch.setattr(images, "image", lambda _: IMAGE)
+    monkeypatch.setattr(others, "rendered", lambda _: [])
+    monkeypatch.setattr(compare, "Environment", lambda *_, **__: environment)
+    monkeypatch.setattr(compare, "_apply", note("apply"))
+    monkeypatch.setattr(compare, "_kubectl", kubectl)
+    monkeypatch.setattr(Traffic, "start", note("load"))
+    monkeypatch.setattr(performing, "perform", lambda environment, play: play(environment))
+
+    compare._theirs("deployment", "Theirs", others.as_deployment, note("ending"), Mock())
+
+    migrated = "wait --for=condition=complete job/crm-migrate"
+    assert done == ["apply", migrated, "answers", "load", "apply", "ending"]
 
 
 def test_the_page_has_each_ones_figures(monkeypatch: pytest.MonkeyPatch) -> None:
