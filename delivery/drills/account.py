@@ -30,6 +30,8 @@ class Account:
     """The version that the release file named when the drill ended."""
     healed_at: float | None = None
     """When Git was seen to name the release before again, put back by the guard."""
+    findings: list[str] = field(default_factory=list)
+    """What only this drill measured, each in words: the shares of its steps, whose requests the group's were."""
 
     @property
     def moments(self) -> list[Moment]:

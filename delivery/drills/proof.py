@@ -46,6 +46,11 @@ def text(accounts: Sequence[Account], took: float, *, command: str, picture: str
         *(f"| {' | '.join(_row(account))} |" for account in accounts),
         "",
     ]
+    findings = [
+        f"- {account.title}: {'; '.join(account.findings)}" for account in accounts if account.findings
+    ]
+    if findings:
+        lines += ["Measured beside that:", "", *findings, ""]
     problems = [
         f"- **{account.title}**: {account.problem}" for account in accounts if account.problem is not None
     ]

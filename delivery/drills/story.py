@@ -83,6 +83,7 @@ class Environment:
         self.tell = tell
         self.folder = local.REPORT / drill
         self.deeds: list[Moment] = []
+        self.findings: list[str] = []
         self.load: RunningTraffic | None = None
         self.rushes: list[RunningTraffic] = []
         self.stable: Image | None = None
@@ -142,6 +143,7 @@ class Environment:
             problem=self.problem,
             version_in_git=self.version_in_git(),
             healed_at=self.healed_at,
+            findings=self.findings,
         )
 
     def beside(self, name: str) -> Environment:
@@ -282,6 +284,11 @@ class Environment:
         self.deeds.append(deed)
         self.tell(text)
         return deed
+
+    def found(self, text: str) -> None:
+        """Write down what only this drill measures: the proof's page has it too."""
+        self.findings.append(text)
+        self.tell(text)
 
     def refuses(self, *arguments: str, because: str) -> None:
         """`delivery` refuses these arguments with a sentence that has these words, and pushes nothing."""
@@ -860,7 +867,7 @@ class When:
                 for (is_beta, version), count in kinds.items()
             )
             self.environment.fail(f"{self.image.version} for the group beta and nobody else", listed)
-        self.environment.tell(
+        self.environment.found(
             f"{len(beta)} of {len(inside)} requests were beta's: all of them, and no other, had it"
         )
 
@@ -932,7 +939,7 @@ class When:
         if [window.weight for window in steps] != list(weights):
             self.environment.fail(f"the steps {list(weights)}", str([window.weight for window in steps]))
         for window, requests, share in timeline.shares(self.record, steps, self.image.version):
-            self.environment.tell(f"at {window.weight} %: {share:.2f} % of {requests} requests")
+            self.environment.found(f"at {window.weight} %: {share:.2f} % of {requests} requests")
             if requests < of_at_least:
                 self.environment.fail(f"{of_at_least} requests at {window.weight} %", str(requests))
             if abs(share - window.weight) > within_points:

@@ -189,13 +189,21 @@ def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     wrong = replace(bad(), problem="Expected less.", version_in_git="1.0", healed_at=drills.PUSHED + 28 + 6.2)
 
-    page = proof.text([good(), wrong], 600, command="make drills", picture="proof.png")
+    shared = replace(
+        good(), findings=["at 5 %: 5.01 % of 7306 requests", "at 20 %: 20.00 % of 5335 requests"]
+    )
+    page = proof.text([shared, wrong], 600, command="make drills", picture="proof.png")
 
     assert "1 of 2 scenarios ended as they should, in\n10 minutes" in page
     assert "| A good release | promoted | 50 | - | - | 0 of 1300 (0.00%) | 5 → 20 → 50 → 100 | 0 |" in page
     assert "| **rolled back** | 28 | 13.0 | 6.2 |" in page
     assert "Git 1.0, Rollout Healthy, Argo CD Synced, Healthy |" in page
+    assert (
+        "Measured beside that:\n\n"
+        "- A good release: at 5 %: 5.01 % of 7306 requests; at 20 %: 20.00 % of 5335 requests\n\n"
+    ) in page
     assert "- **A bad release**: Expected less." in page
+    assert "Measured" not in proof.text([wrong], 600, command="make drills", picture="proof.png")
 
 
 def test_the_weight_0_after_a_promotion_is_no_answer_to_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

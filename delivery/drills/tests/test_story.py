@@ -403,6 +403,8 @@ def test_beta_and_nobody_else_has_it(when: When, versions: str, astray: str) -> 
 
     if not astray:
         when.only_beta_had_it((9.0, 11.0), of_at_least=1)
+        (found,) = when.environment.account().findings
+        assert found == "1 of 2 requests were beta's: all of them, and no other, had it"
         return
     with pytest.raises(DrillFailed, match=astray):
         when.only_beta_had_it((9.0, 11.0), of_at_least=1)
@@ -480,6 +482,7 @@ def test_shares_are_those_of_each_steps_requests(
     when.environment.load = Load([request(at=middle), request(at=middle, version="1.1")])  # type: ignore[assignment]
 
     when.canary_shares_are((50,), within_points=1.5, of_at_least=2)
+    assert when.environment.account().findings == ["at 50 %: 50.00 % of 2 requests"]
     with pytest.raises(DrillFailed, match="3 requests at 50 %; found 2"):
         when.canary_shares_are((50,), within_points=1.5, of_at_least=3)
     when.environment.load = Load([request(at=middle)])  # type: ignore[assignment]
