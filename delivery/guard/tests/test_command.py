@@ -25,8 +25,6 @@ def test_a_wrong_variable_is_refused_in_one_sentence(
     remote: Remote, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert remote
-    # Else the tests' own process would not end when it is told to.
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setenv("DELIVERY_PROMOTIONS", "staging>production=1h")
     assert main(["guard"]) == 1
     said = capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -438,7 +437,6 @@ def test_the_guard_probes_where_it_is_told_of_a_prometheus(
         kubeconfig.write_text(kubernetes.kubeconfig())
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     monkeypatch.setenv(cli.PROMETHEUS_VARIABLE, told)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(Guard, "watch", lambda *_: None)
     watching: list[str] = []
     monkeypatch.setattr(Prober, "watch", lambda self, _: watching.append(self.prometheus))

@@ -306,7 +306,6 @@ def test_the_program_refuses_what_it_cannot_use(
     variable: str,
     text: str,
 ) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv(variable, text)
     assert main(["guard"]) == 1
     assert f"delivery: {variable} " in capsys.readouterr().err
