@@ -613,13 +613,15 @@ class When:
         self._wants(before, moment)
 
     def was_left_because(self, reason: str) -> None:
-        """The newest commit that changed the environment's release gives that reason."""
+        """The newest commit that changed the environment's release gives that reason; its message is shown."""
         environment = self.environment
         with git.opened(local.GIT, local.CHECKOUT) as repository:
             commit = environments.fetch(repository).last_commit(environment.name)
             message = repository.message(commit) if commit else ""
         if reason not in message:
             environment.fail(f"Git to say {reason!r}", message)
+        for line in message.splitlines():
+            environment.tell(f"  {line}" if line else "")
 
     def people_are_told(self, subject: str, *, within: timedelta) -> None:
         """Whoever the guard tells of deliveries hears that, or has heard it since the push."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from rich.console import Console
 
-from delivery.drills import images, local, platform, report
+from delivery.drills import demo, images, local, platform, report
 from delivery.drills.account import Account
 from delivery.drills.errors import NotReady
 from delivery.drills.observe import Kubernetes
@@ -17,7 +17,7 @@ from delivery.drills.story import Environment
 ACCOUNTS = pytest.StashKey[list[Account]]()
 FAILURE = pytest.StashKey[str]()
 # Every image that a drill releases is there before the first one begins: a build under load would be felt.
-IMAGES = (*map(images.good, ("1.0", "1.1", "1.4")), images.errors())
+IMAGES = (*demo.RECIPES, images.good("1.4"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,7 +61,7 @@ def environment(
     request: pytest.FixtureRequest, kubernetes: Kubernetes
 ) -> Iterator[Callable[[str], Environment]]:
     """Environments by name, for one drill that is named after the test."""
-    drill = request.node.name.removeprefix("test_").replace("_", "-")
+    drill = request.node.name.removeprefix("test_").replace("_", "-").replace("[", "-").removesuffix("]")
     title = (request.function.__doc__ or drill).strip().splitlines()[0].rstrip(".")
     console = Console(highlight=False)
     opened: list[Environment] = []

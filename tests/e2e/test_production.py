@@ -1,4 +1,4 @@
-"""The core of the proof matrix, under the load of signed-in users: to everybody, back by itself, back by hand.
+"""The demo's scenes, and a rollback by hand, under the load of signed-in users.
 
 `make drills` plays the rest (delivery/drills/scenarios.py).
 """
@@ -11,15 +11,15 @@ import httpx
 import pytest
 
 from cluster import addresses
-from delivery.drills.images import errors, good
-from delivery.drills.story import Environment, minutes, seconds
+from delivery.drills import demo
+from delivery.drills.story import Environment, minutes
 from delivery.drills.traffic import traffic
 
 pytestmark = pytest.mark.e2e
 MOST_BYTES = 256 * 1024
 """What the router may allocate for a request: 1 MiB each was once enough to stop it when the pods fell behind."""
-RATE = 20
-"""Requests a second: a third of the drills' own, which a machine with busy neighbours cannot answer (decision 0015)."""
+STABLE = {"good-release": "1.0", "errors": "1.1", "slow": "1.1"}
+"""What users have when a scene begins."""
 
 
 class Router(NamedTuple):
@@ -42,53 +42,21 @@ def router() -> Router:
     )
 
 
-def test_a_release_that_answers_500_is_rolled_back(production: Environment) -> None:
-    """A release that answers 500 is rolled back, in Git as well."""
-    given = production.serving("1.0").under(traffic(RATE))
-
-    when = given.released(errors(share=1.0))
-
-    when.rollout_is("Degraded", within=minutes(2))
-    when.weight_is(0, within=seconds(10))
-    when.healed(within=seconds(20), blamed=True)
-    when.rollout_is("Healthy", within=minutes(1))
-    when.argocd_is_content(within=minutes(1))
-    when.no_new_steps_were_taken()
-    when.canary_service_was_left_alone()
-    when.requests_go_on(200)
-    # So many that 16 s of the canary's 5 % stay below one in a hundred.
-    when.load_goes_on(until_requests=1_700)
-    when.weight_was_back_at_zero(within=seconds(20))
-    when.failed_requests_are(below=0.01, of_at_least=1_600)
-    production.refuses(
-        "release", "--image", when.image.reference, "--to", "production", because="quarantined"
-    )
-
-
-def test_a_good_release_reaches_everybody(production: Environment) -> None:
-    """A good release reaches everybody, while pods and Prometheus die."""
-    given = production.serving("1.0").under(traffic(RATE))
+@pytest.mark.parametrize("scene", demo.SCENES, ids=lambda scene: scene.name)
+def test_the_demo(production: Environment, scene: demo.Scene) -> None:
+    """A scene of the demo."""
+    production.title = scene.title
     allocated, routed = router()
 
-    when = given.released(good("1.1"))
+    scene.play(production.serving(STABLE[scene.name]).under(traffic(demo.RATE)))
 
-    # As fast as the machine starts pods beside the load: one at half speed needed more than 40 s (2026-11-26).
-    when.first_canary_pod_is_ready(within=minutes(2))
-    when.weight_is(5, within=minutes(2))
-    when.canary_pod_deleted()
-    when.stable_pod_deleted()
-    when.prometheus_deleted()
-    when.rollout_is("Healthy", within=minutes(8))
-    when.weights_seen_are(5, 20, 50, 100)
-    when.load_goes_on(until_requests=2_200)
     after = router()
     assert (after.allocated - allocated) / (after.routed - routed) < MOST_BYTES
-    when.no_request_failed(of_at_least=2_000)
 
 
 def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(production: Environment) -> None:
     """A person takes a promoted release back."""
-    given = production.serving("1.1").under(traffic(RATE))
+    given = production.serving("1.1").under(traffic(demo.RATE))
 
     when = given.taken_back()
 
