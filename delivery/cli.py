@@ -90,7 +90,13 @@ def _run(options: argparse.Namespace) -> int:
                 )
             case "rollback":
                 print(
-                    commands.rollback(repository, options.environment, to=options.to, reason=options.reason)
+                    commands.rollback(
+                        repository,
+                        options.environment,
+                        to=options.to,
+                        seen=options.seen,
+                        reason=options.reason,
+                    )
                 )
             case "pardon":
                 print(commands.pardon(repository, options.digest, reason=options.reason))
@@ -194,7 +200,9 @@ def _guard(repository: git.Repository) -> None:
             besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
         another = besides.enter_context(git.opened(repository.remote, Path.cwd()))
         announcer = Announcer(told, guard.started, partial(counts.asked, prometheus))
-        rounds = Rounds(Cluster.from_here(), another, environments, promotions, announcer=announcer)
+        rounds = Rounds(
+            Cluster.from_here(), another, environments, promotions, guard.records.known, announcer=announcer
+        )
         besides.enter_context(going(rounds, stopped))
         guard.watch(stopped)
 
@@ -239,10 +247,16 @@ def _parser() -> argparse.ArgumentParser:
             "--despite-freeze", metavar="REASON", help="although the environment is frozen; for the message"
         )
 
-    rollback = command("rollback", "Give an environment the release that it had before.")
+    rollback = command("rollback", "Give an environment the release before that reached everybody.")
     rollback.add_argument("environment", metavar="ENVIRONMENT")
     rollback.add_argument(
         "--to", metavar="COMMIT", help="the release at this commit of the branch environments"
+    )
+    rollback.add_argument(
+        "--from",
+        dest="seen",
+        metavar="VERSION",
+        help="what you saw there: if it is left already, nothing is changed",
     )
     rollback.add_argument("--reason", metavar="TEXT", help="why, for the commit message")
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from delivery import freeze as freezing
-from delivery import quarantine, registry, scans
+from delivery import promoted, quarantine, registry, scans
 from delivery.environments import (
     BRANCH,
     README,
@@ -24,6 +24,7 @@ from delivery.environments import (
 )
 from delivery.errors import Refused, RegistryUnreachable
 from delivery.git import Repository
+from delivery.promoted import Record
 from delivery.release import NAME, Image, Release, environment_name
 
 # How an environment's first release reaches its users; later ones keep what the release file says.
@@ -78,7 +79,7 @@ def release(
         despite = freezing.passed(branch, to, _now(), despite_freeze)
         refuse_incomplete(repository, wanted, to)
         subject = f"release {released.version} to {to}"
-        return replacing(now, wanted, to, subject, f"By: {repository.author}", reason=despite)
+        return replacing(now, wanted, to, subject, _trailers(f"By: {repository.author}", despite))
 
     return _done(publish(repository, decide), to)
 
@@ -110,42 +111,83 @@ def promote(repository: Repository, source: str, target: str, *, despite_freeze:
             registry.look_up(registry.Reference(wanted.image.repository, None, wanted.image.digest))
             seen.add(wanted.image.digest)
         subject = f"promote {wanted.image.version} from {source} to {target}"
-        return replacing(now, wanted, target, subject, f"By: {repository.author}", reason=despite)
+        return replacing(now, wanted, target, subject, _trailers(f"By: {repository.author}", despite))
 
     return _done(publish(repository, decide), target)
 
 
 def rollback(
-    repository: Repository, environment: str, *, to: str | None = None, reason: str | None = None
+    repository: Repository,
+    environment: str,
+    *,
+    to: str | None = None,
+    seen: str | None = None,
+    reason: str | None = None,
 ) -> str:
-    """Give an environment the release that it had before: the last one whose image is not quarantined.
+    """Give an environment the release before that reached everybody and is not quarantined.
+
+    Nothing is changed where the guard, or somebody else, has rolled back already. `seen`: the version that the person
+    saw there, which is then checked; `to`: the commit of another release.
 
     Raises Refused.
     """
     environment_name(environment)
     fetch_existing(repository)
     repository.fetch_history()
-    warnings: list[str] = []
+    notes: list[str] = []
 
     def decide(branch: Environments) -> Change | None:
         quarantined = quarantine.digests(branch)
-        past = branch.at(environment, to) if to else _before(branch, environment, quarantined)
+        record = promoted.copy_of(branch, environment)
+        try:
+            now = branch.release(environment)
+        except Refused:
+            now = None
+        if done := _rolled_back_already(environment, now, record, seen, to):
+            notes[:] = [done]
+            return None
+        past = branch.at(environment, to) if to else _before(branch, environment, now, record, quarantined)
         wanted = past.release
         if wanted.image.digest in quarantined:
             quarantine.refuse(branch, wanted.image.digest)
         refuse_unknown_commit(repository, wanted)
         refuse_incomplete(repository, wanted, environment)
-        warnings[:] = _doubts_about_image(wanted)
-        try:
-            now = branch.release(environment)
-        except Refused:
-            now = None
+        notes[:] = _doubts_about_image(wanted)
+        if record and not record.find(wanted):
+            notes.append(
+                f"{wanted.image.version} was never fully promoted in {environment}, or a rollback has left it:"
+                " it takes the steps of its strategy."
+            )
         subject = f"roll back {environment} to {wanted.image.version}"
         trailers = f"By: {repository.author}\n{ROLLBACK_TRAILER}: {past.commit}"
-        return replacing(now, wanted, environment, subject, trailers, reason=reason)
+        change = replacing(now, wanted, environment, subject, trailers, reason=reason)
+        if change is None:
+            notes.append(f"{environment} has that release already; nothing was changed.")
+        return change
 
-    sentence = _done(publish(repository, decide), environment)
-    return "\n".join([*warnings, sentence])
+    published = publish(repository, decide)
+    return "\n".join([*notes, *([_told(published)] if published else [])])
+
+
+def _rolled_back_already(
+    environment: str, now: Release | None, record: Record | None, seen: str | None, to: str | None
+) -> str:
+    """What to say where a rollback is done already; empty where one is to be made.
+
+    Raises Refused where `seen` is not what the environment has, or has just left.
+    """
+    if now is None or to:
+        return ""
+    version = now.image.version
+    further = f"To go further back: delivery rollback {environment} --from {version}"
+    left = record.left_for(now) if record else None
+    if seen == version:
+        return ""
+    if seen and not (left and left.version == seen):
+        raise Refused(f"{environment} has {version} in Git, not {seen}; nothing was changed. {further}")
+    if left is None:
+        return ""
+    return f"{environment} is rolled back from {left.version} to {version} already; nothing was changed. {further}"
 
 
 def pardon(repository: Repository, digest: str, *, reason: str) -> str:
@@ -263,12 +305,35 @@ def _told(published: Published | None) -> str:
     return f"{published.subject} ({published.commit[:12]})" if published else "Nothing was changed."
 
 
-def _before(branch: Environments, environment: str, quarantined: frozenset[str]) -> Past:
-    past = branch.before(environment, leaving_out=quarantined)
+def _before(
+    branch: Environments,
+    environment: str,
+    now: Release | None,
+    record: Record | None,
+    quarantined: frozenset[str],
+) -> Past:
+    """The release to go back to: by the guard's record, and by the branch alone where there is none."""
+    if record is None:
+        past = branch.before(environment, leaving_out=quarantined)
+        known = branch.before(environment)
+    else:
+        others = [each for each in record.standing if now is None or each.identity != promoted.identity(now)]
+        if now and (here := record.find(now)):
+            others = [each for each in others if record.entries.index(each) < record.entries.index(here)]
+        pasts = [promoted.past(branch, environment, each) for each in reversed(others)]
+        known = next(filter(None, pasts), None)
+        past = next((each for each in pasts if each and each.release.image.digest not in quarantined), None)
     if past is None:
-        others = " that is not quarantined" if branch.before(environment) else ""
-        raise Refused(f"{environment} has no earlier release to go back to{others}.")
+        raise Refused(
+            f"{environment} has no earlier release"
+            + (" that was fully promoted" if record is not None else "")
+            + f" to go back to{' that is not quarantined' if known else ''}."
+        )
     return past
+
+
+def _trailers(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
 
 
 def _label(found: registry.FoundImage, label: str, reference: registry.Reference, option: str) -> str:

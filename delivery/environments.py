@@ -1,7 +1,6 @@
 """The `environments` branch: a `release.yaml` for each environment; its log is the deployment history."""
 
 import random
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +26,12 @@ deployment history, and a rollback is a commit like any other.
     delivery rollback production
     delivery status
 
-A change by hand works too; a file that cannot be read stops only its own environment.
+A change by hand works too; a file that cannot be read stops only its own environment. To take a release back by
+Git alone, revert the commit of its `release.yaml`: git revert "$(git log -1 --format=%H -- production/release.yaml)"
 """
 
 _PUSH_ATTEMPTS = 10
-GOES_BACK = re.compile(rf"^({ROLLBACK_TRAILER}: |This reverts commit )", re.MULTILINE)
+_MOST_RELEASES = 100
 
 
 @dataclass(frozen=True)
@@ -95,33 +95,36 @@ class Environments:
         """The commit that last changed an environment's release."""
         return next(iter(self._log(environment)), None)
 
-    def text(self, path: str) -> str | None:
-        """A file of the branch, None if there is no such file."""
-        return self._repository.text(self.tip, path) if self.tip else None
+    def text(self, path: str, at: str | None = None) -> str | None:
+        """A file of the branch, now or at a commit; None if there is no such file."""
+        commit = at or self.tip
+        return self._repository.text(commit, path) if commit else None
 
-    def goes_back(self, commit: str) -> bool:
-        """Whether a commit puts an earlier release back."""
-        return bool(GOES_BACK.search(self._repository.message(commit)))
+    def past(self, environment: str) -> tuple[Past, ...]:
+        """The last hundred releases of an environment, newest first, without what cannot be read."""
+        found: list[Past] = []
+        for commit in self._log(environment)[:_MOST_RELEASES]:
+            try:
+                release = self.release(environment, at=commit)
+            except UnreadableRelease:
+                continue
+            if release:
+                found.append(Past(commit, release))
+        return tuple(found)
 
     def before(self, environment: str, leaving_out: frozenset[str] = frozenset()) -> Past | None:
-        """The release to go back to: the one before the current, where going back again goes further back.
+        """The release before the current one, where going back again goes further back: for a branch without a guard.
 
         `leaving_out`: digests of images that nobody should go back to.
         A, B, C, back to B: the one before is A, not C, which somebody went away from.
         """
         line: list[Past] = []
-        for commit in reversed(self._log(environment)):
-            try:
-                release = self.release(environment, at=commit)
-            except UnreadableRelease:
-                continue
-            if release is None:
-                continue
-            known = [past.release for past in line]
-            if release in known and self.goes_back(commit):
-                del line[known.index(release) + 1 :]
-            elif not known or known[-1] != release:
-                line.append(Past(commit, release))
+        for past in reversed(self.past(environment)):
+            known = [each.release for each in line]
+            if past.release in known:
+                del line[known.index(past.release) + 1 :]
+            else:
+                line.append(past)
         try:
             now = self.release(environment)
         except UnreadableRelease:

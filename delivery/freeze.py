@@ -28,6 +28,9 @@ _HEAD = """\
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKLY = re.compile(r"([a-z]{3}) (\d\d):(\d\d) ?[-–] ?([a-z]{3}) (\d\d):(\d\d)", re.IGNORECASE)  # noqa: RUF001
 _WEEK = timedelta(days=7)
+TRAILER = "Despite-freeze"
+# The guard puts a push during a freeze back, unless its message says why it cannot wait.
+DESPITE = re.compile(rf"^{TRAILER}: *\S", re.MULTILINE | re.IGNORECASE)
 _FIELDS = {"environments", "from", "to", "weekly", "reason"}
 
 
@@ -106,7 +109,7 @@ def frozen(branch: Environments, environment: str, now: datetime) -> Frozen | No
 
 
 def passed(branch: Environments, environment: str, now: datetime, despite: str | None = None) -> str:
-    """What a commit message says of the freeze that somebody passes with a reason; empty where there is none.
+    """The trailer of a commit message that passes a freeze with a reason; empty where there is no freeze.
 
     Raises Refused while the environment is frozen, or nobody can tell, and no reason is given.
     """
@@ -115,12 +118,12 @@ def passed(branch: Environments, environment: str, now: datetime, despite: str |
         found = frozen(branch, environment, now)
     except Refused as refusal:
         if why:
-            return f"Despite a freeze that cannot be read: {why}"
+            return f"{TRAILER}: {why}"
         raise Refused(f"{refusal} Until then only --despite-freeze REASON releases.") from refusal
     if found is None:
         return ""
     if why:
-        return f"Despite the freeze until {utc(found.until)} ({found.reason}): {why}"
+        return f"{TRAILER}: {why}"
     raise Refused(f"{found}. If it cannot wait: --despite-freeze REASON")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from delivery import freeze, quarantine
-from delivery.environments import FILE, GOES_BACK, Environments
+from delivery import freeze, promoted, quarantine
+from delivery.environments import FILE, Environments
 from delivery.errors import UnreadableRelease
 from delivery.git import Commit, Repository
 from delivery.release import Release
@@ -16,7 +17,8 @@ RELEASE, PROMOTION, ROLLBACK, HEAL = "release", "promotion", "rollback", "heal"
 PARDON, FREEZE, THAW = "pardon", "freeze", "thaw"
 DEPLOYMENTS = (RELEASE, PROMOTION)
 WAYS_BACK = (ROLLBACK, HEAL)
-_HEALED = re.compile(r"^Healed-from: ", re.MULTILINE)
+# What our own commands write; whatever else puts an earlier release back is a rollback, however it is called.
+_KINDS = {"release": RELEASE, "promote": PROMOTION, "heal": HEAL}
 _GUARD = re.compile(r"^By: (delivery guard)$", re.MULTILINE)
 
 
@@ -34,6 +36,10 @@ class Event:
     was: Release | None = None
     problem: str | None = None
     """Why the release file that this commit brought cannot be read."""
+    outcome: str = ""
+    """What became of the release, by the guard's record: promoted, aborted or replaced; empty where nobody knows."""
+    weight: int | None = None
+    """The highest share of the traffic that it had as a canary, in percent."""
 
 
 def events(repository: Repository, branch: Environments) -> list[Event]:
@@ -45,30 +51,43 @@ def events(repository: Repository, branch: Environments) -> list[Event]:
         (commit.name, path)
         for commit in commits
         for path, there in commit.files.items()
-        if there and _environment(path)
+        if there and (_environment(path) or path == promoted.FILE)
     )
-    last: dict[str, Release] = {}
+    last: dict[str, list[Release]] = {}
+    newest: dict[tuple[str, promoted.Identity], int] = {}
     found: list[Event] = []
     for commit in reversed(commits):
         for path in sorted(commit.files):
             if environment := _environment(path):
-                found.append(_of_release(branch, commit, environment, last))
+                event = _of_release(branch, commit, environment, last.setdefault(environment, []))
+                if event.release and event.kind in DEPLOYMENTS:
+                    newest[environment, promoted.identity(event.release)] = len(found)
+                found.append(event)
             elif path == freeze.FILE or (path == quarantine.FILE and _first_word(commit) == PARDON):
                 found.append(_of_rules(commit))
+        if commit.files.get(promoted.FILE):
+            for place, entry in _outcomes(branch.text(promoted.FILE, at=commit.name) or ""):
+                if (index := newest.get(place)) is not None:
+                    found[index] = replace(found[index], outcome=entry.outcome, weight=entry.weight)
     return found[::-1]
 
 
-def _of_release(branch: Environments, commit: Commit, environment: str, last: dict[str, Release]) -> Event:
-    release, problem, was = None, None, last.get(environment)
+def _outcomes(text: str) -> Iterator[tuple[tuple[str, promoted.Identity], promoted.Entry]]:
+    for name, record in promoted.copies(text).items():
+        for entry in record.entries:
+            yield (name, entry.identity), entry
+
+
+def _of_release(branch: Environments, commit: Commit, environment: str, line: list[Release]) -> Event:
+    """`line` has the environment's releases before, and has this one afterwards."""
+    release, problem, was = None, None, line[-1] if line else None
     try:
         release = branch.release(environment, at=commit.name)
     except UnreadableRelease as error:
         problem = str(error)
+    kind = _KINDS.get(_first_word(commit), ROLLBACK if release in line[:-1] else RELEASE)
     if release:
-        last[environment] = release
-    kind = PROMOTION if _first_word(commit) == "promote" else RELEASE
-    if GOES_BACK.search(commit.message):
-        kind = HEAL if _HEALED.search(commit.message) else ROLLBACK
+        line.append(release)
     return Event(commit.at, kind, environment, _by(commit), _why(commit), commit.name, release, was, problem)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from delivery import promoted
 from delivery.history import HEAL, PARDON, PROMOTION, RELEASE, ROLLBACK, Event
 from delivery.performance import Performance
 from delivery.release import Release
@@ -21,7 +22,7 @@ def table(events: Iterable[Event]) -> Table:
     """One row an event, in the given order."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("when (UTC)", no_wrap=True)
-    for heading in ("environment", "what", "version", "by"):
+    for heading in ("environment", "what", "version", "became", "by"):
         shown.add_column(heading)
     shown.add_column("why", overflow="fold")
     shown.add_column("commit", no_wrap=True)
@@ -31,11 +32,19 @@ def table(events: Iterable[Event]) -> Table:
             each.environment or "all",
             Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
             _version(each),
+            became(each),
             each.by,
             Text(each.problem, style="red") if each.problem else each.why,
             Text(each.commit[:8], style="dim"),
         )
     return shown
+
+
+def became(event: Event) -> str:
+    """What became of a release: promoted, aborted at 5 %, replaced at 20 %; empty where nobody knows."""
+    if event.outcome in (promoted.ABORTED, promoted.REPLACED) and event.weight is not None:
+        return f"{event.outcome} at {event.weight} %"
+    return event.outcome
 
 
 def as_json(event: Event) -> dict[str, Any]:
@@ -47,6 +56,8 @@ def as_json(event: Event) -> dict[str, Any]:
         "was": event.was.image.version if event.was else None,
         "digest": event.release.image.digest if event.release else None,
         "revision": event.release.revision if event.release else None,
+        "outcome": event.outcome or None,
+        "weight": event.weight,
         "by": event.by,
         "why": event.why,
         "problem": event.problem,

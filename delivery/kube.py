@@ -21,6 +21,12 @@ _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 # A registry that is away is another matter: it comes back.
 _NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE)
 
+# The guard's own, which the chart that installs it makes: releases by environment, and what admission refuses.
+RECORD, REFUSED = "delivery-guard-record", "delivery-guard-refused"
+_NO_CONFIG_MAP = (
+    f"There is no ConfigMap {{name}} in {ARGOCD_NAMESPACE}; the chart argocd makes it with the guard"
+)
+
 Object = dict[str, Any]
 
 
@@ -42,11 +48,12 @@ def is_moving(status: Object) -> bool:
 
 
 class Cluster:
-    """One cluster. Written are only a Rollout's promotion in full and its abort, the ends of a sync and a ConfigMap."""
+    """One cluster. Written are a Rollout's promotion in full and abort, aborted pods, a sync's end and ConfigMaps."""
 
     def __init__(self, api: client.CustomObjectsApi) -> None:
         self._api = api
         self._core = client.CoreV1Api(api.api_client)
+        self._apps = client.AppsV1Api(api.api_client)
 
     @classmethod
     def from_kubeconfig(cls) -> Self:
@@ -88,9 +95,14 @@ class Cluster:
         """Argo CD's Application of an environment. Raises ClusterUnreachable."""
         return self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
 
-    def promote_in_full(self, environment: str) -> None:
-        """Let the Rollout leave out the rest of its steps. Raises ClusterUnreachable."""
-        self._set_status(environment, {"status": {"promoteFull": True}})
+    def promote_in_full(self, environment: str, version: str) -> None:
+        """Let the Rollout leave out the rest of its steps, as `kubectl argo rollouts promote --full` does.
+
+        Nothing happens if it has changed since `version`, its resourceVersion. Raises ClusterUnreachable.
+        """
+        self._set_status(
+            environment, {"metadata": {"resourceVersion": version}, "status": {"promoteFull": True}}
+        )
 
     def abort(self, environment: str, version: str) -> None:
         """End what the Rollout is at, as `kubectl argo rollouts abort` does.
@@ -107,6 +119,38 @@ class Cluster:
             _content_type="application/merge-patch+json",
         )
         self._ask(patch, *path)
+
+    def scale_to_zero(self, environment: str, replica_set: str) -> None:
+        """Take all pods of a ReplicaSet away. Raises ClusterUnreachable."""
+        patch = self._apps.patch_namespaced_replica_set_scale
+        self._ask(
+            lambda *path, **more: {"answer": patch(replica_set, path[2], {"spec": {"replicas": 0}}, **more)},
+            *("apps", "v1", f"crm-{environment}", "replicasets/scale"),
+        )
+
+    def kept(self, name: str, key: str) -> str:
+        """What the guard has written into one of its ConfigMaps; empty where it has written nothing.
+
+        Raises ClusterUnreachable, also where there is no such ConfigMap.
+        """
+        read = self._core.read_namespaced_config_map
+        found = self._ask(
+            lambda *path, **more: read(name, path[2], **more).to_dict(),
+            *("", "v1", ARGOCD_NAMESPACE, "configmaps"),
+        )
+        if found is None:
+            raise ClusterUnreachable(f"{_NO_CONFIG_MAP.format(name=name)}.")
+        return str((found["data"] or {}).get(key, ""))
+
+    def keep(self, name: str, key: str, text: str) -> None:
+        """Write into one of the guard's ConfigMaps. Raises ClusterUnreachable, also where there is none."""
+        patch = self._core.patch_namespaced_config_map
+        found = self._ask(
+            lambda *path, **more: {"answer": patch(name, path[2], {"data": {key: text}}, **more)},
+            *("", "v1", ARGOCD_NAMESPACE, "configmaps"),
+        )
+        if found is None:
+            raise ClusterUnreachable(f"{_NO_CONFIG_MAP.format(name=name)}.")
 
     def end_sync(self, environment: str) -> None:
         """End the sync that Argo CD is in the middle of, as `argocd app terminate-op` does.

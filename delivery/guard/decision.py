@@ -2,8 +2,11 @@
 
 The same sight always gives the same decision, so a restarted guard goes on where the other stopped, and a
 repeated event changes nothing: once Git has gone back, the aborted Rollout no longer belongs to Git's release.
+
+No two clocks are compared: whether a failed migration or a refused sync is of an earlier try is known by its name.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,12 +16,13 @@ from delivery.release import Release
 from delivery.verdicts import Count, findings
 
 REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
+STRATEGY = "crm/strategy"  # likewise
 OLD = timedelta(minutes=20)
 # What Argo Rollouts gets to notice a deadline by itself.
 _GRACE = timedelta(seconds=15)
-# How the API server says that a webhook, such as Kyverno's, has refused something.
-_DENIED = "denied the request: "
-_HASH = "rollouts-pod-template-hash"
+# How the API server says that a webhook, such as Kyverno's, or a policy of its own has refused something.
+_DENIED = re.compile(r"\bdenied (?:the )?request: (.*)", re.DOTALL)
+HASH = "rollouts-pod-template-hash"
 _ATTEMPT = "rollout.argoproj.io/revision"
 
 
@@ -30,9 +34,9 @@ class Seen:
     now: datetime
     started: datetime
     commit: str
-    committed: datetime
     release: Release
-    goes_back: bool
+    is_rollback: bool
+    """The release was promoted through its gates here before, and nothing speaks against it since."""
     history: tuple[Past, ...] = ()
     rollout: Object | None = None
     replica_sets: list[Object] = field(default_factory=list)
@@ -44,6 +48,12 @@ class Seen:
     counts: dict[str, Count] = field(default_factory=dict)
     """The requests of the canary by question, where Prometheus told them."""
     quarantined: frozenset[str] = frozenset()
+    handled: str = ""
+    """The failed migration or refused sync that was rolled back last."""
+    frozen: str = ""
+    """Why the commit should not have been pushed: the environment was frozen. Empty where it was not."""
+    before: Past | None = None
+    """The release that was promoted before Git's, where everybody has Git's already."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +65,20 @@ class Heal:
     commit: str
     reasons: tuple[str, ...]
     blame: bool
+    handled: str = ""
+    """The migration or sync that is the reason, which is none any more."""
 
 
 @dataclass(frozen=True)
 class PromoteInFull:
     """The Rollout goes where Git went back to, without the canary's steps."""
+
+
+@dataclass(frozen=True)
+class ScaleToZero:
+    """The aborted version loses its pods: Argo Rollouts leaves it its traffic while the stable one lacks a pod."""
+
+    replica_set: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +97,7 @@ class Nothing:
 
 
 WELL = Nothing("Nothing is wrong.")
-Decision = Heal | PromoteInFull | Abort | EndSync | Nothing
+Decision = Heal | PromoteInFull | ScaleToZero | Abort | EndSync | Nothing
 
 
 @dataclass(frozen=True)
@@ -86,17 +105,26 @@ class _Trouble:
     at: datetime
     reasons: tuple[str, ...]
     blame: bool
+    handled: str = ""
 
 
 def decide(seen: Seen) -> Decision:
     """What to do, and why nothing where that is so."""
     if seen.rollout is None:
         return Nothing("There is no Rollout yet.")
-    if seen.goes_back and _brings_another(seen.rollout, seen.release):
+    # Users first.
+    if keeping := _keeps_traffic(seen, seen.rollout):
+        return ScaleToZero(keeping)
+    if seen.is_rollback and _brings_another(seen.rollout, seen.release):
         return Abort()
-    if seen.goes_back and _works_on_another(seen.application):
+    if works_on_another(seen.application):
         return EndSync()
-    trouble = _not_let_in(seen) or _migration(seen) or _rollout_trouble(seen, seen.rollout)
+    trouble = (
+        _not_let_in(seen)
+        or _migration(seen)
+        or _rollout_trouble(seen, seen.rollout)
+        or _pushed_in_freeze(seen)
+    )
     return _back(seen, seen.rollout, trouble) if trouble else _forward(seen, seen.rollout)
 
 
@@ -108,28 +136,51 @@ def _brings_another(rollout: Object, release: Release) -> bool:
 
 
 def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
-    if seen.goes_back:
-        return Nothing("The release that Git went back to is in trouble itself: a person has to look.")
     if trouble.at < seen.started - OLD:
         return Nothing("The trouble is more than 20 minutes older than this guard: a person has to look.")
     to = _fully_promoted(seen, rollout)
     if to is None:
         return Nothing("No fully promoted release is known in Git: there is nothing to go back to.")
     if to.release == seen.release:
-        return Nothing("Git names the fully promoted release already.")
+        if not (seen.frozen and seen.before):
+            return Nothing("Git names the fully promoted release already.")
+        to = seen.before
     if to.release.image.digest in seen.quarantined:
         return Nothing(
             f"The stable release {to.release.image.version} is quarantined itself: "
             "a person has to choose where to go back to."
         )
     same_image = to.release.image.digest == seen.release.image.digest
-    return Heal(to, seen.release, seen.commit, trouble.reasons, trouble.blame and not same_image)
+    # What was proven here before is not to blame for a way back to it that did not arrive.
+    blame = trouble.blame and not same_image and not seen.is_rollback
+    return Heal(to, seen.release, seen.commit, trouble.reasons, blame, trouble.handled)
+
+
+def _pushed_in_freeze(seen: Seen) -> _Trouble | None:
+    return _Trouble(seen.now, (f"freeze: {seen.frozen}",), blame=False) if seen.frozen else None
+
+
+def _keeps_traffic(seen: Seen, rollout: Object) -> str:
+    """The ReplicaSet of an aborted canary that still has traffic and pods; empty where there is none.
+
+    Argo Rollouts does not set the weight to 0 while the stable version has fewer ready pods than it should have.
+    """
+    status = rollout.get("status") or {}
+    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
+    routed = "trafficRouting" in canary
+    if not (routed and status.get("abort") and is_moving(status) and is_observed(rollout)):
+        return ""
+    stable, newest = (_replica_set(seen, status.get(key)) for key in ("stableRS", "currentPodHash"))
+    if stable is None or newest is None or not int(newest["spec"].get("replicas") or 0):
+        return ""
+    ready = int((stable.get("status") or {}).get("readyReplicas") or 0)
+    return str(newest["metadata"]["name"]) if 0 < ready < int(stable["spec"].get("replicas") or 0) else ""
 
 
 def _forward(seen: Seen, rollout: Object) -> Decision:
     status = rollout.get("status") or {}
     if (
-        seen.goes_back
+        seen.is_rollback
         and is_moving(status)
         and is_of(rollout, seen.release)
         and not status.get("promoteFull")
@@ -205,9 +256,9 @@ def denied(application: Object | None) -> str:
     """What a policy of the cluster said to Argo CD's last sync, or says to the one it is at; empty if it let all in."""
     operation = ((application or {}).get("status") or {}).get("operationState") or {}
     for resource in (operation.get("syncResult") or {}).get("resources") or []:
-        _, found, said = str(resource.get("message") or "").partition(_DENIED)
+        found = _DENIED.search(str(resource.get("message") or ""))
         if found:
-            return " ".join(said.split())
+            return " ".join(found[1].split())
     return ""
 
 
@@ -217,36 +268,48 @@ def _not_let_in(seen: Seen) -> _Trouble | None:
     if seen.application is None or not said:
         return None
     operation = seen.application["status"]["operationState"]
-    began = _time(operation.get("startedAt")) or seen.started
-    values = ((operation["syncResult"].get("source") or {}).get("helm") or {}).get("valuesObject") or {}
-    image, revision = values.get("image") or {}, (values.get("release") or {}).get("revision")
-    if (image.get("digest"), revision) != (seen.release.image.digest, seen.release.revision):
+    if _named(operation) != (seen.release.image.digest, seen.release.revision):
         return None
-    if began < seen.committed:
+    began = str(operation.get("startedAt") or "")
+    # Each try of a sync counts: the image may be signed by then.
+    handled = f"sync {began} {operation.get('retryCount', 0)}"
+    if handled == seen.handled:
         return None
-    return _Trouble(began, (f"admission: {seen.release.image.version} is not let in: {said}",), blame=False)
+    why = f"admission: {seen.release.image.version} is not let in: {said}"
+    return _Trouble(_time(began) or seen.started, (why,), blame=False, handled=handled)
 
 
 def _migration(seen: Seen) -> _Trouble | None:
-    """The failed migration of Git's release; a Job older than Git's commit tells about another attempt."""
+    """The failed migration of Git's release; one that was rolled back already tells about another attempt."""
     job = seen.migration
-    if job is None or (_time(job["metadata"].get("creationTimestamp")) or seen.started) < seen.committed:
+    handled = f"migration {job['metadata'].get('uid', '')}" if job else ""
+    if job is None or handled == seen.handled:
         return None
     images = [container["image"] for container in job["spec"]["template"]["spec"]["containers"]]
     if not any(image.endswith(f"@{seen.release.image.digest}") for image in images):
         return None
     if seen.migration_image:
         why = f"image: {seen.release.image.version} cannot be had: {seen.migration_image}"
-        return _Trouble(seen.now, (why,), blame=True)
+        return _Trouble(seen.now, (why,), blame=True, handled=handled)
     for condition in (job.get("status") or {}).get("conditions") or []:
         if condition["type"] == "Failed" and condition["status"] == "True":
             at = _time(condition.get("lastTransitionTime")) or seen.started
             why = condition.get("message") or condition.get("reason") or "it failed"
-            return _Trouble(at, (f"migration of {seen.release.image.version}: {why}",), blame=True)
+            return _Trouble(
+                at, (f"migration of {seen.release.image.version}: {why}",), blame=True, handled=handled
+            )
     return None
 
 
-def _works_on_another(application: Object | None) -> bool:
+def _named(operation: Object) -> tuple[str | None, str | None]:
+    """The image's digest and the revision that a sync of Argo CD brings."""
+    values = (((operation.get("syncResult") or {}).get("source") or {}).get("helm") or {}).get(
+        "valuesObject"
+    ) or {}
+    return ((values.get("image") or {}).get("digest"), (values.get("release") or {}).get("revision"))
+
+
+def works_on_another(application: Object | None) -> bool:
     """Whether Argo CD is in the middle of a sync whose source is no longer the one that it is told to sync."""
     if application is None:
         return False
@@ -262,9 +325,13 @@ def _fully_promoted(seen: Seen, rollout: Object) -> Past | None:
         return None
     matching = [past for past in seen.history if _runs(stable, past.release.image.digest)]
     revision = (stable["metadata"].get("annotations") or {}).get(REVISION)
-    exact = (past for past in matching if past.release.revision == revision)
+    strategy = (stable["metadata"].get("annotations") or {}).get(STRATEGY)
+    exact = sorted(
+        (past for past in matching if past.release.revision == revision),
+        key=lambda past: past.release.strategy != strategy,
+    )
     others = (past for past in matching if past.release != seen.release)
-    return next(exact, None) or next(others, None)
+    return next(iter(exact), None) or next(others, None)
 
 
 def _stable_holds(seen: Seen, rollout: Object) -> bool:
@@ -277,15 +344,20 @@ def _stable_holds(seen: Seen, rollout: Object) -> bool:
 
 def _replica_set(seen: Seen, pod_hash: str | None) -> Object | None:
     for each in seen.replica_sets:
-        if pod_hash and (each["metadata"].get("labels") or {}).get(_HASH) == pod_hash:
+        if pod_hash and (each["metadata"].get("labels") or {}).get(HASH) == pod_hash:
             return each
     return None
 
 
 def is_of(rollout: Object, release: Release) -> bool:
-    """Whether a Rollout is told to run that release."""
-    revision = (rollout["metadata"].get("annotations") or {}).get(REVISION)
-    return _runs(rollout, release.image.digest) and revision in (None, release.revision)
+    """Whether a Rollout is told to run that release; what an older chart does not note does not count."""
+    noted = rollout["metadata"].get("annotations") or {}
+    same_strategy = noted.get(STRATEGY) in (None, release.strategy)
+    return (
+        _runs(rollout, release.image.digest)
+        and noted.get(REVISION) in (None, release.revision)
+        and same_strategy
+    )
 
 
 def is_observed(rollout: Object) -> bool:
@@ -303,8 +375,30 @@ def _belongs(run: Object, rollout: Object) -> bool:
     """An earlier attempt with the same pods has the same hash, but another number."""
     metadata = run["metadata"]
     attempt = (rollout["metadata"].get("annotations") or {}).get(_ATTEMPT)
-    same_pods = (metadata.get("labels") or {}).get(_HASH) == rollout["status"].get("currentPodHash")
+    same_pods = (metadata.get("labels") or {}).get(HASH) == rollout["status"].get("currentPodHash")
     return same_pods and (metadata.get("annotations") or {}).get(_ATTEMPT) == attempt
+
+
+def passed_gates(rollout: Object, analysis_runs: list[Object]) -> bool:
+    """Whether the newest version got through its strategy's last gate; yes where the strategy has none.
+
+    A gate that a person left out, by `promote` or `promote --full`, has no run or one that was ended before its time.
+    """
+    strategy = rollout["spec"].get("strategy") or {}
+    steps = (strategy.get("canary") or {}).get("steps") or []
+    gates = [index for index, step in enumerate(steps) if "analysis" in step]
+    blue_green = strategy.get("blueGreen") or {}
+    wanted = {"rollout-type": "Step", "step-index": str(gates[-1])} if gates else {}
+    for kind in ("prePromotionAnalysis", "postPromotionAnalysis"):
+        if kind in blue_green:
+            wanted = {"rollout-type": kind[0].upper() + kind.removesuffix("Analysis")[1:]}
+    return not wanted or any(
+        _belongs(run, rollout)
+        and wanted.items() <= run["metadata"]["labels"].items()
+        and (run.get("status") or {}).get("phase") == "Successful"
+        and not run["spec"].get("terminate")
+        for run in analysis_runs
+    )
 
 
 def settled_since(rollout: Object | None) -> datetime | None:

@@ -1,23 +1,23 @@
 """Acts in Git: one commit that goes back, says why, and quarantines the image where it is to blame."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from delivery import quarantine
+from delivery import promoted, quarantine
 from delivery.environments import (
     ROLLBACK_TRAILER,
     Change,
     Environments,
-    Past,
     Published,
     path_of,
     publish,
 )
-from delivery.errors import Refused, UnreadableRelease
+from delivery.errors import Refused
 from delivery.git import Repository
 from delivery.guard.decision import Heal
+from delivery.promoted import Record
 
 RUNBOOK = "RolloutAborted.md"
-_MOST_RELEASES = 100
 
 
 def heal(
@@ -28,10 +28,12 @@ def heal(
     branch: Environments | None = None,
     now: datetime,
     runbooks: str,
+    records: Mapping[str, Record] | None = None,
 ) -> Published | None:
     """Push the heal, or nothing if Git's release has changed meanwhile: a person's newer word counts.
 
-    `branch`: as it was fetched for the decision.
+    `branch`: as it was fetched for the decision. `records`: what became of each environment's releases, for the copy on
+    the branch.
 
     Raises Refused.
     """
@@ -42,23 +44,13 @@ def heal(
         files = {path_of(environment): decision.to.release.to_yaml()}
         if decision.blame:
             files[quarantine.FILE] = _quarantined(branch, environment, decision, now)
+        if records:
+            files[promoted.FILE] = promoted.copy_text(
+                {**promoted.copies(branch.text(promoted.FILE) or ""), **records}
+            )
         return Change(files, _message(environment, decision, runbooks))
 
     return publish(repository, change, branch)
-
-
-def past_releases(repository: Repository, branch: Environments, environment: str) -> tuple[Past, ...]:
-    """The last hundred releases of an environment, newest first, without what cannot be read."""
-    found: list[Past] = []
-    commits = repository.log(branch.tip, path_of(environment)) if branch.tip else []
-    for commit in commits[:_MOST_RELEASES]:
-        try:
-            release = branch.release(environment, at=commit)
-        except UnreadableRelease:
-            continue
-        if release:
-            found.append(Past(commit, release))
-    return tuple(found)
 
 
 def _quarantined(branch: Environments, environment: str, decision: Heal, now: datetime) -> str:

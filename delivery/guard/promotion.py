@@ -18,7 +18,6 @@ from delivery.environments import Change, Environments, publish
 from delivery.errors import Refused
 from delivery.git import Repository
 from delivery.guard.decision import is_of, settled_since
-from delivery.guard.healing import past_releases
 from delivery.kube import Object
 from delivery.release import NAME, Release
 
@@ -89,7 +88,7 @@ def promote(
     looked_at = branch.last_commit(target)
 
     def hindrance(branch: Environments) -> str:
-        return _hindrance(promotion, release, cluster, repository, branch, now=now)
+        return _hindrance(promotion, release, cluster, branch, now=now)
 
     if why := hindrance(branch):
         return "" if why == _SAME else f"{release.image.version} is not promoted: {why}"
@@ -130,7 +129,6 @@ def _hindrance(
     promotion: Promotion,
     release: Release,
     cluster: Rollouts,
-    repository: Repository,
     branch: Environments,
     *,
     now: datetime,
@@ -140,7 +138,7 @@ def _hindrance(
     there = branch.current(target)
     if there and _is_same(there, release):
         return _SAME
-    if any(_is_same(past.release, release) for past in past_releases(repository, branch, target)):
+    if any(_is_same(past.release, release) for past in branch.past(target)):
         return f"{target} has had it already and went away from it, so a person decides."
     if release.image.digest in {entry.digest for entry in quarantine.entries(branch)}:
         return "it is quarantined."

@@ -1,4 +1,4 @@
-"""What the guard does beside its looks, a few times a minute: promote, count, announce, sweep.
+"""What the guard does beside its looks, a few times a minute: promote, copy its record, count, announce, sweep.
 
 In a thread of its own with a copy of the repository of its own, so that no way back ever waits for it.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from delivery import performance, quarantine
-from delivery.environments import Environments, fetch_existing
+from delivery import performance, promoted, quarantine
+from delivery.environments import Change, Environments, fetch_existing, publish
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard import figures, promotion
@@ -25,6 +25,7 @@ from delivery.guard.sweeping import sweep
 from delivery.guard.watch import now, tell
 from delivery.history import Event, events
 from delivery.kube import Object, Observed
+from delivery.promoted import Record
 
 _EVERY_SECONDS = 15.0
 _SWEEP_SECONDS = 300.0
@@ -50,6 +51,8 @@ class Rounds:
     repository: Repository
     environments: Sequence[str]
     promotions: Sequence[promotion.Promotion] = ()
+    records: Mapping[str, Record] = field(default_factory=dict)
+    """What became of each environment's releases; the looks keep it."""
     tell: Callable[[str], None] = tell
     delivered: figures.Delivered = figures.DELIVERED
     announcer: Announcer = field(default_factory=lambda: Announcer({}, now()))
@@ -82,6 +85,7 @@ class Rounds:
             self._do(
                 str(each), partial(promotion.promote, each, self.cluster, self.repository, branch, now())
             )
+        self._do("record", partial(self._copy, branch))
         self._do("figures", partial(self._count, branch))
         self._do("quarantine", partial(self._count_quarantined, branch))
         self._do("announcements", partial(self._announce, branch))
@@ -89,6 +93,28 @@ class Rounds:
             self._swept = time.monotonic()
             for environment in self.environments:
                 self._do(f"{environment}'s configuration", partial(sweep, self.cluster, environment, now()))
+
+    def _copy(self, branch: Environments) -> str:
+        """Write down on the branch which releases reached everybody, where that has changed."""
+
+        def copied(branch: Environments) -> Change | None:
+            there = promoted.copies(branch.text(promoted.FILE) or "")
+            new = [
+                name
+                for name, record in self.records.items()
+                if record.stable and not record.same_promoted(there.get(name))
+            ]
+            if not new:
+                return None
+            # One line a release, for whoever reads the log of the branch.
+            subjects = ", ".join(
+                f"{each.version} in {name}" for name in new if (each := self.records[name].stable)
+            )
+            text = promoted.copy_text({**there, **self.records})
+            return Change({promoted.FILE: text}, f"record {subjects} as promoted\n\nBy: delivery guard\n")
+
+        publish(self.repository, copied, branch)
+        return ""
 
     def _count(self, branch: Environments) -> str:
         """Bring the figures of what was delivered up to date."""
@@ -125,16 +151,19 @@ class Rounds:
 
     def _promoted(self, environment: str, branch: Environments) -> Promoted | None:
         """Git's release where everybody has it; None where not, or where it is a way back."""
-        rollout = self.cluster.rollout(environment)
-        promoted = promoted_at(rollout)
-        commit = branch.last_commit(environment)
-        if rollout is None or promoted is None or commit is None or branch.goes_back(commit):
+        rollout, record = self.cluster.rollout(environment), self.records.get(environment)
+        at, commit = promoted_at(rollout), branch.last_commit(environment)
+        if rollout is None or at is None or commit is None or record is None:
             return None
         try:
             release = branch.release(environment)
         except UnreadableRelease:
             return None
         if release is None or not is_of(rollout, release):
+            return None
+        found = record.find(release)
+        # What came after it was left for it.
+        if found is None or found is not record.newest:
             return None
         released = self.repository.time(commit)
         return Promoted(
@@ -145,7 +174,7 @@ class Rounds:
             rollout["status"].get("stableRS", ""),
             released,
             # What changes no pod is promoted as soon as it is in Git.
-            max(promoted, released),
+            max(at, released),
         )
 
     def _do(self, name: str, work: Callable[[], str]) -> None:

@@ -1,8 +1,8 @@
 """The guard at work: looks at every environment each second, and does what is decided.
 
-Into Git it looks when a Rollout has changed, or every few seconds while a release is on its way.
+Into Git it looks every few seconds, and at once when a Rollout is in trouble.
 
-It keeps nothing that it could not see again, so it may be killed at any moment. What cannot be reached is told once and
+What it has to remember is in ConfigMaps, so it may be killed at any moment. What cannot be reached is told once and
 tried again with the next look.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from delivery import quarantine
+from delivery import freeze, promoted, quarantine
 from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
@@ -29,17 +29,21 @@ from delivery.guard.decision import (
     Heal,
     Nothing,
     PromoteInFull,
+    ScaleToZero,
     Seen,
     decide,
     denied,
+    works_on_another,
 )
-from delivery.guard.healing import heal, past_releases
-from delivery.kube import Object, Observed, is_moving
+from delivery.guard.healing import heal
+from delivery.guard.records import Records
+from delivery.kube import REFUSED, Object, Observed, is_moving
+from delivery.promoted import Entry, Record
 from delivery.verdicts import Count
 
 RUNBOOKS = "docs/runbooks/"
 _EVERY_SECONDS = 1.0
-# Of a release on its way in which nothing has changed: Git costs processes, and takes CPU that an abort needs next.
+# Where nothing has changed in the cluster: Git costs processes, and takes CPU that an abort needs next.
 _AGAIN_SECONDS = 5.0
 
 
@@ -54,7 +58,13 @@ class Cluster(Protocol):
 
     def observe(self, environment: str) -> Observed: ...
 
-    def promote_in_full(self, environment: str) -> None: ...
+    def promote_in_full(self, environment: str, version: str) -> None: ...
+
+    def scale_to_zero(self, environment: str, replica_set: str) -> None: ...
+
+    def kept(self, name: str, key: str) -> str: ...
+
+    def keep(self, name: str, key: str, text: str) -> None: ...
 
     def abort(self, environment: str, version: str) -> None: ...
 
@@ -73,6 +83,15 @@ def tell(sentence: str) -> None:
 
 
 @dataclass
+class _Arrival:
+    """The newest commit of an environment's release, and when the guard saw it first."""
+
+    commit: str
+    at: datetime
+    is_looked_at: bool = False
+
+
+@dataclass
 class Guard:
     cluster: Cluster
     repository: Repository
@@ -87,6 +106,19 @@ class Guard:
     _looked: float = field(default_factory=time.monotonic)
     _well: dict[str, tuple[str, float]] = field(default_factory=dict)
     """The version of the Rollout with which all was well, and when."""
+    _arrivals: dict[str, _Arrival] = field(default_factory=dict)
+    _noted: datetime | None = None
+    """When the branch was last looked at."""
+    _branch: Environments | None = None
+    _fetched: float = -_AGAIN_SECONDS
+    _refused: dict[str, str] = field(default_factory=dict)
+    """The digests that admission refuses, by environment, as they are kept."""
+
+    def __post_init__(self) -> None:
+        self.records = Records(self.cluster, now, self._copy)
+
+    def _copy(self, environment: str) -> Record | None:
+        return promoted.copy_of(self._branch or fetch_existing(self.repository), environment)
 
     @property
     def seconds_since_look(self) -> float:
@@ -104,6 +136,7 @@ class Guard:
         """Look at all environments until stopped."""
         self.tell(f"watching {', '.join(self.environments)} and {self.repository.remote}")
         while not stopped.is_set():
+            self.look_into_git()
             for environment in self.environments:
                 self.look(environment)
             stopped.wait(_EVERY_SECONDS)
@@ -119,25 +152,35 @@ class Guard:
         figures.LOOKS.labels(environment, "hindered" if in_the_way else "done").inc()
         self._in_the_way[environment] = in_the_way
         self._looked = time.monotonic()
-        if said != self._told.get(environment, ""):
-            self._told[environment] = said
+        self._say(environment, said)
+
+    def _say(self, name: str, said: str) -> None:
+        if said != self._told.get(name, ""):
+            self._told[name] = said
             if said:
-                self.tell(f"{environment}: {said}")
+                self.tell(f"{name}: {said}")
 
     def _act(self, environment: str) -> str:
         """What was done or what stands in the way; empty where all is well."""
         rollout = self.cluster.rollout(environment)
         if rollout is None:  # a first release has nothing to go back to
             return ""
-        migration = self.cluster.migration(environment)
-        pressing = _is_in_trouble(rollout, migration) or denied(self.cluster.application(environment))
+        record = self.records.follow(environment, rollout)
+        migration, application = self.cluster.migration(environment), self.cluster.application(environment)
+        pressing = (
+            _is_in_trouble(rollout, migration)
+            or denied(application)
+            or works_on_another(application)
+            or self._is_new(environment)
+        )
         if not pressing and (
             not is_moving(rollout.get("status") or {}) or self._was_well(environment, rollout)
         ):
             return ""
         branch = fetch_existing(self.repository)
+        self._note(branch)
         try:
-            seen = self._see(environment, branch, migration)
+            seen = self._see(environment, branch, migration, record)
         except UnreadableRelease as error:
             return str(error)
         if seen is None:
@@ -147,7 +190,53 @@ class Guard:
             decision = decide(replace(seen, counts=self._counts(environment, seen)))
         if decision == WELL:
             self._well[environment] = (_version(rollout), time.monotonic())
-        return self._do(environment, decision, branch, seen.rollout or rollout)
+        done = self._do(environment, decision, branch, seen.rollout or rollout)
+        if arrival := self._arrivals.get(environment):
+            arrival.is_looked_at = True
+        return done
+
+    def look_into_git(self) -> None:
+        """Note, every few seconds, what has been pushed, and keep what admission refuses as the quarantine has it."""
+        if time.monotonic() - self._fetched < _AGAIN_SECONDS:
+            return
+        self._fetched = time.monotonic()
+        try:
+            self._branch = fetch_existing(self.repository)
+            self._note(self._branch)
+            said = self._refuse(self._branch)
+        except Refused as refusal:
+            said = f"cannot go on: {refusal}"
+        self._say("Git", said)
+
+    def _note(self, branch: Environments) -> None:
+        """What is new on the branch: it arrived since the last look there, and before that if the guard had none."""
+        at = now()
+        for environment in self.environments:
+            commit, known = branch.last_commit(environment), self._arrivals.get(environment)
+            if commit and (known is None or known.commit != commit):
+                made = self.repository.time(commit)
+                self._arrivals[environment] = _Arrival(commit, max(self._noted or made, min(at, made)))
+        self._noted = at
+
+    def _is_new(self, environment: str) -> bool:
+        arrival = self._arrivals.get(environment)
+        return arrival is not None and not arrival.is_looked_at
+
+    def _refuse(self, branch: Environments) -> str:
+        """Let admission refuse every quarantined image but the stable one, which is there already."""
+        try:
+            digests = sorted(each.digest for each in quarantine.entries(branch))
+        except Refused as refusal:
+            return str(refusal)
+        for environment, record in self.records.known.items():
+            stable = record.stable.digest if record.stable else ""
+            wanted = "\n".join(digest for digest in digests if digest != stable)
+            if environment not in self._refused:
+                self._refused[environment] = self.cluster.kept(REFUSED, environment)
+            if self._refused[environment] != wanted:
+                self.cluster.keep(REFUSED, environment, wanted)
+                self._refused[environment] = wanted
+        return ""
 
     def _was_well(self, environment: str, rollout: Object) -> bool:
         """Whether a moment ago nothing was wrong with the Rollout as it is now."""
@@ -159,41 +248,66 @@ class Guard:
         return counts.asked(self.prometheus, f"crm-{environment}", pod_hash)
 
     def _do(self, environment: str, decision: Decision, branch: Environments, rollout: Object) -> str:
+        if isinstance(decision, Heal):
+            return self._heal(environment, decision, branch)
+        return self._act_in_cluster(environment, decision, rollout)
+
+    def _heal(self, environment: str, decision: Heal, branch: Environments) -> str:
+        left = promoted.Entry.of(decision.left, promoted.ABORTED, now())
+        record = self.records.known[environment].with_aborted(left)
+        if decision.handled:
+            record = replace(record, handled=decision.handled)
+        done = heal(
+            self.repository,
+            environment,
+            decision,
+            branch=branch,
+            now=now(),
+            runbooks=self.runbooks,
+            records={**self.records.known, environment: record},
+        )
+        if done is None:
+            return ""
+        self.records.write(environment, record)
+        self._fetched = -_AGAIN_SECONDS  # what is quarantined now is refused at once
+        figures.HEALS.labels(environment, str(decision.blame).lower()).inc()
+        return f"{done.subject} ({done.commit[:12]})"
+
+    def _act_in_cluster(self, environment: str, decision: Decision, rollout: Object) -> str:
         match decision:
-            case Heal():
-                done = heal(
-                    self.repository, environment, decision, branch=branch, now=now(), runbooks=self.runbooks
-                )
-                if done is None:
-                    return ""
-                figures.HEALS.labels(environment, str(decision.blame).lower()).inc()
-                return f"{done.subject} ({done.commit[:12]})"
             case PromoteInFull():
-                self.cluster.promote_in_full(environment)
+                self.cluster.promote_in_full(environment, _version(rollout))
                 return "goes back without the canary's steps"
+            case ScaleToZero(replica_set):
+                self.cluster.scale_to_zero(environment, replica_set)
+                return f"takes the pods of the aborted {replica_set} away, which keeps its traffic"
             case Abort():
                 self.cluster.abort(environment, _version(rollout))
                 return "aborts the release that Git has left"
             case EndSync():
                 self.cluster.end_sync(environment)
                 return "ends the sync of the release that Git has left"
-            case Nothing(why):
-                return "" if decision == WELL else why
+            case Nothing(why) if decision != WELL:
+                return why
+        return ""
 
-    def _see(self, environment: str, branch: Environments, migration: Object | None) -> Seen | None:
+    def _see(
+        self, environment: str, branch: Environments, migration: Object | None, record: Record
+    ) -> Seen | None:
         release, commit = branch.release(environment), branch.last_commit(environment)
         if release is None or commit is None:
             return None
         observed = self.cluster.observe(environment)
+        quarantined = quarantine.digests(branch)
+        before = [each for each in record.standing if each.identity != promoted.identity(release)]
         return Seen(
             environment=environment,
             now=now(),
             started=self.started,
             commit=commit,
-            committed=self.repository.time(commit),
             release=release,
-            goes_back=branch.goes_back(commit),
-            history=past_releases(self.repository, branch, environment),
+            is_rollback=record.skips_steps(release, quarantined),
+            history=branch.past(environment),
             rollout=observed.rollout,
             replica_sets=observed.replica_sets,
             analysis_runs=observed.analysis_runs,
@@ -202,7 +316,27 @@ class Guard:
             if _is_active(migration)
             else "",
             application=observed.application,
-            quarantined=quarantine.digests(branch),
+            quarantined=quarantined,
+            handled=record.handled,
+            frozen=self._frozen(environment, branch, commit, record.find(release)),
+            before=promoted.past(branch, environment, before[-1]) if before else None,
+        )
+
+    def _frozen(self, environment: str, branch: Environments, commit: str, entry: Entry | None) -> str:
+        """Why that commit should not have been pushed; empty where it was allowed, or where nobody can tell."""
+        arrived = self._arrivals[environment].at
+        # What everybody had before it was pushed is a rollback, whoever made it and however.
+        is_rollback = entry is not None and entry.since <= arrived
+        if is_rollback or freeze.DESPITE.search(self.repository.message(commit)):
+            return ""
+        try:
+            found = freeze.frozen(branch, environment, arrived) and freeze.frozen(branch, environment, now())
+        except Refused:
+            return ""
+        return (
+            f"{found}; if it cannot wait, say in the commit's message {freeze.TRAILER}: REASON"
+            if found
+            else ""
         )
 
 

@@ -107,7 +107,17 @@ def test_people_get_a_table(branch: Remote, capsys: pytest.CaptureFixture[str], 
     capsys.readouterr()
     assert main(["history", "production"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["when", "(UTC)", "environment", "what", "version", "by", "why", "commit"]
+    assert lines[0].split() == [
+        "when",
+        "(UTC)",
+        "environment",
+        "what",
+        "version",
+        "became",
+        "by",
+        "why",
+        "commit",
+    ]
     assert any("1.1 (was 1.2)" in line and "error-rate: 12 of 31 failed" in line for line in lines)
 
 

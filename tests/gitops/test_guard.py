@@ -11,7 +11,7 @@ from kubernetes import client
 from delivery.cli import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
 from delivery.environments import ENVIRONMENTS
 from delivery.guard.security import KEY_VARIABLE, REGISTRIES_VARIABLE, SBOM_KEY_VARIABLE, registries_from
-from delivery.kube import Cluster
+from delivery.kube import RECORD, REFUSED, Cluster
 from delivery.people import VARIABLE as PEOPLE_VARIABLE
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
@@ -58,6 +58,7 @@ IN_AN_ENVIRONMENT: set[Right] = {
     ("argoproj.io", "analysisruns", "list"),
     ("apps", "replicasets", "get"),
     ("apps", "replicasets", "list"),
+    ("apps", "replicasets/scale", "patch"),
     ("apps", "deployments", "get"),
     ("apps", "deployments", "list"),
     ("batch", "jobs", "get"),
@@ -72,6 +73,8 @@ IN_ARGO_CD: set[Right] = {
     ("argoproj.io", "applications", "get"),
     ("argoproj.io", "applications", "patch"),
     ("argoproj.io", "applicationsets", "get"),
+    ("", "configmaps", "get"),
+    ("", "configmaps", "patch"),
 }
 
 
@@ -93,6 +96,10 @@ def test_it_writes_to_what_has_a_name_or_is_its_to_tidy_up(text: str) -> None:
         for rule in role["rules"]:
             if rule["resources"] == ["rollouts/status"]:
                 assert rule["resourceNames"] == ["crm"]
+            elif rule["resources"] == ["replicasets/scale"]:
+                assert namespace in NAMESPACES
+            elif rule["resources"] == ["configmaps"] and "patch" in rule["verbs"]:
+                assert (namespace, rule["resourceNames"]) == ("argocd", [RECORD, REFUSED])
             elif "patch" in rule["verbs"] or rule["resources"] == ["applicationsets"]:
                 assert (namespace, set(rule["resourceNames"])) == ("argocd", NAMESPACES)
 
@@ -141,7 +148,7 @@ def test_its_rights_are_enough_for_what_it_asks(text: str) -> None:
         cluster.observe(environment)
         cluster.rollout(environment)
         cluster.migration(environment)
-        cluster.promote_in_full(environment)
+        cluster.promote_in_full(environment, "41")
     assert asked.rights
     had = {namespace: rights(role) for namespace, role in roles(text).items()}
     assert not [(namespace, right) for namespace, right in asked.rights if right not in had[namespace]]

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from delivery.environments import Past
-from delivery.guard.decision import REVISION, Seen
+from delivery.guard.decision import HASH, REVISION, STRATEGY, Seen
 from delivery.release import Image, Release
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 _ATTEMPT = "rollout.argoproj.io/revision"
-_HASH = "rollouts-pod-template-hash"
 
 
 def release(version: str, revision: str = "", digest: str = "") -> Release:
@@ -23,12 +22,19 @@ GOOD, BAD = release("1.1"), release("1.2")
 
 
 def pods(of: Release) -> dict[str, Any]:
-    return {"spec": {"containers": [{"image": f"{of.image.repository}@{of.image.digest}"}]}}
+    return {
+        "metadata": {"labels": {"app.kubernetes.io/version": of.image.version}},
+        "spec": {"containers": [{"image": f"{of.image.repository}@{of.image.digest}"}]},
+    }
 
 
 def replica_set(of: Release, pod_hash: str, ready: int = 4) -> dict[str, Any]:
     return {
-        "metadata": {"labels": {_HASH: pod_hash}, "annotations": {REVISION: of.revision}},
+        "metadata": {
+            "name": f"crm-{pod_hash}",
+            "labels": {HASH: pod_hash},
+            "annotations": {REVISION: of.revision, STRATEGY: of.strategy},
+        },
         "spec": {"replicas": 4, "template": pods(of)},
         "status": {"readyReplicas": ready},
     }
@@ -36,8 +42,11 @@ def replica_set(of: Release, pod_hash: str, ready: int = 4) -> dict[str, Any]:
 
 def rollout(of: Release = BAD, **status: Any) -> dict[str, Any]:
     return {
-        "metadata": {"generation": 7, "annotations": {REVISION: of.revision, _ATTEMPT: "2"}},
-        "spec": {"template": pods(of)},
+        "metadata": {
+            "generation": 7,
+            "annotations": {REVISION: of.revision, STRATEGY: of.strategy, _ATTEMPT: "2"},
+        },
+        "spec": {"template": pods(of), "strategy": {"canary": {"steps": [], "trafficRouting": {}}}},
         "status": {"currentPodHash": "new", "stableRS": "old", "observedGeneration": "7", **status},
     }
 
@@ -49,12 +58,12 @@ def aborted(of: Release = BAD, at: str = "2026-01-02T11:59:58Z", **status: Any) 
 def run(name: str, phase: str, attempt: str = "2", **measurement: Any) -> dict[str, Any]:
     result = {"name": name, "phase": phase, "measurements": [measurement]}
     return {
-        "metadata": {"labels": {_HASH: "new"}, "annotations": {_ATTEMPT: attempt}},
+        "metadata": {"labels": {HASH: "new"}, "annotations": {_ATTEMPT: attempt}},
         "status": {"phase": phase, "metricResults": [result]},
     }
 
 
-def migration(of: Release = BAD, created: str = "2026-01-02T11:59:30Z") -> dict[str, Any]:
+def migration(of: Release = BAD, uid: str = "job-1") -> dict[str, Any]:
     condition = {
         "type": "Failed",
         "status": "True",
@@ -62,7 +71,7 @@ def migration(of: Release = BAD, created: str = "2026-01-02T11:59:30Z") -> dict[
         "message": "Job has reached the specified backoff limit",
     }
     return {
-        "metadata": {"creationTimestamp": created},
+        "metadata": {"uid": uid},
         "spec": {"template": pods(of)},
         "status": {"conditions": [condition]},
     }
@@ -85,7 +94,7 @@ def not_let_in(of: Release = BAD, started: str = "2026-01-02T11:59:50Z") -> dict
         "startedAt": started,
         "syncResult": {"source": source, "resources": resources},
     }
-    return {"spec": {"source": {}}, "status": {"operationState": operation}}
+    return {"spec": {"source": source}, "status": {"operationState": operation}}
 
 
 def seen(**other: Any) -> Seen:
@@ -94,9 +103,8 @@ def seen(**other: Any) -> Seen:
         now=NOW,
         started=NOW,
         commit="b" * 40,
-        committed=datetime(2026, 1, 2, 11, 59, tzinfo=UTC),
         release=BAD,
-        goes_back=False,
+        is_rollback=False,
         history=(Past("b" * 40, BAD), Past("a" * 40, GOOD)),
         rollout=aborted(),
         replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],

@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from delivery.environments import Past
-from delivery.guard.decision import Abort, Heal, Nothing, PromoteInFull, decide
+from delivery.guard.decision import (
+    Abort,
+    EndSync,
+    Heal,
+    Nothing,
+    PromoteInFull,
+    ScaleToZero,
+    decide,
+    passed_gates,
+)
 from delivery.guard.tests.sights import (
     BAD,
     GOOD,
@@ -65,6 +74,7 @@ def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:
 @pytest.mark.parametrize(("ready", "blame"), [(4, True), (3, False)])
 def test_failed_health_blames_only_while_the_stable_version_holds(ready: int, blame: bool) -> None:
     sets = [replica_set(GOOD, "old", ready), replica_set(BAD, "new")]
+    sets[1]["spec"]["replicas"] = 0
     runs = [run("health-watch", "Error", message="503")]
     assert healed(analysis_runs=runs, replica_sets=sets).blame is blame
 
@@ -129,9 +139,20 @@ def test_a_failed_migration_of_gits_image_blames() -> None:
     assert decision.reasons[0].startswith("migration of 1.2: ")
 
 
-@pytest.mark.parametrize("job", [migration(GOOD), migration(created="2026-01-02T11:58:00Z")])
+@pytest.mark.parametrize("job", [migration(GOOD), migration(uid="job-0")])
 def test_a_migration_of_another_image_or_attempt_says_nothing(job: dict[str, Any]) -> None:
-    assert nothing(rollout=rollout(GOOD), migration=job) == "Nothing is wrong."
+    assert nothing(rollout=rollout(GOOD), migration=job, handled="migration job-0") == "Nothing is wrong."
+
+
+def test_what_failed_is_known_by_its_name_whatever_the_clocks_say() -> None:
+    """A committer's clock that was 25 s ahead switched this off for good."""
+    job = healed(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
+    assert job.handled == "migration job-1"
+    sync = healed(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
+    again = {"rollout": rollout(GOOD), "application": not_let_in(), "handled": sync.handled}
+    assert nothing(**again) == "Nothing is wrong."
+    again["application"]["status"]["operationState"]["retryCount"] = 1
+    assert healed(**again)
 
 
 def test_a_release_that_a_policy_does_not_let_in_goes_back_and_may_come_again() -> None:
@@ -142,11 +163,7 @@ def test_a_release_that_a_policy_does_not_let_in_goes_back_and_may_come_again() 
 
 @pytest.mark.parametrize(
     "application",
-    [
-        not_let_in(GOOD),
-        not_let_in(release("1.2", revision="c")),
-        not_let_in(started="2026-01-02T11:58:00Z"),
-    ],
+    [not_let_in(GOOD), not_let_in(release("1.2", revision="c"))],
 )
 def test_a_refusal_of_another_release_or_attempt_says_nothing(application: dict[str, Any]) -> None:
     assert nothing(rollout=rollout(GOOD), application=application) == "Nothing is wrong."
@@ -175,13 +192,83 @@ def test_without_a_commit_on_the_stable_pods_the_image_decides() -> None:
     assert healed(replica_sets=[stable]).to.release == GOOD
 
 
-def test_a_revert_is_never_reverted() -> None:
-    assert "went back to" in nothing(goes_back=True)
+def test_a_rollback_that_does_not_arrive_ends_at_the_stable_release_and_blames_nobody() -> None:
+    decision = healed(is_rollback=True)
+    assert decision.to.release == GOOD
+    assert not decision.blame
 
 
 def test_it_acts_once_though_the_abort_is_seen_again() -> None:
     """Git went back already; Argo CD has not told the Rollout yet."""
-    assert nothing(release=GOOD, goes_back=True) == "Nothing is wrong."
+    assert nothing(release=GOOD, is_rollback=True) == "Nothing is wrong."
+
+
+def test_a_push_in_a_freeze_is_put_back_and_blames_nobody() -> None:
+    frozen: dict[str, Any] = {"frozen": "production is frozen", "analysis_runs": [], "rollout": rollout()}
+    decision = healed(**frozen)
+    assert (decision.to.release, decision.blame) == (GOOD, False)
+    assert decision.reasons == ("freeze: production is frozen",)
+    everybody = {**frozen, "rollout": rollout(BAD, stableRS="new")}
+    assert nothing(**everybody) == "Git names the fully promoted release already."
+    assert healed(**everybody, before=Past("a" * 40, GOOD)).to.release == GOOD
+
+
+@pytest.mark.parametrize(
+    ("ready", "change", "scaled"),
+    [
+        (3, {}, True),
+        (4, {}, False),
+        (0, {}, False),
+        (3, {"rollout": rollout()}, False),
+        (3, {"rollout": aborted(observedGeneration="6")}, False),
+        (3, {"rollout": aborted() | {"spec": {**aborted()["spec"], "strategy": {"canary": {}}}}}, False),
+    ],
+    ids=["lacks one", "lacks none", "has none", "not aborted", "not observed", "no router"],
+)
+def test_an_aborted_version_that_keeps_its_traffic_loses_its_pods(
+    ready: int, change: dict[str, Any], *, scaled: bool
+) -> None:
+    """Argo Rollouts does not set the weight while the stable version lacks a pod."""
+    sets = [replica_set(GOOD, "old", ready), replica_set(BAD, "new")]
+    decision = decide(seen(replica_sets=sets, **change))
+    assert (decision == ScaleToZero("crm-new")) is scaled
+    sets[1]["spec"]["replicas"] = 0
+    assert decide(seen(replica_sets=sets, **change)) != ScaleToZero("crm-new")
+
+
+def gate(step: str, phase: str = "Successful", **spec: Any) -> dict[str, Any]:
+    made = run("error-rate", phase)
+    made["metadata"]["labels"] |= {"rollout-type": "Step", "step-index": step}
+    return {**made, "spec": spec, "status": {"phase": phase}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "passed"),
+    [
+        ([gate("1"), gate("3")], True),
+        ([gate("1")], False),
+        ([gate("3", "Inconclusive")], False),
+        ([gate("3", terminate=True)], False),
+        ([], False),
+    ],
+    ids=["all", "promoted in full before the last", "undecided", "left out by a person", "unknown"],
+)
+def test_a_release_passed_its_gates_if_the_last_one_says_so(
+    runs: list[dict[str, Any]], *, passed: bool
+) -> None:
+    steps = [{"setWeight": 5}, {"analysis": {}}, {"setWeight": 100}, {"analysis": {}}, {"pause": {}}]
+    state = rollout()
+    state["spec"]["strategy"] = {"canary": {"steps": steps}}
+    assert passed_gates(state, runs) is passed
+    state["spec"]["strategy"] = {"canary": {"steps": [{"setWeight": 100}]}}
+    assert passed_gates(state, runs)
+
+
+def test_a_sync_of_an_outdated_source_is_ended_whoever_changed_it() -> None:
+    application = not_let_in(GOOD)
+    assert decide(seen(application=application, rollout=rollout())) != EndSync()
+    application["spec"] = {"source": {"targetRevision": "newer"}}
+    assert decide(seen(application=application, rollout=rollout())) == EndSync()
 
 
 def test_an_abort_long_before_its_start_is_ignored_and_said() -> None:
@@ -202,20 +289,23 @@ def test_a_first_release_has_nothing_to_go_back_to() -> None:
 
 
 def test_going_back_takes_no_steps() -> None:
-    assert decide(seen(goes_back=True, rollout=rollout())) == PromoteInFull()
-    assert nothing(goes_back=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
-    assert nothing(goes_back=False, rollout=rollout()) == "Nothing is wrong."
+    assert decide(seen(is_rollback=True, rollout=rollout())) == PromoteInFull()
+    assert nothing(is_rollback=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
+    assert nothing(is_rollback=False, rollout=rollout()) == "Nothing is wrong."
+    other_strategy = rollout()
+    other_strategy["metadata"]["annotations"]["crm/strategy"] = "blue-green"
+    assert decide(seen(is_rollback=True, rollout=other_strategy)) != PromoteInFull()
 
 
 def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
-    left: dict[str, Any] = {"release": GOOD, "goes_back": True, "application": not_let_in(BAD)}
+    left: dict[str, Any] = {"release": GOOD, "is_rollback": True, "application": not_let_in(BAD)}
     assert decide(seen(rollout=rollout(BAD), **left)) == Abort()
 
 
 @pytest.mark.parametrize(
     "sight",
     [
-        {"goes_back": False},
+        {"is_rollback": False},
         {"rollout": rollout(BAD, abort=True)},
         {"rollout": rollout(BAD, currentPodHash="old")},
         {"rollout": rollout(BAD, stableRS="")},
@@ -225,4 +315,4 @@ def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
     ids=["Git goes on", "aborted", "nothing moves", "nothing is stable", "not observed", "the way back"],
 )
 def test_nothing_else_is_aborted(sight: dict[str, Any]) -> None:
-    assert decide(seen(**{"release": GOOD, "goes_back": True, "rollout": rollout(BAD)} | sight)) != Abort()
+    assert decide(seen(**{"release": GOOD, "is_rollback": True, "rollout": rollout(BAD)} | sight)) != Abort()

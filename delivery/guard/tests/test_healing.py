@@ -5,7 +5,7 @@ import yaml
 from delivery import git
 from delivery.environments import Past, fetch
 from delivery.guard.decision import Heal
-from delivery.guard.healing import heal, past_releases
+from delivery.guard.healing import heal
 from delivery.guard.tests.sights import BAD, GOOD, NOW
 from delivery.tests.hosts import Remote
 
@@ -20,7 +20,7 @@ def test_git_goes_back_with_the_reason_and_the_quarantine_once(remote: Remote) -
     with git.opened(str(remote.path), Path.cwd()) as repository:
         assert heal(repository, "production", decision, now=NOW, runbooks="docs/runbooks/")
         assert heal(repository, "production", decision, now=NOW, runbooks="docs/runbooks/") is None
-        history = past_releases(repository, fetch(repository), "production")
+        history = fetch(repository).past("production")
     assert [past.release for past in history] == [GOOD, BAD, GOOD]
     assert remote.subjects()[0] == "heal production: back to 1.1"
     message = remote.message()

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from delivery import git
+from delivery import promoted as promoted_file
 from delivery.guard.announcing import Announcer
 from delivery.guard.figures import Delivered
 from delivery.guard.rounds import Rounds
 from delivery.guard.tests.sights import BAD, GOOD, rollout
 from delivery.kube import Object, Observed
+from delivery.promoted import PROMOTED, Record
 from delivery.quarantine import Entry, text_with
 from delivery.release import Release
 from delivery.tests.hosts import Remote
@@ -85,9 +88,24 @@ def repository(remote: Remote, latest: Release) -> Iterator[git.Repository]:
         yield opened
 
 
-def rounds(cluster: MadeUp, repository: git.Repository) -> Rounds:
+def record(*releases: Release) -> dict[str, Record]:
+    """What the looks keep when one release after the other reached everybody."""
+    found = Record()
+    for each in releases:
+        found = found.with_promoted(replace(promoted_file.Entry.of(each, PROMOTED, START), gates=True))
+    return {"production": found}
+
+
+def rounds(cluster: MadeUp, repository: git.Repository, *releases: Release) -> Rounds:
     """As after a start: nothing is remembered."""
-    return Rounds(cluster, repository, ["production"], tell=lambda _: None, delivered=Delivered())
+    return Rounds(
+        cluster,
+        repository,
+        ["production"],
+        records=record(*releases),
+        tell=lambda _: None,
+        delivered=Delivered(),
+    )
 
 
 def lines(of: Rounds) -> dict[str, float]:
@@ -114,7 +132,7 @@ def test_they_are_the_same_after_a_restart(
     cluster: MadeUp, repository: git.Repository, latest: Release
 ) -> None:
     cluster.state = promoted(latest, 1980)
-    first = rounds(cluster, repository)
+    first = rounds(cluster, repository, GOOD, latest)
     first.go()
     assert told(first) == {
         "delivery_deployments_total": 3,
@@ -123,7 +141,7 @@ def test_they_are_the_same_after_a_restart(
         "delivery_time_to_restore_seconds_sum": 40,
         "delivery_lead_time_seconds": 1980,
     }
-    second = rounds(cluster, repository)
+    second = rounds(cluster, repository, GOOD, latest)
     second.go()
     assert told(second) == told(first)
 
@@ -179,7 +197,8 @@ def test_people_are_told_of_the_release_and_of_its_promotion(
 ) -> None:
     heard: list[str] = []
     announcer = Announcer({"Slack": lambda said: heard.append(said.subject)}, START + timedelta(seconds=1700))
-    of = Rounds(cluster, repository, ["production"], delivered=Delivered(), announcer=announcer)
+    of = rounds(cluster, repository, GOOD, latest)
+    of.announcer = announcer
     of.go()
     assert heard == ["production: 1.3 is promoted"]
     cluster.state = promoted(latest, 1980)
@@ -191,12 +210,27 @@ def test_people_are_told_of_the_release_and_of_its_promotion(
 def test_a_way_back_has_no_lead_time(
     cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
 ) -> None:
-    remote.commit("environments", {FILE: GOOD.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n")
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "back, by a web page's button")
     cluster.state = promoted(GOOD, 1980)
-    of = rounds(cluster, repository)
+    of = rounds(cluster, repository, GOOD, latest, GOOD)
     of.go()
     assert "delivery_lead_time_seconds" not in told(of)
     assert told(of)["delivery_failed_deployments_total"] == 2
+
+
+def test_what_was_promoted_is_copied_to_the_branch_once(
+    cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
+) -> None:
+    of = rounds(cluster, repository, GOOD, latest)
+    of.go()
+    assert remote.subjects()[0] == "record 1.3 in production as promoted"
+    tip = remote.tip("environments")
+    rounds(cluster, repository, GOOD, latest).go()
+    assert remote.tip("environments") == tip
+    remote.commit("environments", {"promoted.yaml": "production: []\n"}, "a person changes it")
+    of.go()
+    text = remote.git("show", "environments:promoted.yaml")
+    assert [each["version"] for each in yaml.safe_load(text)["production"]] == ["1.1", "1.3"]
 
 
 def test_it_sweeps_only_now_and_then(cluster: MadeUp, repository: git.Repository) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery import git, quarantine
+from delivery import git, promoted, quarantine
 from delivery.errors import ClusterUnreachable
 from delivery.guard.tests.sights import (
     BAD,
@@ -26,7 +27,9 @@ from delivery.guard.tests.sights import (
 )
 from delivery.guard.tests.test_counts import prometheus, series
 from delivery.guard.watch import Guard
-from delivery.kube import Object, Observed
+from delivery.kube import REFUSED, Object, Observed
+from delivery.promoted import PROMOTED, Entry, Record
+from delivery.release import Release
 from delivery.tests.hosts import MOVE_BRANCH_ONCE, Remote
 
 FILE = "production/release.yaml"
@@ -38,7 +41,9 @@ class MadeUp:
     def __init__(self) -> None:
         self.state: Object | None = None
         self.job: Object | None = None
-        self.promoted: list[str] = []
+        self.promoted: list[tuple[str, str]] = []
+        self.scaled: list[tuple[str, str]] = []
+        self.config_maps: dict[tuple[str, str], str] = {}
         self.aborted: list[tuple[str, str]] = []
         self.ended: list[str] = []
         self.argocd: Object | None = None
@@ -64,8 +69,17 @@ class MadeUp:
             application=self.application(environment),
         )
 
-    def promote_in_full(self, environment: str) -> None:
-        self.promoted.append(environment)
+    def promote_in_full(self, environment: str, version: str) -> None:
+        self.promoted.append((environment, version))
+
+    def scale_to_zero(self, environment: str, replica_set: str) -> None:
+        self.scaled.append((environment, replica_set))
+
+    def kept(self, name: str, key: str) -> str:
+        return self.config_maps.get((name, key), "")
+
+    def keep(self, name: str, key: str, text: str) -> None:
+        self.config_maps[name, key] = text
 
     def abort(self, environment: str, version: str) -> None:
         self.aborted.append((environment, version))
@@ -114,6 +128,15 @@ def just_now(**ago: float) -> str:
 
 def in_git(remote: Remote) -> Any:
     return yaml.safe_load(remote.git("show", f"environments:{FILE}"))["image"]["version"]
+
+
+def everybody_has(cluster: MadeUp, guard: Guard, remote: Remote, *releases: Release) -> None:
+    """One release after the other reaches everybody."""
+    for number, each in enumerate(releases):
+        remote.commit("environments", {FILE: each.to_yaml()}, f"release {each.image.version}")
+        pod_hash = ("old", "new", "newest")[number]
+        cluster.state = rollout(each, currentPodHash=pod_hash, stableRS=pod_hash)
+        guard.look("production")
 
 
 def test_an_aborted_release_is_taken_back_once(
@@ -200,18 +223,116 @@ def test_a_push_at_the_same_moment_costs_neither_of_them(
     assert remote.subjects()[:2] == ["heal production: back to 1.1", "somebody else"]
 
 
-def test_a_way_back_that_is_aborted_itself_is_left_to_a_person(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+@pytest.mark.parametrize(
+    "message",
+    [
+        "heal production: back to 1.2\n\nRolled-back-to: 1234567\n",
+        'Revert "heal production: back to 1.1"\n\nThis reverts commit 1234567.\n',
+    ],
+)
+def test_what_a_message_says_lets_no_release_skip_a_step(
+    guard: Guard, remote: Remote, cluster: MadeUp, message: str
 ) -> None:
-    tip = remote.commit("environments", {FILE: BAD.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n")
+    """A revert of the guard's own commit brought the refused image to everybody."""
+    remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
+    guard.look("production")
+    assert in_git(remote) == "1.1"
+    remote.commit("environments", {FILE: BAD.to_yaml()}, message)
+    cluster.state = rollout()
 
     guard.look("production")
-    Guard(cluster, guard.repository, ["production"], tell=said.append).look("production")
 
-    assert remote.tip("environments") == tip
-    assert len(said) == 2
-    assert "is in trouble itself: a person has to look" in said[0]
+    assert cluster.promoted == []
+
+
+FREEZE = (
+    'environments: [production]\n  from: "2026-01-01 00:00"\n  to: "2199-01-01 00:00"\n  reason: "an audit"\n'
+)
+
+
+def test_a_push_during_a_freeze_is_put_back_with_the_reason(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    everybody_has(cluster, guard, remote, GOOD)
+    remote.commit("environments", {"freeze.yaml": f"- {FREEZE}"}, "freeze production")
+    guard._fetched = -10
+    guard.look_into_git()
+    for message, stays in (
+        ("urgent", False),
+        ("urgent\n\nDespite-freeze:\n", False),
+        ("urgent\n\nDespite-freeze: logins fail\n", True),
+    ):
+        remote.commit("environments", {FILE: BAD.to_yaml()}, message)
+        cluster.state = rollout()
+        guard.look("production")
+        assert (in_git(remote) == "1.2") is stays, message
+    assert "freeze: production is frozen until 2199-01-01 00:00 UTC (an audit)" in remote.git(
+        "log", "-3", "--format=%B", "environments"
+    )
+
+
+def test_a_rollback_during_a_freeze_stays_whoever_makes_it(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    everybody_has(cluster, guard, remote, GOOD, BAD)
+    remote.commit("environments", {"freeze.yaml": f"- {FREEZE}"}, "freeze production")
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "Merge pull request 12")
+    cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="new")
+    guard.look("production")
+    assert in_git(remote) == "1.1"
+    assert len(cluster.promoted) == 1
+
+
+def test_nothing_is_put_back_while_freeze_yaml_cannot_be_read(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    everybody_has(cluster, guard, remote, GOOD)
+    remote.commit("environments", {"freeze.yaml": f"- {FREEZE}- {{"}, "a slip")
+    remote.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2")
+    cluster.state = rollout()
+    guard.look("production")
+    assert in_git(remote) == "1.2"
+
+
+def test_its_record_outlives_a_restart(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+    everybody_has(cluster, guard, remote, GOOD, BAD)
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "Merge pull request 12")
+    cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="new")
+    cluster.state["metadata"]["resourceVersion"] = "41"
+
+    Guard(cluster, guard.repository, ["production"], tell=lambda _: None).look("production")
+
+    assert cluster.promoted == [("production", "41")]
+
+
+def test_what_only_the_branch_knows_skips_no_step(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+    """A cluster that is built anew, or somebody who writes into promoted.yaml."""
+    forged = {
+        "production": Record().with_promoted(replace(Entry.of(GOOD, PROMOTED, guard.started), gates=True))
+    }
+    remote.commit("environments", {promoted.FILE: promoted.copy_text(forged)}, "by hand")
+    everybody_has(cluster, guard, remote, BAD)
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "Rolled-back-to: 1234567")
+    cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="old")
+    guard.look("production")
+    assert cluster.promoted == []
+
+
+def test_what_is_quarantined_is_refused_by_the_cluster_but_where_it_is_stable(
+    guard: Guard, remote: Remote, cluster: MadeUp
+) -> None:
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    guard.look("production")
+    guard.look_into_git()
+    assert cluster.config_maps[REFUSED, "production"] == BAD.image.digest
+
+    cluster.state = rollout(BAD, currentPodHash="new", stableRS="new")
+    guard.look("production")
+    guard._fetched = 0
+    guard.look_into_git()
+    assert cluster.config_maps[REFUSED, "production"] == ""
 
 
 def test_what_is_older_than_20_minutes_is_left_to_a_person(
@@ -261,7 +382,7 @@ def test_a_cluster_that_is_away_does_not_end_the_guard(
 def test_a_failed_migration_is_taken_back(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = rollout(GOOD, currentPodHash="old")
-    cluster.job = migration(created=just_now(seconds=-1))
+    cluster.job = migration()
     cluster.job["status"]["failed"] = 3
     cluster.job["status"]["conditions"][0]["lastTransitionTime"] = just_now()
 
@@ -273,13 +394,15 @@ def test_a_failed_migration_is_taken_back(guard: Guard, remote: Remote, cluster:
 def test_a_rollback_of_what_was_promoted_takes_no_steps(
     guard: Guard, remote: Remote, cluster: MadeUp
 ) -> None:
-    remote.commit("environments", {FILE: BAD.to_yaml()})
-    remote.commit("environments", {FILE: GOOD.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n")
-    cluster.state = rollout(GOOD)
+    everybody_has(cluster, guard, remote, GOOD, BAD)
+    # By the button of a web page, whose messages differ.
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "Merge pull request 12")
+    cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="new")
+    cluster.state["metadata"]["resourceVersion"] = "41"
 
     guard.look("production")
 
-    assert cluster.promoted == ["production"]
+    assert cluster.promoted == [("production", "41")]
 
 
 def test_a_release_that_git_has_left_is_aborted_as_it_was_seen(
@@ -317,6 +440,8 @@ def test_a_release_on_its_way_costs_a_look_into_git_only_when_something_changes(
     cluster.state["metadata"]["resourceVersion"] = "1"
     clock = [100.0]
     monkeypatch.setattr("delivery.guard.watch.time.monotonic", lambda: clock[0])
+
+    guard.look_into_git()
 
     def looks() -> int:
         asked.clear()
@@ -361,7 +486,7 @@ def test_an_image_that_does_not_exist_is_taken_back_before_its_job_gives_up(
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = rollout(GOOD, currentPodHash="old")
-    cluster.job = migration(created=just_now(seconds=-1))
+    cluster.job = migration()
     cluster.job["status"] = {"active": 1}
 
     guard.look("production")
@@ -382,6 +507,7 @@ def test_what_the_cluster_does_not_let_in_goes_back_though_nothing_moves(
     cluster.state = rollout(GOOD, currentPodHash="old")
     cluster.argocd = not_let_in(started=just_now(seconds=-1))
     guard.look("production")
+    cluster.argocd["spec"] = {"source": {"digest": "good"}}
     assert in_git(remote) == "1.1"
     message = remote.git("log", "-1", "--format=%B", "environments")
     assert "admission: 1.2 is not let in: Policy signed-images failed: not signed" in message
@@ -395,7 +521,7 @@ def test_a_sync_of_what_git_has_left_is_ended_and_no_other(
     remote.commit("environments", {FILE: BAD.to_yaml()})
     remote.commit("environments", {FILE: GOOD.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n")
     cluster.state = rollout(GOOD, currentPodHash="old")
-    cluster.job = migration(created=just_now(seconds=-1))
+    cluster.job = migration()
     cluster.job["status"] = {"active": 1}
     running = {"phase": "Running", "syncResult": {"source": {"digest": "bad"}}}
     cluster.argocd = {"spec": {"source": {"digest": "bad"}}, "status": {"operationState": running}}
@@ -419,6 +545,8 @@ def test_a_heal_asks_the_git_server_twice(
     remote.commit("environments", {FILE: GOOD.to_yaml()})
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
+    guard.look_into_git()
+    asked.clear()
 
     guard.look("production")
     assert [word for word in asked if word in ("fetch", "ls-remote", "push")] == ["fetch", "push"]
