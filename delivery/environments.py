@@ -95,6 +95,11 @@ class Environments:
         """The commit that last changed an environment's release."""
         return next(iter(self._log(environment)), None)
 
+    def has_changed(self, environment: str, commit: str) -> bool:
+        """Whether a commit has changed an environment's release."""
+        path = path_of(environment)
+        return self._repository.text(commit, path) != self._repository.text(f"{commit}^", path)
+
     def text(self, path: str, at: str | None = None) -> str | None:
         """A file of the branch, now or at a commit; None if there is no such file."""
         commit = at or self.tip

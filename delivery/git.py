@@ -147,6 +147,10 @@ class Repository:
             self._texts[asked] = self._git("cat-file", "blob", f"{commit}:{path}") if exists else None
         return self._texts[asked]
 
+    def tree(self, commit: str) -> str:
+        """What names a commit's whole content."""
+        return self._git("rev-parse", f"{commit}^{{tree}}").strip()
+
     def message(self, commit: str) -> str:
         return self._git("show", "--no-patch", "--format=%B", commit)
 
@@ -154,9 +158,10 @@ class Repository:
         """When a commit was made."""
         return datetime.fromtimestamp(int(self._git("show", "--no-patch", "--format=%ct", commit)), tz=UTC)
 
-    def log(self, commit: str, path: str) -> list[str]:
-        """Commits that changed a file, newest first."""
-        return self._git("log", "--first-parent", "--format=%H", commit, "--", path).split()
+    def log(self, commit: str, path: str, *, since: str | None = None) -> list[str]:
+        """Commits that changed a file, newest first; `since` leaves out that commit and those before it."""
+        reach = [commit, f"^{since}"] if since else [commit]
+        return self._git("log", "--first-parent", "--format=%H", *reach, "--", path).split()
 
     def commits(self, tip: str) -> list[Commit]:
         """All commits up to one, newest first, with what each did to the one before it."""

@@ -35,11 +35,11 @@ class Entry:
             ) from error
 
 
-def entries(branch: Environments) -> tuple[Entry, ...]:
-    """What is quarantined, oldest first. Raises Refused if the file cannot be read."""
+def entries(branch: Environments, at: str | None = None) -> tuple[Entry, ...]:
+    """What is quarantined, now or at a commit, oldest first. Raises Refused if the file cannot be read."""
     where = f"{FILE} on the branch {BRANCH}"
     try:
-        found = yaml.safe_load(branch.text(FILE) or "") or []
+        found = yaml.safe_load(branch.text(FILE, at) or "") or []
     except yaml.YAMLError as error:
         raise Refused(f"{where} is not YAML: repair it by hand. {' '.join(str(error).split())}") from error
     wanted = {field.name for field in fields(Entry)}
@@ -65,12 +65,12 @@ def digests(branch: Environments) -> frozenset[str]:
 
 def text_with(known: Sequence[Entry], entry: Entry) -> str:
     """The file with an image added; an image is listed once, with its first reason."""
-    return _text(known if any(each.digest == entry.digest for each in known) else [*known, entry])
+    return text_of(known if any(each.digest == entry.digest for each in known) else [*known, entry])
 
 
 def text_without(known: Sequence[Entry], digest: str) -> str:
     """The file without an image."""
-    return _text([each for each in known if each.digest != digest])
+    return text_of([each for each in known if each.digest != digest])
 
 
 def refuse(branch: Environments, digest: str) -> None:
@@ -83,5 +83,5 @@ def refuse(branch: Environments, digest: str) -> None:
             )
 
 
-def _text(wanted: Sequence[Entry]) -> str:
+def text_of(wanted: Sequence[Entry]) -> str:
     return yaml.safe_dump([asdict(each) for each in wanted], sort_keys=False, allow_unicode=True)

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import httpx
+
 from cluster import images as builder
+from cluster import paths
 from delivery import sbom
 from delivery.drills import local, scan
 from delivery.errors import Refused
@@ -268,3 +271,12 @@ def _text(revision: str, file: str) -> str:
 
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def deleted(image: Image) -> None:
+    """Take an image away from the registry and from the node, as a registry's retention does after a while."""
+    httpx.delete(
+        f"http://{local.REPOSITORY.replace('/', '/v2/', 1)}/manifests/{image.digest}"
+    ).raise_for_status()
+    ctr = ("ctr", "--address", paths.CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "remove")
+    local.output([*ctr, image.reference])

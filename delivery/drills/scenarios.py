@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 
 from cluster import addresses, kyverno
 from delivery.drills import images, local, platform, scan, settings, signing
@@ -311,6 +312,149 @@ def newer_push(production: Environment) -> None:
     _felt_by(when, below=0.005)
 
 
+def rollback_past_replaced(production: Environment) -> None:
+    """A person rolls a fix back that had replaced a bad release at 5 %: nobody gets that one."""
+    given = _given(production)
+    given.released(images.errors(share=0.02, version="1.2-little")).weight_is(5, within=minutes(1))
+    when = given.released(images.good(other_good_version(production)))
+    arrives(when, within=minutes(4))
+    when.rolled_back_by_hand()
+    arrives(when, within=minutes(1))
+    production.still_serves(given.stable.version)
+    _felt_by(when, below=0.005)
+
+
+def revert_of_rollback(production: Environment) -> None:
+    """Somebody reverts the guard's rollback: the cluster refuses the quarantined image, and Git is put back again."""
+    given = _given(production)
+    when = given.released(images.errors())
+    when.rollout_is("Degraded", within=USUAL)
+    when.healed(within=HEALED, blamed=True)
+    arrives(when, within=AT_ONCE)
+    when = given.reverted()
+    when.healed(within=minutes(1), blamed=True)
+    when.was_left_because("is not let in: ")
+    when.argocd_is_content(within=minutes(2))
+    when.weights_seen_are()
+    _felt_by(when, below=0.005)
+
+
+def revert_without_guard(production: Environment) -> None:
+    """Nobody is there but Argo CD: a bad release that everybody has is reverted in a web page, and that arrives."""
+    given = _given(production)
+    when = given.released(images.errors(share=0.02, version="1.2-little"))
+    when.weight_is(5, within=minutes(1))
+    when.promoted_in_full_by_hand()
+    arrives(when, within=minutes(3))
+    with when.guard_down():
+        back = given.reverted('Revert "release 1.2-little" (#12)')
+        arrives(back, within=minutes(5))
+    back.requests_go_on(AFTER)
+    production.still_serves(given.stable.version)
+    _felt_by(back, below=0.02)
+
+
+def rollback_to_missing_image(production: Environment) -> None:
+    """A rollback to an image that the registry has deleted: the stable version keeps serving, and Git is put back."""
+    # What is deleted is of no use to a later run.
+    old = images.good(f"1.{time.time():.0f}")
+    production.serving(old)
+    given = production.serving(serving_good(production)).under(traffic())
+    images.deleted(images.image(old))
+    when = given.rolled_back_to(images.image(old))
+    when.healed(within=minutes(3), blamed=False)
+    arrives(when, within=AT_ONCE)
+    when.people_are_told(f"production: {old.version} failed, back to {given.stable.version}", within=TOLD)
+    _nobody_felt_it(when)
+
+
+def abort_without_stable_pod(production: Environment) -> None:
+    """A stable pod is missing while a release is aborted: Argo Rollouts keeps its 20 %, and the guard ends that."""
+    when = _released_well(production)
+    when.weight_is(20, within=minutes(2))
+    with when.stable_pod_missing():
+        when.aborted_by_hand()
+        when.rollout_is("Degraded", within=AT_ONCE)
+        when.healed(within=HEALED, blamed=False)
+        when.requests_go_on(1_000)
+    arrives(when, within=minutes(2))
+    when.canary_service_was_left_alone()
+    when.users_lost_it(within=seconds(5))
+    _felt_by(when, below=0.005)
+
+
+def odd_bytes(production: Environment) -> None:
+    """Release files of dev that nobody can read stop neither the guard nor production."""
+    given = _given(production)
+    with production.beside("dev") as dev:
+        dev.serving(serving_now(dev))
+        for name, content in ODD_BYTES.items():
+            settings.push_bytes("dev/release.yaml", content, f"a release file with {name}")
+        dev.argocd_complains(within=minutes(1))
+        when = given.released(images.good(other_good_version(production)))
+        arrives(when, within=minutes(4))
+        when.weights_seen_are(*WEIGHTS)
+        when.guard_was_never_restarted()
+        listed = dev.deliver("history", "dev", "--json", "-n", str(len(ODD_BYTES)))
+        if listed.count('"problem": "') != len(ODD_BYTES):
+            production.fail(f"{len(ODD_BYTES)} problems in delivery history", listed)
+        dev.deliver("rollback", "dev")
+        dev.argocd_looks_again()
+        dev.argocd_complains_no_more(within=minutes(1))
+    _nobody_felt_it(when)
+
+
+_NINE_TIMES = (f"{name}: &{name} [{','.join([f'*{of}'] * 9)}]" for of, name in pairwise("abcdefghi"))
+ODD_BYTES = {
+    "a Latin-1 letter": 'strategy: "caf\xe9"\n'.encode("latin-1"),
+    "a NUL": b"revision: \x00\n",
+    "a date as version": b"image: {version: 2026-45-01}\n",
+    "a YAML bomb": "\n".join(["a: &a [x,x,x,x,x,x,x,x,x]", *_NINE_TIMES]).encode(),
+    "5 MB": b"# " + b"x" * 5_000_000 + b"\n",
+}
+
+
+def frozen_push(production: Environment) -> None:
+    """A push by hand during a freeze is put back with the reason; a revert made in a web page stays."""
+    given = _given(production)
+    when = given.released(images.good(other_good_version(production)))
+    arrives(when, within=minutes(4))
+    production.stable = when.image
+    production.deliver("freeze", production.name, "--until", "2199-01-01", "--reason", "a drill")
+    try:
+        pushed = given.released_by_hand(images.image(images.errors(share=0.02, version="1.2-little")))
+        pushed.healed(within=seconds(30), blamed=False)
+        pushed.was_left_because("freeze: production is frozen until 2199-01-01")
+        arrives(pushed, within=minutes(1))
+        back = given.rolled_back_to(
+            images.image(images.good(other_good_version(production))), "Revert it (#13)"
+        )
+        arrives(back, within=minutes(2))
+        # The guard looks into Git every 5 s.
+        back.requests_go_on(1_000)
+        back.is_in_git()
+    finally:
+        production.deliver("thaw", production.name, "--reason", "the drill is over")
+    _nobody_felt_it(back)
+
+
+def autoscaler_in_bake(production: Environment) -> None:
+    """Both versions stand at full size for minutes, and the autoscaler adds no pod for that."""
+    production.settings = {
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
+        "analysis": {"bake": "10m"},
+        "strategy": {"bake": True},
+    }
+    given = production.serving(serving_now(production)).under(traffic())
+    when = given.released(images.good(other_good_version(production)))
+    when.weight_is(100, within=minutes(5))
+    when.requests_go_on(10_000)
+    when.replicas_were_never_above(2)
+    when.promoted_in_full_by_hand()
+    arrives(when, within=minutes(2))
+    _nobody_felt_it(when)
+
+
 def worker_only(production: Environment) -> None:
     """Web pods of this release are well; its worker fails every task, a won deal's mail among them."""
     _nobody_felt_it(_rolled_back(production, images.failing_tasks()))
@@ -554,6 +698,17 @@ MATRIX = (
     Scenario("pods-killed", "A canary and a stable pod die at 20 %", pods_killed),
     Scenario("newer-push", "A newer release is pushed at 5 %", newer_push),
     Scenario("autoscaled", "The autoscaler adds and takes pods in the middle of a canary", autoscaled),
+    Scenario("revert-of-rollback", "The guard's rollback is reverted in Git", revert_of_rollback),
+    Scenario(
+        "rollback-past-replaced", "A fix is rolled back past what it had replaced", rollback_past_replaced
+    ),
+    Scenario(
+        "abort-without-stable-pod",
+        "A stable pod is missing while a release is aborted",
+        abort_without_stable_pod,
+    ),
+    Scenario("odd-bytes", "Release files of another environment that nobody can read", odd_bytes),
+    Scenario("frozen-push", "A push by hand during a freeze, and a revert", frozen_push),
     Scenario("sync-at-5", "Argo CD syncs at 5 %", sync_at_5),
     Scenario("worker-only", "Only the worker's tasks fail", worker_only),
     Scenario("lost-writes", "Writes are lost behind a 200", lost_writes),
@@ -576,6 +731,11 @@ MORE = (
     Scenario("hoarding", "Requests wait for connections to the database", hoarding),
     Scenario("router-lies", "The router sends the canary nothing, a person aborts", router_lies),
     Scenario("left-by-hand", "A person takes a release back at 20 %", left_by_hand),
+    Scenario("revert-without-guard", "The guard is away, and a release is reverted", revert_without_guard),
+    Scenario(
+        "rollback-to-missing-image", "A rollback to an image that is deleted", rollback_to_missing_image
+    ),
+    Scenario("autoscaler-in-bake", "Both versions at full size for 10 minutes", autoscaler_in_bake),
     Scenario("undone-by-hand", "A person undoes a release in the cluster alone", undone_by_hand),
     Scenario("replaced", "All pods are replaced and evicted", replaced),
     Scenario("ab-test-lost-wins", "A/B: the group beta wins no deals", ab_test_lost_wins, "ab-test"),
@@ -607,6 +767,11 @@ def serving_now(production: Environment) -> str:
     """The good version that serves already, if one does."""
     serves = production.answering_version()
     return serves if serves in GOOD else GOOD[0]
+
+
+def serving_good(production: Environment) -> str:
+    """A good version, whatever serves now."""
+    return next(version for version in GOOD if version != production.answering_version())
 
 
 def other_good_version(production: Environment) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -38,8 +43,64 @@ def with_settings(environment: str, settings: dict[str, Any], *, file: str = SET
         commit = repository.commit(
             {path: changed(text, settings)}, f"drill: {environment} with {settings}\n", main
         )
-        repository.push(commit, f"drills/{commit[:12]}")
+        repository.push(commit, _branch_of(commit))
         return commit
+
+
+def another_main() -> str:
+    """Push a branch `drills/…` whose commit is as main is, but another one; the commit.
+
+    What was promoted before takes no steps when it is released again, so a release of a drill has to be a new one.
+    """
+    with git.opened(local.GIT, local.CHECKOUT) as repository:
+        main = repository.fetch_branch("main")
+        if main is None:
+            raise NotReady(f"{local.GIT} has no main; push the checkout first (demo does).")
+        commit = repository.commit({}, f"drill: a release of its own, {time.time_ns()}\n", main)
+        repository.push(commit, _branch_of(commit))
+        return commit
+
+
+def is_as_main(revision: str) -> bool:
+    """Whether a commit is main, or was made by `another_main` of it."""
+    with git.opened(local.GIT, local.CHECKOUT) as repository:
+        main, found = repository.fetch_branch("main"), repository.fetch_branch(_branch_of(revision))
+        trees = {repository.tree(each) for each in (main, found) if each}
+        return revision == main or bool(main and found and len(trees) == 1)
+
+
+def _branch_of(commit: str) -> str:
+    return f"drills/{commit[:12]}"
+
+
+def revert_by_hand(path: str, *, message: str | None = None) -> str:
+    """`git revert` of the newest commit that changed a file of the branch `environments`, pushed; the new commit.
+
+    `message`: as a web page's button would write it, when not Git's own.
+    """
+    with _clone() as (_, here):
+        last = local.output([*here, "log", "-1", "--format=%H", "--", path]).strip()
+        local.output([*here, "revert", "--no-edit", last])
+        if message:
+            local.output([*here, "commit", "--quiet", "--amend", "--message", message])
+        local.output([*here, "push", "--quiet"])
+        return local.output([*here, "rev-parse", "HEAD"]).strip()
+
+
+def push_bytes(path: str, content: bytes, message: str) -> None:
+    """Write what is no text on the branch `environments`."""
+    with _clone() as (folder, here):
+        (folder / path).write_bytes(content)
+        local.output([*here, "commit", "--quiet", "--all", "--message", message])
+        local.output([*here, "push", "--quiet"])
+
+
+@contextmanager
+def _clone() -> Iterator[tuple[Path, list[str]]]:
+    """A checkout of the branch `environments` for a while, and how Git's commands begin there."""
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        local.output(["git", "clone", "--quiet", "--branch", "environments", local.GIT, folder])
+        yield Path(folder), ["git", "-C", folder]
 
 
 def push_by_hand(path: str, text: str, message: str) -> str:

@@ -213,8 +213,12 @@ class Environment:
     def serving(self, version: str | Recipe) -> Given:
         """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
         image = images.image(images.good(version) if isinstance(version, str) else version)
-        image = replace(image, revision=self.revision or image.revision)
-        if not self._is_in_git(image):
+        named = self.release_in_git()
+        if self.revision:
+            image = replace(image, revision=self.revision)
+        elif named and named.image.digest == image.digest and settings.is_as_main(named.revision):
+            image = replace(image, revision=named.revision)
+        if not self._is_in_git(named, image):
             self.deliver("release", "--image", image.reference, "--to", self.name, *self.options())
         promoted: set[str] = set()
 
@@ -242,9 +246,8 @@ class Environment:
         self.tell(f"{self.name} serves {image.version}")
         return Given(self)
 
-    def _is_in_git(self, image: Image) -> bool:
-        """Whether Git has that release already; `delivery release` would find the same, and take seconds for it."""
-        named = self.release_in_git()
+    def _is_in_git(self, named: Release | None, image: Image) -> bool:
+        """Whether Git names that release already; `delivery release` would find the same, and take seconds for it."""
         if named is None or self.strategy not in (None, named.strategy):
             return False
         return (named.image.digest, named.revision) == (image.digest, image.revision)
@@ -262,6 +265,10 @@ class Environment:
     def deliver(self, *arguments: str) -> str:
         """Run the `delivery` command line; what it prints."""
         return local.output([sys.executable, "-m", "delivery", *arguments], seconds=120).strip()
+
+    def rollback_of(self, image: Image) -> list[str]:
+        """The words of `delivery rollback` for whoever saw that version."""
+        return ["rollback", self.name, "--from", image.version]
 
     def make(self, target: str, **variables: str) -> str:
         """A step of the pipeline, by the words of its workflow; what it prints."""
@@ -426,7 +433,24 @@ class Given:
         """`delivery rollback` of what everybody has, to the release before."""
         environment = self.environment
         push = environment.done("push", "push rollback")
-        environment.deliver("rollback", environment.name, "--reason", "a drill takes it back")
+        environment.deliver(*environment.rollback_of(self.stable), "--reason", "a drill takes it back")
+        return self._what_git_names(push)
+
+    def reverted(self, message: str | None = None) -> When:
+        """`git revert` of the newest commit of the release file, pushed; `message` as a web page's button writes it."""
+        environment = self.environment
+        push = environment.done("push", "git revert")
+        settings.revert_by_hand(environments.path_of(environment.name), message=message)
+        return self._what_git_names(push)
+
+    def rolled_back_to(self, image: Image, message: str = "Roll it back in a web page (#12)") -> When:
+        """Somebody writes into the release file what it named when the environment had that image."""
+        environment = self.environment
+        with git.opened(local.GIT, local.CHECKOUT) as repository:
+            known = environments.fetch(repository).past(environment.name)
+        past = next(each for each in known if each.release.image.digest == image.digest)
+        push = environment.done("push", f"roll back to {image.version} by hand")
+        settings.push_by_hand(environments.path_of(environment.name), past.release.to_yaml(), message)
         return self._what_git_names(push)
 
     def promoted_from(self, source: str) -> When:
@@ -467,6 +491,8 @@ class Given:
         environment = self.environment
         if environment.quarantined(image):  # by an earlier run of the same drill
             environment.deliver("pardon", image.digest, "--reason", "a drill releases it again")
+        revision = revision or environment.revision or settings.another_main()
+        image = replace(image, revision=revision)
         # The clock starts before the command does, so that nothing of it is left out.
         push = environment.done("push", f"push {image.version}")
         environment.deliver(
@@ -612,6 +638,12 @@ class When:
             )
         self._wants(before, moment)
 
+    def is_in_git(self) -> None:
+        """The release file still names the release."""
+        named = self.environment.release_in_git()
+        if named is None or named.image.digest != self.image.digest:
+            self.environment.fail(f"{version_of(self.image)} in Git", str(named))
+
     def was_left_because(self, reason: str) -> None:
         """The newest commit that changed the environment's release gives that reason; its message is shown."""
         environment = self.environment
@@ -675,7 +707,9 @@ class When:
     def left_by_hand(self) -> Moment:
         """The same, while what the cluster makes of the release that Git has left is still looked at."""
         moment = self.environment.done("push", "push rollback")
-        self.environment.deliver("rollback", self.environment.name, "--reason", "a drill ended this release")
+        self.environment.deliver(
+            *self.environment.rollback_of(self.image), "--reason", "a drill ended this release"
+        )
         return moment
 
     def is_taken_back(self) -> None:
@@ -709,6 +743,36 @@ class When:
     def guard_deleted(self) -> None:
         """The guard's pod is deleted; its Deployment makes another one, which knows nothing of what was."""
         self._restart("argocd", "app.kubernetes.io/name=delivery-guard", "delete the guard's pod")
+
+    def promoted_in_full_by_hand(self) -> None:
+        """`kubectl argo rollouts promote --full`, by a person who does not wait for the gates."""
+        self.environment.done("deed", "promote --full by hand")
+        self.environment.promote("--full")
+
+    @contextmanager
+    def stable_pod_missing(self) -> Iterator[None]:
+        """As long as this lasts the node takes no new pod, and the stable version has one less than it should have."""
+        (node,) = local.output(["kubectl", "get", "nodes", "--output=name"]).split()
+        self.environment.done("deed", "cordon the node")
+        local.output(["kubectl", "cordon", node.removeprefix("node/")])
+        try:
+            self.stable_pod_deleted()
+            yield
+        finally:
+            self.environment.done("deed", "uncordon the node")
+            local.output(["kubectl", "uncordon", node.removeprefix("node/")])
+
+    def guard_down(self) -> AbstractContextManager[None]:
+        """As long as this lasts there is no guard."""
+        return self._down(
+            "the guard",
+            lambda replicas: [
+                "scale",
+                "deployment/delivery-guard",
+                "--namespace=argocd",
+                f"--replicas={replicas}",
+            ],
+        )
 
     def aborted_by_hand(self) -> None:
         """`kubectl argo rollouts abort`, by a person."""
@@ -822,6 +886,42 @@ class When:
         found = {pod.name for seen in sightings for pod in seen.pods if pod.pod_hash not in known}
         if found:
             self.environment.fail("no web pod of the release", ", ".join(sorted(found)))
+
+    def users_lost_it(self, *, within: timedelta) -> None:
+        """Ends the load. So soon after the abort no user was answered by the release any more, whatever its weight."""
+        ending = timeline.ending(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        if ending is None or ending.kind != "abort":
+            self.environment.fail("an abort", str(ending))
+        else:
+            last = max(
+                (each.at for each in self.record.requests if self._is_by_release(each)), default=ending.at
+            )
+            self.environment.found(f"users lost it {max(last - ending.at, 0):.1f} s after the abort")
+            if last - ending.at > within.total_seconds():
+                self.environment.fail(
+                    f"no answer by {version_of(self.image)} {within.total_seconds():.0f} s after the abort",
+                    f"one {last - ending.at:.1f} s after it",
+                )
+
+    def replicas_were_never_above(self, most: int) -> None:
+        """The autoscaler wanted no more pods than that since the push."""
+        since = self.environment.pushed_at or 0.0
+        found = {
+            seen.rollout.replicas
+            for seen in self.environment.watcher.sightings
+            if seen.rollout and seen.at >= since
+        }
+        if max(found, default=0) > most:
+            self.environment.fail(f"at most {most} replicas", str(sorted(found)))
+
+    def guard_was_never_restarted(self) -> None:
+        """Its container has run since its pod was made."""
+        pods = self.environment.kubernetes.pods("argocd", "app.kubernetes.io/name=delivery-guard")
+        restarts = [
+            each["restartCount"] for pod in pods for each in pod["status"].get("containerStatuses") or []
+        ]
+        if restarts != [0]:
+            self.environment.fail("a guard that was never restarted", f"restarts {restarts}")
 
     def failures_are(self, *, exactly: int) -> None:
         """Ends the load. So many requests failed and no more."""

@@ -37,7 +37,8 @@ from delivery.guard.decision import (
 )
 from delivery.guard.healing import heal
 from delivery.guard.records import Records
-from delivery.kube import REFUSED, Object, Observed, is_moving
+from delivery.guard.refusals import Refusals
+from delivery.kube import Object, Observed, is_moving
 from delivery.promoted import Entry, Record
 from delivery.verdicts import Count
 
@@ -111,11 +112,10 @@ class Guard:
     """When the branch was last looked at."""
     _branch: Environments | None = None
     _fetched: float = -_AGAIN_SECONDS
-    _refused: dict[str, str] = field(default_factory=dict)
-    """The digests that admission refuses, by environment, as they are kept."""
 
     def __post_init__(self) -> None:
         self.records = Records(self.cluster, now, self._copy)
+        self._refusals = Refusals(self.cluster, self.repository, self._stable_digest)
 
     def _copy(self, environment: str) -> Record | None:
         return promoted.copy_of(self._branch or fetch_existing(self.repository), environment)
@@ -203,7 +203,7 @@ class Guard:
         try:
             self._branch = fetch_existing(self.repository)
             self._note(self._branch)
-            said = self._refuse(self._branch)
+            said = self._refusals.follow(self._branch, self.records.known)
         except Refused as refusal:
             said = f"cannot go on: {refusal}"
         self._say("Git", said)
@@ -222,21 +222,9 @@ class Guard:
         arrival = self._arrivals.get(environment)
         return arrival is not None and not arrival.is_looked_at
 
-    def _refuse(self, branch: Environments) -> str:
-        """Let admission refuse every quarantined image but the stable one, which is there already."""
-        try:
-            digests = sorted(each.digest for each in quarantine.entries(branch))
-        except Refused as refusal:
-            return str(refusal)
-        for environment, record in self.records.known.items():
-            stable = record.stable.digest if record.stable else ""
-            wanted = "\n".join(digest for digest in digests if digest != stable)
-            if environment not in self._refused:
-                self._refused[environment] = self.cluster.kept(REFUSED, environment)
-            if self._refused[environment] != wanted:
-                self.cluster.keep(REFUSED, environment, wanted)
-                self._refused[environment] = wanted
-        return ""
+    def _stable_digest(self, environment: str) -> str:
+        record = self.records.known.get(environment)
+        return record.stable.digest if record and record.stable else ""
 
     def _was_well(self, environment: str, rollout: Object) -> bool:
         """Whether a moment ago nothing was wrong with the Rollout as it is now."""

@@ -149,7 +149,7 @@ def test_what_failed_is_known_by_its_name_whatever_the_clocks_say() -> None:
     job = healed(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
     assert job.handled == "migration job-1"
     sync = healed(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
-    again = {"rollout": rollout(GOOD), "application": not_let_in(), "handled": sync.handled}
+    again: dict[str, Any] = {"rollout": rollout(GOOD), "application": not_let_in(), "handled": sync.handled}
     assert nothing(**again) == "Nothing is wrong."
     again["application"]["status"]["operationState"]["retryCount"] = 1
     assert healed(**again)

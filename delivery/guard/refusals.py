@@ -1,0 +1,133 @@
+"""Keeps what is quarantined refused: by the cluster's admission, and in Git whatever somebody has reverted there.
+
+`quarantine.yaml` says what is quarantined, and people lift that by a commit of its own (`delivery pardon`). A commit
+that lifts it and releases the image as well lifts nothing: so does a revert of the guard's rollback. Neither does a
+branch that was moved by force. Both get the entry back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+from delivery import quarantine
+from delivery.environments import Change, Environments, publish
+from delivery.errors import Refused, UnreadableRelease
+from delivery.git import Repository
+from delivery.kube import REFUSED
+from delivery.quarantine import Entry
+
+_KEY = "quarantine"
+
+
+class Cluster(Protocol):
+    """What is read and written; each call raises Refused when there is no answer."""
+
+    def kept(self, name: str, key: str) -> str: ...
+
+    def keep(self, name: str, key: str, text: str) -> None: ...
+
+
+@dataclass
+class Refusals:
+    cluster: Cluster
+    repository: Repository
+    stable: Callable[[str], str]
+    """The digest that everybody has in an environment, which is not refused there; empty where nobody knows."""
+    _kept: dict[str, str] = field(default_factory=dict)
+    """The keys of the ConfigMap."""
+
+    def follow(self, branch: Environments, environments: Iterable[str]) -> str:
+        """Bring ConfigMap and quarantine.yaml to where they belong; what was put back, empty where nothing was.
+
+        Raises Refused, also where quarantine.yaml cannot be read: nothing is lifted meanwhile.
+        """
+        there = quarantine.entries(branch)
+        tip, known = self._known()
+        wanted = {each.digest: each for each in there}
+        lost = {digest: each for digest, each in known.items() if digest not in wanted}
+        if lost and branch.tip != tip:
+            lifted = self._lifted(branch, tip)
+            lost = {digest: each for digest, each in lost.items() if digest not in lifted}
+        wanted |= lost
+        said = self._put_back(lost, branch) if lost else ""
+        self._keep(
+            _KEY, json.dumps({"tip": branch.tip, "entries": [asdict(each) for each in wanted.values()]})
+        )
+        for environment in environments:
+            stable = self.stable(environment)
+            self._keep(environment, "\n".join(sorted(digest for digest in wanted if digest != stable)))
+        return said
+
+    def _known(self) -> tuple[str, dict[str, Entry]]:
+        """The branch's tip at the last look, and what was quarantined then, by digest."""
+        text = self._kept.get(_KEY) or self.cluster.kept(REFUSED, _KEY)
+        if not text:
+            return "", {}
+        try:
+            read = json.loads(text)
+            return str(read["tip"]), {each["digest"]: Entry(**each) for each in read["entries"]}
+        except (ValueError, LookupError, TypeError) as error:
+            raise Refused(
+                f"The ConfigMap {REFUSED} cannot be read ({error}); delete its key {_KEY}."
+            ) from error
+
+    def _lifted(self, branch: Environments, since: str) -> set[str]:
+        """The digests that commits since then have taken out of quarantine.yaml, and released nowhere at once."""
+        if branch.tip is None or not since or not self.repository.is_ancestor(since, of=branch.tip):
+            return set()
+        lifted: set[str] = set()
+        before = self._digests(branch, since)
+        for commit in reversed(self.repository.log(branch.tip, quarantine.FILE, since=since)):
+            after = self._digests(branch, commit)
+            lifted |= before - after - self._released(branch, commit)
+            lifted -= after
+            before = after
+        return lifted
+
+    def _digests(self, branch: Environments, commit: str) -> set[str]:
+        try:
+            return {each.digest for each in quarantine.entries(branch, at=commit)}
+        except Refused:
+            return set()
+
+    def _released(self, branch: Environments, commit: str) -> set[str]:
+        """What is named by the release files that a commit has changed."""
+        found = set()
+        for environment in branch.names():
+            if not branch.has_changed(environment, commit):
+                continue
+            try:
+                release = branch.release(environment, at=commit)
+            except UnreadableRelease:
+                continue
+            if release:
+                found.add(release.image.digest)
+        return found
+
+    def _put_back(self, lost: Mapping[str, Entry], branch: Environments) -> str:
+        names = ", ".join(each.version for each in lost.values())
+
+        def change(branch: Environments) -> Change | None:
+            there = quarantine.entries(branch)
+            missing = [each for each in lost.values() if each.digest not in {one.digest for one in there}]
+            if not missing:
+                return None
+            text = quarantine.text_of([*there, *missing])
+            message = (
+                f"quarantine {names} again\n\nNo revert lifts a quarantine, and no branch that was moved by force:"
+                " delivery pardon DIGEST --reason … does.\n\nBy: delivery guard\n"
+            )
+            return Change({quarantine.FILE: text}, message)
+
+        published = publish(self.repository, change, branch)
+        return f"{published.subject} ({published.commit[:12]})" if published else ""
+
+    def _keep(self, key: str, text: str) -> None:
+        if key not in self._kept:
+            self._kept[key] = self.cluster.kept(REFUSED, key)
+        if self._kept[key] != text:
+            self.cluster.keep(REFUSED, key, text)
+            self._kept[key] = text
