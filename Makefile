@@ -54,15 +54,18 @@ e2e: .venv/complete ## The drills on the real cluster, through a Git push and un
 	@$(PYTHON) -m cluster up
 	@$(PYTEST) tests/e2e -m e2e
 
+# What ended as it should at this commit is not played again: a long run may take more than one sitting.
+RESUMED := $(if $(RESUME),--resume)
+
 .PHONY: drills
-drills: .venv/complete ## The proof matrix on the real cluster, or one of it: make drills SCENARIO=errors; RATE=30 for a slow machine
+drills: .venv/complete ## The proof matrix, or one of it: make drills SCENARIO=errors; RATE=30 for a slow machine; RESUME=1 goes on
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO)
+	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO) $(RESUMED)
 
 .PHONY: drills-more
 drills-more: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix --more
+	@$(PYTHON) -m delivery.drills.matrix --more $(RESUMED)
 
 .PHONY: drills-alerts
 drills-alerts: .venv/complete ## Each alert from its own fault: who is told when, its page's commands; docs/monitoring.md, docs/runbooks/.
@@ -278,9 +281,9 @@ promote: .venv/complete ## Copy a release to the next environment: make promote 
 	@delivery promote "$$SOURCE" "$$ENVIRONMENT"
 
 .PHONY: rollback
-rollback: .venv/complete ## Give an environment the release before: make rollback ENVIRONMENT=staging REASON='…'
+rollback: .venv/complete ## Give an environment the release before: make rollback ENVIRONMENT=staging REASON='…' FROM=1.6
 	@$(call needs,ENVIRONMENT REASON)
-	@delivery rollback "$$ENVIRONMENT" --reason "$$REASON"
+	@delivery rollback "$$ENVIRONMENT" --reason "$$REASON" $${FROM:+--from "$$FROM"}
 
 .PHONY: running
 running: .venv/complete ## The image that an environment is to run: make running ENVIRONMENT=production

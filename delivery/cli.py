@@ -256,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         dest="seen",
         metavar="VERSION",
-        help="what you saw there: if it is left already, nothing is changed",
+        help="or IMAGE, as you saw it there: nothing is changed if it is left already",
     )
     rollback.add_argument("--reason", metavar="TEXT", help="why, for the commit message")
 

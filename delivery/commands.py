@@ -126,8 +126,8 @@ def rollback(
 ) -> str:
     """Give an environment the release before that reached everybody and is not quarantined.
 
-    Nothing is changed where the guard, or somebody else, has rolled back already. `seen`: the version that the person
-    saw there, which is then checked; `to`: the commit of another release.
+    Nothing is changed where the guard, or somebody else, has rolled back already. `seen`: the version or the
+    image that the person saw there, which is then checked; `to`: the commit of another release.
 
     Raises Refused.
     """
@@ -178,12 +178,13 @@ def _rolled_back_already(
     """
     if now is None or to:
         return ""
+    seen = seen.rpartition("@")[2] if seen else None
     version = now.image.version
     further = f"To go further back: delivery rollback {environment} --from {version}"
     left = record.left_for(now) if record else None
-    if seen == version:
+    if seen and seen in (version, now.image.digest):
         return ""
-    if seen and not (left and left.version == seen):
+    if seen and not (left and seen in (left.version, left.digest)):
         raise Refused(f"{environment} has {version} in Git, not {seen}; nothing was changed. {further}")
     if left is None:
         return ""

@@ -142,7 +142,7 @@ class Record:
         stable = self.stable
         if stable and stable.identity == entry.identity:
             # Also where the same release got other pods, by a hand in the cluster.
-            new = replace(stable, pod_hash=entry.pod_hash)
+            new = replace(stable, pod_hash=entry.pod_hash, version=entry.version)
             return self._having(tuple(new if each is stable else each for each in self.entries))
         earlier = next((each for each in self.standing if each.identity == entry.identity), None)
         if earlier:

@@ -130,7 +130,9 @@ def _version(pod_hash: str, replica_sets: Iterable[Object], weight: int | None) 
         containers = template.get("spec", {}).get("containers") or [{}]
         digest = containers[0].get("image", "").partition("@")[2] or None
         return Version(
-            version=_labels(template).get(_VERSION_LABEL) or (digest or pod_hash)[:19],
+            version=_noted(replica_set, "crm/version")
+            or _labels(template).get(_VERSION_LABEL)
+            or (digest or pod_hash)[:19],
             digest=digest,
             pod_hash=pod_hash,
             ready=replica_set.get("status", {}).get("readyReplicas", 0),
@@ -188,6 +190,10 @@ def _condition(thing: Object | None, kind: str) -> str | None:
         if condition.get("type") == kind and condition.get("status") == "True":
             return str(condition.get("message", kind))
     return None
+
+
+def _noted(thing: Object, annotation: str) -> str:
+    return str((thing.get("metadata", {}).get("annotations") or {}).get(annotation, ""))
 
 
 def _labels(thing: Object) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""`python -m delivery.drills.matrix [--more | --alerts | SCENARIO…] [--times N]` plays the proof matrix.
+"""`python -m delivery.drills.matrix [--more | --alerts | SCENARIO…] [--times N] [--resume]` plays the proof matrix.
 
-A run of the whole matrix writes docs/proof.md, one of `--more` docs/proof-more.md, whatever came out. A scenario of
-`--alerts` that ended as it should writes what it measured into docs/monitoring.md and the alerts' pages. Status 0 only
-if all did.
+With `--resume` a scenario that ended as it should at this commit is not played again. A run of the whole matrix writes
+docs/proof.md, one of `--more` docs/proof-more.md, whatever came out. A scenario of `--alerts` that ended as it should
+writes what it measured into docs/monitoring.md and the alerts' pages. Status 0 only if all did.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from cluster.errors import ClusterError
 from cluster.progress import console, step
-from delivery.drills import images, local, performing, platform, proof, report, settings, traffic
+from delivery.drills import images, local, performing, platform, proof, report, resume, settings, traffic
 from delivery.drills.account import Account
 from delivery.drills.alerts import ALERTS
 from delivery.drills.errors import DrillFailed, NotReady
@@ -47,18 +47,18 @@ RECIPES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    chosen, times = _chosen(arguments)
+    chosen, times, resuming = _chosen(arguments)
     started = time.monotonic()
     with performing.ends_at(signal.SIGTERM):
         try:
-            accounts = _play(chosen * times)
+            accounts, saved = _play(chosen * times, resuming=resuming)
         except (NotReady, DrillFailed, ClusterError) as error:
             console.print(f"[red]drills:[/] {error}", soft_wrap=True)
             return 1
         except KeyboardInterrupt:
             console.print("[red]drills:[/] stopped; the load has ended, and production is left as it is now.")
             return 130
-    took = time.monotonic() - started
+    took = time.monotonic() - started + saved
     report.write_summary(accounts, local.REPORT)
     for page, command, whole in (("proof", "make drills", MATRIX), ("proof-more", "make drills-more", MORE)):
         if chosen == [*whole] and times == 1:
@@ -68,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(account.problem for account in accounts) else 0
 
 
-def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
-    """What to play, and how often."""
+def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]:
+    """What to play, how often, and whether what has been played at this commit counts."""
     parser = argparse.ArgumentParser(prog="python -m delivery.drills.matrix", description="The proof matrix.")
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument(
@@ -77,6 +77,9 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
     )
     parser.add_argument("--more", action="store_true", help="what is promised beside the matrix")
     parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out what ended as it should at this commit"
+    )
     parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
     options = parser.parse_args(arguments)
     wanted = options.scenarios
@@ -87,12 +90,14 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int]:
         parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
     if options.more + options.alerts + bool(wanted) > 1:
         parser.error("--more and --alerts play scenarios of their own: choose one, and leave the names out")
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in wanted]
     if not wanted:
-        return [*(MORE if options.more else ALERTS if options.alerts else MATRIX)], options.times
-    return [scenario for scenario in SCENARIOS if scenario.name in wanted], options.times
+        chosen = [*(MORE if options.more else ALERTS if options.alerts else MATRIX)]
+    return chosen, options.times, options.resume
 
 
-def _play(chosen: Sequence[Scenario]) -> list[Account]:
+def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[Account], float]:
+    """The accounts of all, and how many seconds those took that were not played again."""
     traffic.usual_rate()  # refused now, and not after the images are built
     local.prepare()
     note = settings.worktree_note()
@@ -113,10 +118,19 @@ def _play(chosen: Sequence[Scenario]) -> list[Account]:
     ):
         first.serving(GOOD[0])
     played: Counter[str] = Counter()
-    accounts = []
+    accounts: list[Account] = []
+    saved = 0.0
     for scenario in chosen:
         played[scenario.name] += 1
         number = f"-{played[scenario.name]}" if played[scenario.name] > 1 else ""
+        if resuming and (before := resume.kept(f"{scenario.name}{number}")):
+            account, took = before
+            console.print(f"[bold]{scenario.title}[/] [dim]played before at this commit[/]")
+            report.write_drill(account, local.REPORT / account.name)
+            accounts.append(account)
+            saved += took
+            continue
+        started = time.monotonic()
         environment = Environment(
             "production",
             kubernetes,
@@ -126,8 +140,11 @@ def _play(chosen: Sequence[Scenario]) -> list[Account]:
             strategy=scenario.strategy,
             router=scenario.router,
         )
-        accounts.append(performing.perform(environment, scenario.play))
-    return accounts
+        account = performing.perform(environment, scenario.play)
+        accounts.append(account)
+        if account.problem is None:
+            resume.keep(account, time.monotonic() - started)
+    return accounts, saved
 
 
 if __name__ == "__main__":

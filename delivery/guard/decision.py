@@ -16,7 +16,7 @@ from delivery.release import Release
 from delivery.verdicts import Count, findings
 
 REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
-STRATEGY = "crm/strategy"  # likewise
+STRATEGY, VERSION = "crm/strategy", "crm/version"  # likewise
 OLD = timedelta(minutes=20)
 # What Argo Rollouts gets to notice a deadline by itself.
 _GRACE = timedelta(seconds=15)

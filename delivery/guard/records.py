@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from delivery.guard.decision import HASH, REVISION, STRATEGY, is_observed, passed_gates
+from delivery.guard.decision import HASH, REVISION, STRATEGY, VERSION, is_observed, passed_gates
 from delivery.kube import RECORD, Object, Observed, is_moving
 from delivery.promoted import ON_ITS_WAY, PROMOTED, Entry, Record
 
-_VERSION = "app.kubernetes.io/version"
+_VERSION_LABEL = "app.kubernetes.io/version"
 
 
 class Cluster(Protocol):
@@ -104,7 +104,10 @@ class Records:
         noted = of["metadata"].get("annotations") or {}
         image = str(template["spec"]["containers"][0]["image"])
         digest = image.partition("@")[2]
-        version = ((template.get("metadata") or {}).get("labels") or {}).get(_VERSION) or digest[:19]
+        # An older chart notes no version; the Rollout itself has a label.
+        version = (
+            noted.get(VERSION) or (of["metadata"].get("labels") or {}).get(_VERSION_LABEL) or digest[:19]
+        )
         return Entry(
             version=version,
             revision=noted.get(REVISION, ""),

@@ -7,14 +7,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from delivery import promoted
 from delivery.cli import main
+from delivery.release import Release
 from delivery.tests.hosts import CODE, MOVE_BRANCH_ONCE, Pushed, Registry, Remote
 
 NO_SUCH_DIGEST = "sha256:" + "0" * 64
+PRODUCTION = "production/release.yaml"
 
 
 @pytest.fixture
@@ -384,6 +388,103 @@ class TestRollback:
         assert main(["rollback", "dev"]) == 0
         assert "Not checked whether the image is still there" in capsys.readouterr().out
         assert branch.release("dev")["image"]["repository"] == "localhost:1/crm"
+
+
+class TestRollbackByTheRecord:
+    """Where a guard has written down what became of each release."""
+
+    def record(self, branch: Remote, *known: tuple[str, str]) -> None:
+        """What the guard's copy says of these versions of production, in this order: an outcome for each."""
+        found = promoted.Record()
+        for commit in branch.git("log", "--reverse", "--format=%H", "environments", "--", PRODUCTION).split():
+            release = Release.parse(branch.git("show", f"{commit}:{PRODUCTION}"), "a release")
+            for version, outcome in known:
+                if version == release.image.version:
+                    entry = promoted.Entry.of(release, outcome, datetime.now(tz=UTC))
+                    found = (
+                        found.with_promoted(entry)
+                        if outcome == promoted.PROMOTED
+                        else found.with_aborted(entry)
+                        if outcome == promoted.ABORTED
+                        else found.with_moving(entry)
+                    )
+        branch.commit("environments", {promoted.FILE: promoted.copy_text({"production": found})}, "record")
+
+    def version(self, branch: Remote) -> str:
+        return str(branch.release("production")["image"]["version"])
+
+    def test_goes_to_what_reached_everybody_and_not_to_what_was_replaced(
+        self, branch: Remote, registry: Registry
+    ) -> None:
+        for version in ("1.1", "1.2", "1.3"):
+            released(branch, registry, version, to="production")
+        self.record(
+            branch, ("1.1", promoted.PROMOTED), ("1.2", promoted.ON_ITS_WAY), ("1.3", promoted.PROMOTED)
+        )
+        assert main(["rollback", "production"]) == 0
+        assert self.version(branch) == "1.1"
+
+    def test_ends_a_release_on_its_way_at_the_stable_one(self, branch: Remote, registry: Registry) -> None:
+        for version in ("1.0", "1.1", "1.2"):
+            released(branch, registry, version, to="production")
+        self.record(branch, ("1.0", promoted.PROMOTED), ("1.1", promoted.PROMOTED))
+        assert main(["rollback", "production", "--from", "1.2"]) == 0
+        assert self.version(branch) == "1.1"
+
+    def test_after_the_guards_own_says_that_it_is_done(
+        self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It went one release further."""
+        for version in ("1.0", "1.1"):
+            released(branch, registry, version, to="production")
+        back = branch.git("show", f"environments:{PRODUCTION}")
+        released(branch, registry, "1.2", to="production")
+        branch.commit("environments", {PRODUCTION: back}, "heal production: back to 1.1")
+        self.record(branch, ("1.0", promoted.PROMOTED), ("1.1", promoted.PROMOTED), ("1.2", promoted.ABORTED))
+        tip = branch.tip("environments")
+        capsys.readouterr()
+        for words in (["rollback", "production"], ["rollback", "production", "--from", "1.2"]):
+            assert main(words) == 0
+            assert capsys.readouterr().out == (
+                "production is rolled back from 1.2 to 1.1 already; nothing was changed."
+                " To go further back: delivery rollback production --from 1.1\n"
+            )
+        assert "production has 1.1 in Git, not 1.7; nothing was changed." in refusal(
+            capsys, "rollback", "production", "--from", "1.7"
+        )
+        assert branch.tip("environments") == tip
+        assert main(["rollback", "production", "--from", "1.1"]) == 0
+        assert self.version(branch) == "1.0"
+
+    def test_of_two_people_only_the_first_rolls_back(
+        self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for version in ("1.0", "1.1", "1.2"):
+            released(branch, registry, version, to="production")
+        self.record(branch, *((version, promoted.PROMOTED) for version in ("1.0", "1.1", "1.2")))
+        assert main(["rollback", "production"]) == 0
+        assert main(["rollback", "production"]) == 0
+        assert "is rolled back from 1.2 to 1.1 already" in capsys.readouterr().out
+        assert self.version(branch) == "1.1"
+
+    def test_to_what_was_never_promoted_says_that_it_takes_steps(
+        self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for version in ("1.0", "1.1", "1.2"):
+            released(branch, registry, version, to="production")
+        wanted = branch.git("log", "-2", "--format=%H", "environments", "--", PRODUCTION).split()[1]
+        self.record(branch, ("1.0", promoted.PROMOTED), ("1.2", promoted.PROMOTED))
+        assert main(["rollback", "production", "--to", wanted]) == 0
+        assert "1.1 was never fully promoted in production" in capsys.readouterr().out
+
+    def test_refuses_where_nothing_else_reached_everybody(
+        self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for version in ("1.0", "1.1"):
+            released(branch, registry, version, to="production")
+        self.record(branch, ("1.0", promoted.ON_ITS_WAY), ("1.1", promoted.PROMOTED))
+        said = refusal(capsys, "rollback", "production")
+        assert "production has no earlier release that was fully promoted to go back to." in said
 
 
 class TestPushes:

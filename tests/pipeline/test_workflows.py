@@ -104,7 +104,7 @@ def test_what_runs_here_runs_there_too() -> None:
 def test_what_comes_from_outside_is_no_part_of_a_command() -> None:
     """A recipe reads it from its environment, in quotes: make would put the value itself into the shell's text."""
     recipes = "\n".join(line for line in MAKEFILE.splitlines() if line.startswith("\t"))
-    given = "IMAGE|ENVIRONMENT|REASON|SOURCE|URL|PROMETHEUS|REPOSITORY|VERSION|SCAN_PUBLIC_KEY|GIT_TOKEN|BASE"
+    given = "IMAGE|ENVIRONMENT|REASON|FROM|SOURCE|URL|PROMETHEUS|REPOSITORY|VERSION|SCAN_PUBLIC_KEY|GIT_TOKEN|BASE"
     assert re.findall(rf"(?<!\$)\$[({{](?:{given})[)}}]", recipes) == []
     assert re.findall(rf'(?<!["{{])\$\$(?:{given})\b', recipes) == []
 
@@ -220,7 +220,7 @@ def test_a_rollback_is_asked_for_by_hand_by_the_api_and_by_the_rescan() -> None:
     on = workflow("rollback.yml")["on"]
     assert on.keys() == {"workflow_dispatch", "repository_dispatch", "workflow_call"}
     assert on["repository_dispatch"]["types"] == ["rollback"]
-    assert on["workflow_dispatch"]["inputs"].keys() == {"environment", "reason"}
+    assert on["workflow_dispatch"]["inputs"].keys() == {"environment", "reason", "from"}
 
 
 @pytest.mark.parametrize("name", SCHEDULED)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from delivery.drills import images, local, matrix, performing, platform, proof, report, settings
+from delivery.drills import images, local, matrix, performing, platform, proof, report, resume, settings
 from delivery.drills.account import Account
 from delivery.drills.errors import NotReady
 from delivery.drills.matrix import SCENARIOS
@@ -50,6 +50,8 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(platform, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
+    monkeypatch.setattr(resume, "FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(report, "write_drill", lambda account, folder: folder / account.name)
     monkeypatch.setattr(matrix, "Kubernetes", object)
     monkeypatch.setattr(matrix, "Environment", Environment)
     monkeypatch.setattr(report, "write_summary", lambda *_: (tmp_path / "summary.png").touch())
@@ -115,6 +117,32 @@ def test_a_scenario_is_played_as_often_as_asked_with_a_report_of_each(
 
     assert played == ["good", "good-2", "good-3"]
     assert not (tmp_path / "docs" / "proof.md").exists()
+
+
+def test_a_run_goes_on_where_another_ended_at_the_same_commit(
+    played: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fails = performing.perform
+
+    def second_fails(environment: Any, play: Callable[[Any], None]) -> Account:
+        account = fails(environment, play)
+        return replace(account, problem="No luck.") if environment.drill == "slow" else account
+
+    monkeypatch.setattr(performing, "perform", second_fails)
+    assert matrix.main(["errors", "slow", "bursts"]) == 1
+    monkeypatch.setattr(performing, "perform", fails)
+    played.clear()
+
+    assert matrix.main(["errors", "slow", "bursts", "sick", "--resume"]) == 0
+    assert played == ["slow", "sick"]
+    played.clear()
+    assert matrix.main(["errors"]) == 0
+    assert played == ["errors"], "only who asks for it goes on"
+    played.clear()
+    monkeypatch.setattr(images, "head", lambda: "d0dd1e" * 7)
+    assert matrix.main(["errors", "--resume"]) == 0
+    assert played == ["errors"]
+    assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
 def test_a_slow_machine_sends_less_and_its_page_says_so(

@@ -87,6 +87,8 @@ def production(
     monkeypatch.setattr(local, "REPORT", tmp_path)
     monkeypatch.setattr(story, "_FIRST_RELEASE", ENOUGH)
     monkeypatch.setattr(images, "image", lambda recipe: image_of(recipe.version))
+    monkeypatch.setattr(settings, "another_main", lambda: REVISION)
+    monkeypatch.setattr(settings, "is_as_main", lambda _: True)
     monkeypatch.setattr(Environment, "answering_version", lambda _: cluster.stable.version)
     monkeypatch.setattr(Environment, "release_in_git", lambda _: release_of(cluster.wanted))
     monkeypatch.setattr(Environment, "quarantined", lambda _, image: image.digest in cluster.quarantined)

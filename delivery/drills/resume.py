@@ -1,0 +1,43 @@
+"""Accounts of scenarios that ended as they should, kept for the commit that they were played at.
+
+They lie in the cluster's cache, which outlives the checkout, so that a long run may take more than one sitting. What
+was played at another commit or another rate counts for nothing, and is deleted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import shutil
+from pathlib import Path
+
+from cluster import paths
+from delivery.drills import images, traffic
+from delivery.drills.account import Account
+
+FOLDER = paths.CACHE / "drills"
+
+
+def keep(account: Account, took: float) -> None:
+    """Keep the account of a scenario that took so many seconds."""
+    folder = _folder()
+    for other in FOLDER.glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    folder.mkdir(parents=True, exist_ok=True)
+    half = folder / f"{account.name}.half"
+    half.write_bytes(gzip.compress(pickle.dumps((account, took))))
+    half.rename(folder / account.name)
+
+
+def kept(name: str) -> tuple[Account, float] | None:
+    """The account that a scenario has at this commit and rate, and its seconds; None where it has to be played."""
+    try:
+        found: tuple[Account, float] = pickle.loads(gzip.decompress((_folder() / name).read_bytes()))  # noqa: S301  # written by keep
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _folder() -> Path:
+    return FOLDER / f"{images.head()[:12]}-{traffic.usual_rate()}"
