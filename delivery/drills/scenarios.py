@@ -433,7 +433,8 @@ def frozen_push(production: Environment) -> None:
         back = given.rolled_back_to(
             images.image(images.good(other_good_version(production))), "Revert it (#13)"
         )
-        arrives(back, within=minutes(2))
+        # With its steps, where it was promoted without its gates.
+        arrives(back, within=minutes(5))
         # The guard looks into Git every 5 s.
         back.requests_go_on(1_000)
         back.is_in_git()
