@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from delivery import freeze, quarantine
 from delivery.environments import FILE, GOES_BACK, Environments
 from delivery.errors import UnreadableRelease
-from delivery.git import Commit, Repository
-from delivery.release import Release
+from delivery.git import BATCH, Commit, Repository
+from delivery.release import MOST_BYTES, NAME, Release
+from delivery.texts import one_line
 
 RELEASE, PROMOTION, ROLLBACK, HEAL = "release", "promotion", "rollback", "heal"
 PARDON, FREEZE, THAW = "pardon", "freeze", "thaw"
@@ -36,26 +38,29 @@ class Event:
     """Why the release file that this commit brought cannot be read."""
 
 
-def events(repository: Repository, branch: Environments) -> list[Event]:
-    """Everything that has happened on the branch, newest first."""
+def events(repository: Repository, branch: Environments, most: int | None = None) -> list[Event]:
+    """What has happened on the branch, newest first; with its `most` newest commits, else ever."""
     if branch.tip is None:
         return []
-    commits = repository.commits(branch.tip)
-    repository.read_ahead(
-        (commit.name, path)
-        for commit in commits
-        for path, there in commit.files.items()
-        if there and _environment(path)
-    )
+    commits = repository.commits(branch.tip, most)
     last: dict[str, Release] = {}
     found: list[Event] = []
-    for commit in reversed(commits):
+    for number, commit in enumerate(reversed(commits)):
+        if number % BATCH == 0:
+            _read_ahead(repository, commits[-number - BATCH : -number or None])
         for path in sorted(commit.files):
             if environment := _environment(path):
                 found.append(_of_release(branch, commit, environment, last))
             elif path == freeze.FILE or (path == quarantine.FILE and _first_word(commit) == PARDON):
                 found.append(_of_rules(commit))
     return found[::-1]
+
+
+def _read_ahead(repository: Repository, commits: Iterable[Commit]) -> None:
+    wanted = ((commit.name, path, there) for commit in commits for path, there in commit.files.items())
+    repository.read_ahead(
+        ((commit, path) for commit, path, there in wanted if there and _environment(path)), MOST_BYTES
+    )
 
 
 def _of_release(branch: Environments, commit: Commit, environment: str, last: dict[str, Release]) -> Event:
@@ -75,14 +80,15 @@ def _of_release(branch: Environments, commit: Commit, environment: str, last: di
 def _of_rules(commit: Commit) -> Event:
     word, _, rest = commit.message.partition(" ")
     kind = word if word in (PARDON, THAW) else FREEZE
-    environment = rest.split()[0] if word in (FREEZE, THAW) and rest.split() else None
-    why = "; ".join(part for part in (commit.message.split("\n", 1)[0], _why(commit)) if part)
+    named = rest.split()[0] if word in (FREEZE, THAW) and rest.split() else ""
+    environment = named if NAME.fullmatch(named) else None
+    why = "; ".join(part for part in (one_line(commit.message.split("\n", 1)[0]), _why(commit)) if part)
     return Event(commit.at, kind, environment, _by(commit), why, commit.name)
 
 
 def _environment(path: str) -> str | None:
     folder, _, name = path.rpartition("/")
-    return folder if folder and "/" not in folder and name == FILE else None
+    return folder if NAME.fullmatch(folder) and name == FILE else None
 
 
 def _first_word(commit: Commit) -> str:
@@ -91,7 +97,7 @@ def _first_word(commit: Commit) -> str:
 
 def _by(commit: Commit) -> str:
     found = _GUARD.search(commit.message)
-    return found[1] if found else commit.author
+    return found[1] if found else one_line(commit.author, 100)
 
 
 def _why(commit: Commit) -> str:
@@ -101,4 +107,4 @@ def _why(commit: Commit) -> str:
     if paragraph.startswith(("image: ", "By: ")):
         return ""
     reasons = [line.removeprefix("- ") for line in paragraph.splitlines() if line.startswith("- ")]
-    return "; ".join(reasons) or " ".join(paragraph.split())
+    return one_line("; ".join(reasons) or paragraph)

@@ -15,9 +15,12 @@ from delivery.environments import (
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard.decision import Heal
+from delivery.release import MOST_BYTES
+from delivery.texts import one_line
 
 RUNBOOK = "RolloutAborted.md"
 _MOST_RELEASES = 100
+_MOST_REASONS = 1000  # letters, of all together
 
 
 def heal(
@@ -50,8 +53,9 @@ def heal(
 def past_releases(repository: Repository, branch: Environments, environment: str) -> tuple[Past, ...]:
     """The last hundred releases of an environment, newest first, without what cannot be read."""
     found: list[Past] = []
-    commits = repository.log(branch.tip, path_of(environment)) if branch.tip else []
-    for commit in commits[:_MOST_RELEASES]:
+    commits = repository.log(branch.tip, path_of(environment), _MOST_RELEASES) if branch.tip else []
+    repository.read_ahead(((commit, path_of(environment)) for commit in commits), MOST_BYTES)
+    for commit in commits:
         try:
             release = branch.release(environment, at=commit)
         except UnreadableRelease:
@@ -74,14 +78,14 @@ def _quarantined(branch: Environments, environment: str, decision: Heal, now: da
         version=image.version,
         environment=environment,
         at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        reason="; ".join(decision.reasons),
+        reason=one_line("; ".join(decision.reasons), _MOST_REASONS),
     )
     return quarantine.text_with(known, entry)
 
 
 def _message(environment: str, decision: Heal, runbooks: str) -> str:
     left, to = decision.left.image.version, decision.to.release.image.version
-    why = "\n".join(f"- {reason}" for reason in decision.reasons)
+    why = "\n".join(f"- {one_line(reason)}" for reason in decision.reasons)
     blame = f"The image of {left} is quarantined." if decision.blame else "No image is quarantined."
     return (
         f"heal {environment}: back to {to}\n\n"
