@@ -7,6 +7,7 @@ count them, and they are judged with the users' requests; here is only counted w
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -20,9 +21,11 @@ import httpx
 
 from delivery.errors import Refused
 from delivery.guard import figures
+from delivery.guard.liveness import LOOK_SECONDS, Liveness
 from delivery.guard.watch import tell
 from delivery.kube import Object, is_moving
 
+LOG = logging.getLogger(__name__)
 VERSIONS = ("canary", "stable")
 _EVERY_SECONDS = 2.0
 # What users have to ask the new version, in requests a second. At this rate the 123 that prove it fine take two
@@ -99,19 +102,31 @@ class Prober:
     tell: Callable[[str], None] = tell
     url: Callable[[str, str], str] = at_its_service
     patience: float = _WINDOW_SECONDS
+    liveness: Liveness = field(default_factory=Liveness)
     _releases: dict[str, _Release] = field(default_factory=dict)
+    _failed: dict[str, str] = field(default_factory=dict)
 
     def watch(self, stopped: threading.Event) -> None:
         """Look at all environments until stopped; what breaks it stops the guard too, which is then started anew."""
         try:
             while not stopped.is_set():
                 for environment in self.environments:
-                    self.look(environment)
+                    self.liveness.expect("prober", LOOK_SECONDS)
+                    self._try(environment)
                 stopped.wait(_EVERY_SECONDS)
         finally:
             for release in self._releases.values():
                 release.rest.set()
             stopped.set()
+
+    def _try(self, environment: str) -> None:
+        try:
+            self.look(environment)
+        except Exception as error:
+            # Nobody expected it; the other environments are looked at all the same.
+            if repr(error) != self._failed.get(environment):
+                self._failed[environment] = repr(error)
+                LOG.exception("probes of %s:", environment)
 
     def look(self, environment: str) -> None:
         """Look at one environment, and begin or end to probe where that is needed."""
