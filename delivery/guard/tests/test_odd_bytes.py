@@ -20,7 +20,7 @@ from delivery.guard.figures import Delivered
 from delivery.guard.rounds import Rounds
 from delivery.guard.security import Security
 from delivery.guard.tests import test_rounds
-from delivery.guard.tests.sights import BAD, GOOD, aborted
+from delivery.guard.tests.sights import BAD, GOOD, aborted, not_let_in, rollout
 from delivery.guard.tests.test_watch import MadeUp, just_now
 from delivery.guard.watch import Guard
 from delivery.tests.hosts import Remote
@@ -198,6 +198,22 @@ def rewritten(remote: Remote, change: Callable[[bytes], bytes]) -> None:
         check=True,
     ).stdout
     remote.git("update-ref", "refs/heads/environments", made.decode().strip())
+
+
+def test_what_is_said_of_a_release_fits_into_a_commit(guard: Guard, remote: Remote) -> None:
+    """Even if a policy of the cluster says a book, with a letter that no commit takes."""
+    assert isinstance(guard.cluster, Moving)
+    guard.cluster.state = rollout(GOOD, currentPodHash="old")
+    said = "denied the request: " + "no \0 way \ud800 " * 10_000
+    guard.cluster.argocd = not_let_in(started=just_now(seconds=-1))
+    guard.cluster.argocd["status"]["operationState"]["syncResult"]["resources"][0]["message"] = said
+
+    guard.look("production")
+
+    assert version(remote) == "1.1", guard.hindrances
+    assert "- admission: 1.2 is not let in: no \ufffd way \ufffd" in remote.message()
+    assert "…\n" in remote.message()
+    assert len(remote.message()) < 2000
 
 
 def test_a_folder_may_have_any_name(guard: Guard, remote: Remote) -> None:

@@ -144,6 +144,24 @@ def test_a_new_release_counts_and_has_no_lead_time_before_its_promotion(
     assert "delivery_lead_time_seconds" not in told(of), "it is on its way"
 
 
+def test_of_a_long_history_the_newest_part_is_counted(
+    cluster: MadeUp, repository: git.Repository, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between as many commits as are enough and twice as many, so that the figures rarely fall."""
+    monkeypatch.setattr("delivery.guard.rounds._COMMITS", 2)
+    counted = []
+    for number in range(5, 9):
+        remote.commit("environments", {FILE: with_version(f"1.{number}").to_yaml()}, "release")
+        of = rounds(cluster, repository)
+        of.go()
+        counted.append(told(of)["delivery_deployments_total"])
+    assert counted == [2, 2, 3, 2]
+
+
+def with_version(version: str) -> Release:
+    return replace(GOOD, image=replace(GOOD.image, version=version))
+
+
 def test_what_is_quarantined_has_the_time_at_which_it_failed(
     cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
 ) -> None:
