@@ -32,7 +32,7 @@ from delivery.guard import counts, promotion, security, server
 from delivery.guard.announcing import Announcer
 from delivery.guard.prober import Prober, probing
 from delivery.guard.rounds import Rounds, going
-from delivery.guard.watch import Guard
+from delivery.guard.watch import GIT_SECONDS, Guard
 from delivery.kube import Cluster
 from delivery.people import VARIABLE as PEOPLE_VARIABLE
 from delivery.people import people
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     here = Path.cwd()
     remote = options.remote or os.environ.get(REMOTE_VARIABLE) or git.origin_of(here)
-    with git.opened(remote, here) as repository:
+    patience = GIT_SECONDS if options.command == "guard" else git.PATIENCE_SECONDS
+    with git.opened(remote, here, patience) as repository:
         match options.command:
             case "init":
                 print(commands.init(repository))
@@ -193,15 +194,22 @@ def _guard(repository: git.Repository) -> None:
     port = os.environ.get(PORT_VARIABLE, "")
     with contextlib.ExitStack() as besides:
         if port.isdecimal():
-            copy = besides.enter_context(git.opened(repository.remote, Path.cwd()))
-            asked = security.Security(copy, key, registries, sbom_key)
+            copy = besides.enter_context(git.opened(repository.remote, Path.cwd(), GIT_SECONDS))
+            asked = security.Security(copy, key, registries, sbom_key, liveness=guard.liveness)
             besides.enter_context(server.serving(int(port), guard, asked))
         if prometheus:
-            besides.enter_context(probing(Prober(Cluster.from_here(), environments, prometheus), stopped))
-        another = besides.enter_context(git.opened(repository.remote, Path.cwd()))
+            prober = Prober(Cluster.from_here(), environments, prometheus, liveness=guard.liveness)
+            besides.enter_context(probing(prober, stopped))
+        another = besides.enter_context(git.opened(repository.remote, Path.cwd(), GIT_SECONDS))
         announcer = Announcer(told, guard.started, partial(counts.asked, prometheus))
         rounds = Rounds(
-            Cluster.from_here(), another, environments, promotions, guard.records.known, announcer=announcer
+            Cluster.from_here(),
+            another,
+            environments,
+            promotions,
+            guard.records.known,
+            announcer=announcer,
+            liveness=guard.liveness,
         )
         besides.enter_context(going(rounds, stopped))
         guard.watch(stopped)

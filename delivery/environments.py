@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from delivery.errors import Refused, UnreadableRelease
+from delivery.errors import Refused, Unreadable, UnreadableRelease
 from delivery.git import PushLost, Repository
-from delivery.release import Release
+from delivery.release import MOST_BYTES, NAME, Release
 
 BRANCH = "environments"
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -32,6 +32,7 @@ Git alone, revert the commit of its `release.yaml`: git revert "$(git log -1 --f
 
 _PUSH_ATTEMPTS = 10
 _MOST_RELEASES = 100
+_MOST_FOLDERS = 1000
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Environments:
 
     def names(self) -> list[str]:
         """Environments in the order of promotion, then others that have a folder on the branch."""
-        found = {path for path in self._paths() if self._exists(path_of(path))}
-        return [*ENVIRONMENTS, *sorted(found - set(ENVIRONMENTS))]
+        folders = [path for path in self._paths() if NAME.fullmatch(path)][:_MOST_FOLDERS]
+        wanted = {path_of(folder): folder for folder in folders}
+        found = self._repository.paths(self.tip, *wanted) if self.tip and wanted else set()
+        return [*ENVIRONMENTS, *sorted({wanted[path] for path in found} - set(ENVIRONMENTS))]
 
     def release(self, environment: str, at: str | None = None) -> Release | None:
         """The release of an environment (now or at a commit), or None before its first.
@@ -76,11 +79,12 @@ class Environments:
         Raises UnreadableRelease.
         """
         commit = at or self.tip
-        text = self._repository.text(commit, path_of(environment)) if commit else None
-        if text is None:
-            return None
         where = f"{path_of(environment)} on the branch {BRANCH}" + (f" at {at[:12]}" if at else "")
-        return Release.parse(text, where)
+        try:
+            text = self._repository.text(commit, path_of(environment), MOST_BYTES) if commit else None
+        except Unreadable as error:
+            raise UnreadableRelease(f"{where} {error}.") from error
+        return None if text is None else Release.parse(text, where)
 
     def current(self, environment: str) -> Release | None:
         """Like `release`, for a command that builds on it: the error says how to repair the file."""
@@ -93,12 +97,11 @@ class Environments:
 
     def last_commit(self, environment: str) -> str | None:
         """The commit that last changed an environment's release."""
-        return next(iter(self._log(environment)), None)
+        return next(iter(self._log(environment, 1)), None)
 
     def has_changed(self, environment: str, commit: str) -> bool:
         """Whether a commit has changed an environment's release."""
-        path = path_of(environment)
-        return self._repository.text(commit, path) != self._repository.text(f"{commit}^", path)
+        return self._repository.log(commit, path_of(environment), 1) == [commit]
 
     def text(self, path: str, at: str | None = None) -> str | None:
         """A file of the branch, now or at a commit; None if there is no such file."""
@@ -108,7 +111,9 @@ class Environments:
     def past(self, environment: str) -> tuple[Past, ...]:
         """The last hundred releases of an environment, newest first, without what cannot be read."""
         found: list[Past] = []
-        for commit in self._log(environment)[:_MOST_RELEASES]:
+        commits = self._log(environment, _MOST_RELEASES)
+        self._repository.read_ahead(((commit, path_of(environment)) for commit in commits), MOST_BYTES)
+        for commit in commits:
             try:
                 release = self.release(environment, at=commit)
             except UnreadableRelease:
@@ -151,11 +156,8 @@ class Environments:
     def _paths(self) -> set[str]:
         return self._repository.paths(self.tip) if self.tip else set()
 
-    def _exists(self, path: str) -> bool:
-        return bool(self.tip and self._repository.paths(self.tip, path))
-
-    def _log(self, environment: str) -> list[str]:
-        return self._repository.log(self.tip, path_of(environment)) if self.tip else []
+    def _log(self, environment: str, most: int | None = None) -> list[str]:
+        return self._repository.log(self.tip, path_of(environment), most) if self.tip else []
 
 
 def path_of(environment: str) -> str:

@@ -2,6 +2,10 @@ class Refused(Exception):
     """What was asked for cannot be done; the message is one sentence for a person."""
 
 
+class Unreadable(Refused):
+    """A file of the branch is not what it should be; the message ends a sentence that begins with the file's name."""
+
+
 class UnreadableRelease(Refused):
     """A release file is not YAML, lacks a field or has a field of the wrong form."""
 

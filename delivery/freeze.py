@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 import yaml
 
+from delivery import documents
 from delivery.environments import BRANCH, Environments
-from delivery.errors import Refused
+from delivery.errors import Refused, Unreadable
 from delivery.release import NAME
 
 FILE = "freeze.yaml"
@@ -95,7 +96,7 @@ class Frozen:
 
 def windows(branch: Environments) -> tuple[Window, ...]:
     """All windows in the order of the file. Raises Refused, with the line, if it cannot be read."""
-    return _parse(branch.text(FILE) or "")
+    return parsed(_text_of(branch))
 
 
 def frozen(branch: Environments, environment: str, now: datetime) -> Frozen | None:
@@ -131,9 +132,9 @@ def text_with(branch: Environments, window: Window) -> str:
     """The file with a window added. Raises Refused if it cannot be read."""
     before = windows(branch)
     # What people wrote, and their remarks, stay where the entry can simply follow.
-    text = f"{(branch.text(FILE) or '').rstrip()}\n{window}" if before else ""
+    text = f"{_text_of(branch).rstrip()}\n{window}" if before else ""
     try:
-        if len(_parse(text)) == len(before) + 1:
+        if len(parsed(text)) == len(before) + 1:
             return text
     except Refused:
         pass
@@ -161,22 +162,28 @@ def moment(text: str, what: str) -> datetime:
     """A time that somebody wrote, in UTC where it names no offset. Raises Refused."""
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise Refused(f"{what} is a time like 2026-12-27 08:00 (UTC), not {text!r}.") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def utc(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _parse(text: str) -> tuple[Window, ...]:
+def _text_of(branch: Environments) -> str:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else ""
-        raise Refused(f"{_WHERE} is not YAML{line}: repair it by hand.") from error
+        return branch.text(FILE) or ""
+    except Unreadable as error:
+        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
+
+
+def parsed(text: str) -> tuple[Window, ...]:
+    """The windows of a file. Raises Refused, with the line, if it cannot be read."""
+    try:
+        root = documents.node(text)
+    except Unreadable as error:
+        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
     if root is None:
         return ()
     if not isinstance(root, yaml.SequenceNode):

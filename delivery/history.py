@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from delivery import freeze, promoted, quarantine
+from delivery import documents, freeze, promoted, quarantine
 from delivery.environments import FILE, Environments
 from delivery.errors import UnreadableRelease
-from delivery.git import Commit, Repository
-from delivery.release import Release
+from delivery.git import BATCH, Commit, Repository
+from delivery.release import MOST_BYTES, NAME, Release
+from delivery.texts import one_line
 
 RELEASE, PROMOTION, ROLLBACK, HEAL = "release", "promotion", "rollback", "heal"
 PARDON, FREEZE, THAW = "pardon", "freeze", "thaw"
@@ -42,21 +43,17 @@ class Event:
     """The highest share of the traffic that it had as a canary, in percent."""
 
 
-def events(repository: Repository, branch: Environments) -> list[Event]:
-    """Everything that has happened on the branch, newest first."""
+def events(repository: Repository, branch: Environments, most: int | None = None) -> list[Event]:
+    """What has happened on the branch, newest first; with its `most` newest commits, else ever."""
     if branch.tip is None:
         return []
-    commits = repository.commits(branch.tip)
-    repository.read_ahead(
-        (commit.name, path)
-        for commit in commits
-        for path, there in commit.files.items()
-        if there and (_environment(path) or path == promoted.FILE)
-    )
+    commits = repository.commits(branch.tip, most)
     last: dict[str, list[Release]] = {}
     newest: dict[tuple[str, promoted.Identity], int] = {}
     found: list[Event] = []
-    for commit in reversed(commits):
+    for number, commit in enumerate(reversed(commits)):
+        if number % BATCH == 0:
+            _read_ahead(repository, commits[-number - BATCH : -number or None])
         for path in sorted(commit.files):
             if environment := _environment(path):
                 event = _of_release(branch, commit, environment, last.setdefault(environment, []))
@@ -65,17 +62,28 @@ def events(repository: Repository, branch: Environments) -> list[Event]:
                 found.append(event)
             elif path == freeze.FILE or (path == quarantine.FILE and _first_word(commit) == PARDON):
                 found.append(_of_rules(commit))
-        if commit.files.get(promoted.FILE):
-            for place, entry in _outcomes(branch.text(promoted.FILE, at=commit.name) or ""):
-                if (index := newest.get(place)) is not None:
-                    found[index] = replace(found[index], outcome=entry.outcome, weight=entry.weight)
+        for place, entry in _outcomes(branch, commit):
+            if (index := newest.get(place)) is not None:
+                found[index] = replace(found[index], outcome=entry.outcome, weight=entry.weight)
     return found[::-1]
 
 
-def _outcomes(text: str) -> Iterator[tuple[tuple[str, promoted.Identity], promoted.Entry]]:
-    for name, record in promoted.copies(text).items():
+def _outcomes(
+    branch: Environments, commit: Commit
+) -> Iterator[tuple[tuple[str, promoted.Identity], promoted.Entry]]:
+    """What the guard's record, if this commit wrote it, says of each release."""
+    if not commit.files.get(promoted.FILE):
+        return
+    for name, record in promoted.copies_of(branch, at=commit.name).items():
         for entry in record.entries:
             yield (name, entry.identity), entry
+
+
+def _read_ahead(repository: Repository, commits: Iterable[Commit]) -> None:
+    written = [(commit.name, path) for commit in commits for path, there in commit.files.items() if there]
+    repository.read_ahead(((commit, path) for commit, path in written if _environment(path)), MOST_BYTES)
+    records = ((commit, path) for commit, path in written if path == promoted.FILE)
+    repository.read_ahead(records, documents.MOST_BYTES)
 
 
 def _of_release(branch: Environments, commit: Commit, environment: str, line: list[Release]) -> Event:
@@ -94,14 +102,15 @@ def _of_release(branch: Environments, commit: Commit, environment: str, line: li
 def _of_rules(commit: Commit) -> Event:
     word, _, rest = commit.message.partition(" ")
     kind = word if word in (PARDON, THAW) else FREEZE
-    environment = rest.split()[0] if word in (FREEZE, THAW) and rest.split() else None
-    why = "; ".join(part for part in (commit.message.split("\n", 1)[0], _why(commit)) if part)
+    named = rest.split()[0] if word in (FREEZE, THAW) and rest.split() else ""
+    environment = named if NAME.fullmatch(named) else None
+    why = "; ".join(part for part in (one_line(commit.message.split("\n", 1)[0]), _why(commit)) if part)
     return Event(commit.at, kind, environment, _by(commit), why, commit.name)
 
 
 def _environment(path: str) -> str | None:
     folder, _, name = path.rpartition("/")
-    return folder if folder and "/" not in folder and name == FILE else None
+    return folder if NAME.fullmatch(folder) and name == FILE else None
 
 
 def _first_word(commit: Commit) -> str:
@@ -110,7 +119,7 @@ def _first_word(commit: Commit) -> str:
 
 def _by(commit: Commit) -> str:
     found = _GUARD.search(commit.message)
-    return found[1] if found else commit.author
+    return found[1] if found else one_line(commit.author, 100)
 
 
 def _why(commit: Commit) -> str:
@@ -120,4 +129,4 @@ def _why(commit: Commit) -> str:
     if paragraph.startswith(("image: ", "By: ")):
         return ""
     reasons = [line.removeprefix("- ") for line in paragraph.splitlines() if line.startswith("- ")]
-    return "; ".join(reasons) or " ".join(paragraph.split())
+    return one_line("; ".join(reasons) or paragraph)

@@ -33,8 +33,9 @@ def table(events: Iterable[Event]) -> Table:
             Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
             _version(each),
             became(each),
-            each.by,
-            Text(each.problem, style="red") if each.problem else each.why,
+            # Text: what people wrote in brackets is no style.
+            Text(each.by),
+            Text(each.problem, style="red") if each.problem else Text(each.why),
             Text(each.commit[:8], style="dim"),
         )
     return shown

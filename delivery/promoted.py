@@ -15,8 +15,9 @@ from typing import Self
 
 import yaml
 
+from delivery import documents
 from delivery.environments import Environments, Past
-from delivery.errors import Refused
+from delivery.errors import Refused, Unreadable
 from delivery.release import Release
 
 FILE = "promoted.yaml"
@@ -202,19 +203,19 @@ def copy_text(records: Mapping[str, Record]) -> str:
     return _HEAD + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
 
 
-def copies(text: str) -> dict[str, Record]:
-    """The records in a `promoted.yaml`, by environment, as far as they can be read: people may write there.
+def copies_of(branch: Environments, at: str | None = None) -> dict[str, Record]:
+    """The records that the branch has, by environment, as far as they can be read: people may write there.
 
     No entry has passed any gates: only the guard's own record says so.
     """
     try:
-        read = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        read = documents.value(branch.text(FILE, at) or "")
+    except Unreadable:
         return {}
     found = {}
     for name, entries in read.items() if isinstance(read, dict) else ():
         try:
-            found[str(name)] = Record(tuple(replace(_entry(each), gates=False) for each in entries))
+            found[name] = Record(tuple(_copied(each) for each in entries))
         except (TypeError, AttributeError, ValueError):
             continue
     return found
@@ -222,7 +223,7 @@ def copies(text: str) -> dict[str, Record]:
 
 def copy_of(branch: Environments, environment: str) -> Record | None:
     """The record that the branch has of an environment; None where no guard has written one."""
-    return copies(branch.text(FILE) or "").get(environment)
+    return copies_of(branch).get(environment)
 
 
 def past(branch: Environments, environment: str, entry: Entry) -> Past | None:
@@ -234,6 +235,17 @@ def _shown(entry: Entry) -> dict[str, object]:
     """Without what says nothing to people or nothing new."""
     left_out = {"pod_hash", *(() if entry.rolled_back else ("rolled_back",))}
     return {key: value for key, value in asdict(entry).items() if key not in left_out and value is not None}
+
+
+def _copied(read: Mapping[str, object]) -> Entry:
+    """Raises TypeError, AttributeError or ValueError for what is no entry."""
+    weight = read.get("weight")
+    typed = {
+        "weight": None if weight is None else int(str(weight)),
+        "gates": False,
+        "rolled_back": str(read.get("rolled_back")) == "true",
+    }
+    return _entry({**read, **typed})
 
 
 def _entry(read: Mapping[str, object]) -> Entry:

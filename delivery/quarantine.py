@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 import yaml
 
+from delivery import documents
 from delivery.environments import BRANCH, Environments
-from delivery.errors import Refused
+from delivery.errors import Refused, Unreadable
+from delivery.texts import one_line
 
 FILE = "quarantine.yaml"
 
@@ -29,9 +31,9 @@ class Entry:
         """Raises Refused if a person wrote no time there."""
         try:
             return datetime.fromisoformat(self.at).astimezone(UTC)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise Refused(
-                f"{FILE} says {self.at!r} where a time like 2026-11-24T21:35:00Z belongs."
+                f"{FILE} says {one_line(self.at, 40)!r} where a time like 2026-11-24T21:35:00Z belongs."
             ) from error
 
 
@@ -39,9 +41,9 @@ def entries(branch: Environments, at: str | None = None) -> tuple[Entry, ...]:
     """What is quarantined, now or at a commit, oldest first. Raises Refused if the file cannot be read."""
     where = f"{FILE} on the branch {BRANCH}"
     try:
-        found = yaml.safe_load(branch.text(FILE, at) or "") or []
-    except yaml.YAMLError as error:
-        raise Refused(f"{where} is not YAML: repair it by hand. {' '.join(str(error).split())}") from error
+        found = documents.value(branch.text(FILE, at) or "") or []
+    except Unreadable as error:
+        raise Refused(f"{where} {error}: repair it by hand.") from error
     wanted = {field.name for field in fields(Entry)}
     if not isinstance(found, list) or not all(
         isinstance(each, dict)

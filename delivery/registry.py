@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,8 +15,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from delivery import web
 from delivery.errors import Refused, RegistryUnreachable
 from delivery.release import DIGEST, REPOSITORY
+from delivery.texts import one_line
 
 REVISION_LABEL = "org.opencontainers.image.revision"
 VERSION_LABEL = "org.opencontainers.image.version"
@@ -32,7 +35,12 @@ _ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 _ATTEMPTS = 2  # a dropped connection is tried once more
-_TIMEOUT_SECONDS = 20.0
+SECONDS = 30.0  # for all that is asked about an image; in a cluster it takes less than one
+_MOST_MANIFEST = 4 * 1024 * 1024  # what registries take themselves, by OCI's specification
+# Of what is attached to an image, all together: a list of a thousand packages has 2 MB.
+_MOST_ATTACHED = 16 * 1024 * 1024
+_MOST_LAYERS = 50
+_MOST_PAGES = 10
 
 
 @dataclass(frozen=True)
@@ -117,10 +125,8 @@ def attestations(reference: Reference, *, address: str | None = None) -> list[by
             manifest = _json(registry.manifest(f"{_as_tag(reference)}.att"))
         except _NotThere:
             return []
-        layers = _objects(manifest.get("layers"))
-        return [
-            registry.blob(str(layer.get("digest"))) for layer in layers if layer.get("mediaType") == _ENVELOPE
-        ]
+        layers = [each for each in _objects(manifest.get("layers")) if each.get("mediaType") == _ENVELOPE]
+        return registry.attached(layers)
 
 
 def bundles(reference: Reference, predicate: str, *, address: str | None = None) -> list[bytes]:
@@ -133,14 +139,13 @@ def bundles(reference: Reference, predicate: str, *, address: str | None = None)
     """
     with _Registry(reference, address) as registry:
         found = []
-        for referrer in registry.referrers():
-            if referrer.get("artifactType") != BUNDLE:
-                continue
+        others = [each for each in registry.referrers() if each.get("artifactType") == BUNDLE]
+        for referrer in others[-_MOST_LAYERS:]:
             manifest = _json(registry.manifest(str(referrer.get("digest"))))
-            if (manifest.get("annotations") or {}).get(PREDICATE_ANNOTATION) == predicate:
-                layers = _objects(manifest.get("layers"))
-                found += [registry.blob(str(layer.get("digest"))) for layer in layers]
-        return found
+            notes = manifest.get("annotations")
+            if isinstance(notes, dict) and notes.get(PREDICATE_ANNOTATION) == predicate:
+                found += _objects(manifest.get("layers"))
+        return registry.attached(found)
 
 
 class _NotThere(Refused):
@@ -160,7 +165,7 @@ def _runnable(index: dict[str, Any], reference: Reference) -> str:
 def _json(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         raise Refused("The registry answered with something that is not a JSON object.")
@@ -177,15 +182,14 @@ def _as_tag(reference: Reference) -> str:
 
 
 class _Registry:
+    """One conversation, which has an end after some seconds."""
+
     def __init__(self, reference: Reference, address: str | None = None) -> None:
         self._reference = reference
         self._base = f"{address or _address_of(reference.host)}/v2/{reference.name}"
         self._authorization: str | None = None
-        self._http = httpx.Client(
-            timeout=_TIMEOUT_SECONDS,
-            follow_redirects=True,
-            transport=httpx.HTTPTransport(retries=_ATTEMPTS - 1),
-        )
+        self._until = time.monotonic() + SECONDS
+        self._http = web.client(retries=_ATTEMPTS - 1)
 
     def __enter__(self) -> Self:
         return self
@@ -196,33 +200,42 @@ class _Registry:
     def manifest(self, name: str) -> bytes:
         return self._get(f"/manifests/{name}", accept=", ".join(_MANIFESTS + _INDEXES))
 
-    def blob(self, digest: str) -> bytes:
-        return self._get(f"/blobs/{digest}", accept="*/*")
+    def blob(self, digest: str, most: int = _MOST_MANIFEST) -> bytes:
+        return self._get(f"/blobs/{digest}", accept="*/*", most=most)
+
+    def attached(self, layers: list[dict[str, Any]]) -> list[bytes]:
+        """What is attached to the image in those layers, of many in the last ones."""
+        found: list[bytes] = []
+        for layer in layers[-_MOST_LAYERS:]:
+            found.append(self.blob(str(layer.get("digest")), _MOST_ATTACHED - sum(map(len, found))))
+        return found
 
     def referrers(self) -> list[dict[str, Any]]:
         """What refers to the image, by OCI's API or, where there is none, by the tag that stands for its digest."""
-        page: httpx.URL | None = httpx.URL(f"{self._base}/referrers/{self._reference.digest}")
+        page = httpx.URL(f"{self._base}/referrers/{self._reference.digest}")
         found = []
         try:
-            while page:
+            for _ in range(_MOST_PAGES):
                 answer = self._answer(str(page), _INDEXES[0])
                 found += _objects(_json(answer.content).get("manifests"))
                 following = answer.links.get("next", {}).get("url")
                 # Of the same server, whatever it says.
-                page = page.copy_with(raw_path=httpx.URL(following).raw_path) if following else None
+                if not following:
+                    break
+                page = page.copy_with(raw_path=httpx.URL(following).raw_path)
         except _NotThere:
             with contextlib.suppress(_NotThere):
                 found = _objects(_json(self.manifest(_as_tag(self._reference))).get("manifests"))
         return found
 
-    def _get(self, path: str, accept: str) -> bytes:
-        return self._answer(self._base + path, accept).content
+    def _get(self, path: str, accept: str, most: int = _MOST_MANIFEST) -> bytes:
+        return self._answer(self._base + path, accept, most).content
 
-    def _answer(self, url: str, accept: str) -> httpx.Response:
-        answer = self._ask(url, accept)
+    def _answer(self, url: str, accept: str, most: int = _MOST_MANIFEST) -> httpx.Response:
+        answer = self._ask(url, accept, most)
         if answer.status_code == httpx.codes.UNAUTHORIZED and self._authorization is None:
             self._sign_in(answer.headers.get("www-authenticate", ""))
-            answer = self._ask(url, accept)
+            answer = self._ask(url, accept, most)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise _NotThere(f"The registry has no image {self._reference}.")
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -237,17 +250,19 @@ class _Registry:
             )
         return answer
 
-    def _ask(self, url: str, accept: str) -> httpx.Response:
+    def _ask(self, url: str, accept: str, most: int) -> httpx.Response:
         headers = {"Accept": accept}
         if self._authorization:
             headers["Authorization"] = self._authorization
-        return self._send(url, headers)
+        return self._send(url, headers, most)
 
-    def _send(self, url: str, headers: dict[str, str]) -> httpx.Response:
+    def _send(self, url: str, headers: dict[str, str], most: int = _MOST_MANIFEST) -> httpx.Response:
+        # It is asked for the last time when there is no time left.
+        seconds = max(0.1, self._until - time.monotonic())
         try:
-            return self._http.get(url, headers=headers)
-        except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
+            return web.get(self._http, url, headers=headers, seconds=seconds, most=most)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            why = one_line(error) or type(error).__name__
             raise RegistryUnreachable(
                 f"The registry {self._reference.host} cannot be reached: {why}."
             ) from error

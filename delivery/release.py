@@ -5,9 +5,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import yaml
+from delivery import documents
+from delivery.documents import NotText
+from delivery.errors import Refused, Unreadable, UnreadableRelease
+from delivery.texts import one_line
 
-from delivery.errors import Refused, UnreadableRelease
+MOST_BYTES = 64 * 1024
+"""Of a release file, which has 300 and perhaps a remark."""
 
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -38,11 +42,9 @@ class Release:
         Raises UnreadableRelease.
         """
         try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            place = getattr(error, "problem_mark", None)
-            line = f" (line {place.line + 1})" if place else ""
-            raise UnreadableRelease(f"{where} is not YAML{line}.") from error
+            data = documents.value(text)
+        except Unreadable as error:
+            raise UnreadableRelease(f"{where} {error}.") from error
         fields = _Fields(data, where)
         release = cls(
             revision=fields.text("revision", COMMIT, "a commit's 40 hexadecimal digits"),
@@ -95,7 +97,8 @@ class _Fields:
             if isinstance(value, dict):
                 self._flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
             else:
-                self._flat[str(key)] = value
+                # Quoted, a name with a dot is no field of a field.
+                self._flat[repr(key) if "." in key else key] = value
 
     def text(self, field: str, form: re.Pattern[str], meaning: str) -> str:
         value = self._flat.pop(field, None)
@@ -103,15 +106,19 @@ class _Fields:
             raise UnreadableRelease(f"{self._where} has no field {field}.")
         if not isinstance(value, str):
             raise UnreadableRelease(
-                f"{self._where}: {field} must be text, so write it in quotes: {str(value)!r}."
+                f"{self._where}: {field} must be text, so write it in quotes: {_shown(value)}."
             )
         if not form.fullmatch(value):
-            raise UnreadableRelease(f"{self._where}: {field} must be {meaning}, not {value!r}.")
+            raise UnreadableRelease(f"{self._where}: {field} must be {meaning}, not {_shown(value)}.")
         return value
 
     def refuse_others(self) -> None:
         if self._flat:
-            unknown = ", ".join(sorted(self._flat))
+            unknown = one_line(", ".join(sorted(self._flat)), 100)
             raise UnreadableRelease(
                 f"{self._where} has a field that a release file does not know: {unknown}."
             )
+
+
+def _shown(value: object) -> str:
+    return repr(one_line(value, 100)) if isinstance(value, str | NotText) else "a list or fields"

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from delivery import web
 from delivery.errors import Refused
 
 SLOWEST_P95 = 0.5
@@ -26,6 +27,7 @@ _ROUND = 20
 """Requests in a row, of which each must be answered by the new version; and how many are sent between two looks."""
 _PAUSE_SECONDS = 2.0
 _TIMEOUT_SECONDS = 10.0
+_MOST_BYTES = 1024 * 1024  # a page
 # Health checks and scrapes are nobody's requests, as for the verdicts; the inner `max` as there.
 _QUERY = (
     "sum(max by (namespace, pod, container_id, method, endpoint, status)"
@@ -75,12 +77,15 @@ class Prometheus:
         query = _QUERY.format(series=series, namespace=namespace, version=version, more=more)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            answer = httpx.get(
-                f"{self.address.rstrip('/')}/api/v1/query",
-                params={"query": query},
-                headers=headers,
-                timeout=_TIMEOUT_SECONDS,
-            )
+            with web.client() as client:
+                answer = web.get(
+                    client,
+                    f"{self.address.rstrip('/')}/api/v1/query",
+                    params={"query": query},
+                    headers=headers,
+                    seconds=_TIMEOUT_SECONDS,
+                    most=_MOST_BYTES,
+                )
             found = answer.raise_for_status().json()["data"]["result"]
             return round(float(found[0]["value"][1])) if found else 0
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
@@ -137,10 +142,13 @@ class Verification:
                 )
             self.sleep(_PAUSE_SECONDS)
 
+    def _get(self, path: str) -> httpx.Response:
+        return web.get(self.crm, path, seconds=_TIMEOUT_SECONDS, most=_MOST_BYTES)
+
     def _health(self) -> tuple[str, str]:
         """What `/health/` says: status and version."""
         try:
-            said = self.crm.get("/health/").json()
+            said = self._get("/health/").json()
             return str(said["status"]), str(said["version"])
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
             return type(error).__name__, "nothing"
@@ -149,7 +157,7 @@ class Verification:
         """What everybody may see is there, and what nobody may see is not."""
         for path, expected in (("/", 200), ("/api/v1/deals/", 401), ("/no-such-page/", 404)):
             try:
-                status = self.crm.get(path).status_code
+                status = self._get(path).status_code
             except httpx.HTTPError as error:
                 raise Refused(f"The smoke test got no answer from {path}: {error}.") from error
             if status != expected:
@@ -167,14 +175,14 @@ class Verification:
             for _ in range(_ROUND):
                 # Prometheus counts what was answered, and how; what got no answer is not counted and sent again.
                 with contextlib.suppress(httpx.HTTPError):
-                    self.crm.get("/")
+                    self._get("/")
             self.sleep(_PAUSE_SECONDS)
         return figures
 
 
 def verify(address: str, prometheus: Prometheus, *, namespace: str, version: str, seconds: float) -> str:
     """See whether users get the version at this address, and whether it is well. Raises Refused."""
-    with httpx.Client(**_reached(address), timeout=_TIMEOUT_SECONDS) as crm:
+    with web.client(**_reached(address)) as crm:
         return Verification(crm, prometheus, namespace, version, seconds).run()
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 
+from delivery import web
 from delivery.verdicts import Count
 
 _SECONDS = 1.0
+_MOST_BYTES = 1024 * 1024  # a few series
 _REQUESTS, _BAD = "crm:verdict_requests", "crm:verdict_bad"
 # The highest of the last two minutes: after an abort the pods go away, and their requests with them.
 _QUERY = (
@@ -44,9 +46,12 @@ def query(namespace: str, pod_hash: str) -> str:
 def _ask(prometheus: str, namespace: str, pod_hash: str) -> dict[str, Count]:
     asked_for = {"query": query(namespace, pod_hash)}
     try:
-        answer = httpx.get(f"{prometheus}/api/v1/query", params=asked_for, timeout=_SECONDS)
+        with web.client() as client:
+            answer = web.get(
+                client, f"{prometheus}/api/v1/query", params=asked_for, seconds=_SECONDS, most=_MOST_BYTES
+            )
         return _read(answer.raise_for_status().json())
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, OverflowError):
         return {}
 
 

@@ -16,8 +16,10 @@ from delivery.errors import Refused
 from delivery.git import Repository
 from delivery.guard.decision import Heal
 from delivery.promoted import Record
+from delivery.texts import one_line
 
 RUNBOOK = "RolloutAborted.md"
+_MOST_REASONS = 1000  # letters, of all together
 
 
 def heal(
@@ -45,9 +47,7 @@ def heal(
         if decision.blame:
             files[quarantine.FILE] = _quarantined(branch, environment, decision, now)
         if records:
-            files[promoted.FILE] = promoted.copy_text(
-                {**promoted.copies(branch.text(promoted.FILE) or ""), **records}
-            )
+            files[promoted.FILE] = promoted.copy_text({**promoted.copies_of(branch), **records})
         return Change(files, _message(environment, decision, runbooks))
 
     return publish(repository, change, branch)
@@ -66,14 +66,14 @@ def _quarantined(branch: Environments, environment: str, decision: Heal, now: da
         version=image.version,
         environment=environment,
         at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        reason="; ".join(decision.reasons),
+        reason=one_line("; ".join(decision.reasons), _MOST_REASONS),
     )
     return quarantine.text_with(known, entry)
 
 
 def _message(environment: str, decision: Heal, runbooks: str) -> str:
     left, to = decision.left.image.version, decision.to.release.image.version
-    why = "\n".join(f"- {reason}" for reason in decision.reasons)
+    why = "\n".join(f"- {one_line(reason)}" for reason in decision.reasons)
     blame = f"The image of {left} is quarantined." if decision.blame else "No image is quarantined."
     return (
         f"heal {environment}: back to {to}\n\n"

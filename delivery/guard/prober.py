@@ -7,6 +7,7 @@ count them, and they are judged with the users' requests; here is only counted w
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -18,11 +19,14 @@ from typing import Any, Protocol
 
 import httpx
 
+from delivery import web
 from delivery.errors import Refused
 from delivery.guard import figures
+from delivery.guard.liveness import LOOK_SECONDS, Liveness
 from delivery.guard.watch import tell
 from delivery.kube import Object, is_moving
 
+LOG = logging.getLogger(__name__)
 VERSIONS = ("canary", "stable")
 _EVERY_SECONDS = 2.0
 # What users have to ask the new version, in requests a second. At this rate the 123 that prove it fine take two
@@ -34,6 +38,7 @@ _WINDOW_SECONDS = 30
 _PACE_SECONDS = 0.2
 # A request is too slow after 2 s; what is given up after this still counts in the pod that answers it later.
 _TIMEOUT_SECONDS = 5.0
+_MOST_BYTES = 64 * 1024  # a number, or a page that is none
 # Of one release and version. A gate waits for an hour at most, which is 18,000; this is for one that never ends.
 MOST = 20_000
 # A new connection each time, so that every pod of a version gets its share of them.
@@ -99,19 +104,31 @@ class Prober:
     tell: Callable[[str], None] = tell
     url: Callable[[str, str], str] = at_its_service
     patience: float = _WINDOW_SECONDS
+    liveness: Liveness = field(default_factory=Liveness)
     _releases: dict[str, _Release] = field(default_factory=dict)
+    _failed: dict[str, str] = field(default_factory=dict)
 
     def watch(self, stopped: threading.Event) -> None:
         """Look at all environments until stopped; what breaks it stops the guard too, which is then started anew."""
         try:
             while not stopped.is_set():
                 for environment in self.environments:
-                    self.look(environment)
+                    self.liveness.expect("prober", LOOK_SECONDS)
+                    self._try(environment)
                 stopped.wait(_EVERY_SECONDS)
         finally:
             for release in self._releases.values():
                 release.rest.set()
             stopped.set()
+
+    def _try(self, environment: str) -> None:
+        try:
+            self.look(environment)
+        except Exception as error:
+            # Nobody expected it; the other environments are looked at all the same.
+            if repr(error) != self._failed.get(environment):
+                self._failed[environment] = repr(error)
+                LOG.exception("probes of %s:", environment)
 
     def look(self, environment: str) -> None:
         """Look at one environment, and begin or end to probe where that is needed."""
@@ -145,13 +162,15 @@ class Prober:
     def _users_are_too_few(self, environment: str, pod_hash: str) -> bool:
         """Not if Prometheus cannot be asked: then nothing that is sent could be judged."""
         try:
-            answer = httpx.get(
-                f"{self.prometheus}/api/v1/query",
-                params={"query": users_query(environment, pod_hash)},
-                timeout=_TIMEOUT_SECONDS,
-                trust_env=False,
-            ).raise_for_status()
-            found: Any = answer.json()["data"]["result"][0]["value"][1]
+            with web.client(trust_env=False) as client:
+                answer = web.get(
+                    client,
+                    f"{self.prometheus}/api/v1/query",
+                    params={"query": users_query(environment, pod_hash)},
+                    seconds=_TIMEOUT_SECONDS,
+                    most=_MOST_BYTES,
+                )
+            found: Any = answer.raise_for_status().json()["data"]["result"][0]["value"][1]
             rate = float(found)
         except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
             return False
@@ -174,7 +193,7 @@ class Prober:
     def _send(self, environment: str, version: str, release: _Release) -> None:
         """Probe a version, one request at a time, until there is rest."""
         url = self.url(environment, version)
-        with httpx.Client(headers=_HEADERS, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+        with web.client(headers=_HEADERS, trust_env=False) as client:
             while (
                 release.sent[version] < MOST and version not in release.unknown and not release.rest.is_set()
             ):
@@ -202,7 +221,7 @@ def probing(prober: Prober, stopped: threading.Event) -> Iterator[None]:
 
 def _asked(client: httpx.Client, url: str) -> str:
     try:
-        return str(client.get(url).status_code)
+        return str(web.get(client, url, seconds=_TIMEOUT_SECONDS, most=_MOST_BYTES).status_code)
     except httpx.HTTPError:
         return _ASKED_IN_VAIN
 

@@ -16,7 +16,7 @@ from delivery import freeze, quarantine
 from delivery.commands import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.environments import Change, Environments, publish
 from delivery.errors import Refused
-from delivery.git import Repository
+from delivery.git import HISTORY_COMMITS, Repository
 from delivery.guard.decision import is_of, settled_since
 from delivery.kube import Object
 from delivery.release import NAME, Release
@@ -92,7 +92,8 @@ def promote(
 
     if why := hindrance(branch):
         return "" if why == _SAME else f"{release.image.version} is not promoted: {why}"
-    repository.fetch_history()
+    # Who runs a commit that is older than these is not promoted to by itself: it counts as not contained.
+    repository.fetch_history(HISTORY_COMMITS)
     refuse_unknown_commit(repository, release)
 
     def decide(branch: Environments) -> Change | None:

@@ -5,6 +5,8 @@ In a thread of its own with a copy of the repository of its own, so that no way 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,16 +19,23 @@ from typing import Protocol
 from delivery import performance, promoted, quarantine
 from delivery.environments import Change, Environments, fetch_existing, publish
 from delivery.errors import Refused, UnreadableRelease
-from delivery.git import Repository
+from delivery.git import HISTORY_COMMITS, Repository
 from delivery.guard import figures, promotion
 from delivery.guard.announcing import Announcer, Promoted
 from delivery.guard.decision import is_of, promoted_at
+from delivery.guard.liveness import ROUND_SECONDS, Liveness
 from delivery.guard.sweeping import sweep
 from delivery.guard.watch import now, tell
 from delivery.history import Event, events
 from delivery.kube import Object, Observed
 from delivery.promoted import Record
+from delivery.texts import one_line
 
+LOG = logging.getLogger(__name__)
+# Of the branch the newest commits are read: with fifty a day, so many are three months, and DORA's figures look at one.
+# Between this and twice as many, so that what counts up falls once in so many commits and not with each.
+_COMMITS = 5000
+_MOST_SAID = 1000  # letters
 _EVERY_SECONDS = 15.0
 _SWEEP_SECONDS = 300.0
 
@@ -56,19 +65,24 @@ class Rounds:
     tell: Callable[[str], None] = tell
     delivered: figures.Delivered = figures.DELIVERED
     announcer: Announcer = field(default_factory=lambda: Announcer({}, now()))
+    liveness: Liveness = field(default_factory=Liveness)
     _counted: str | None = None
     """The commit of the branch whose history is in the figures."""
     _events: list[Event] = field(default_factory=list)
-    _made: dict[str, datetime] = field(default_factory=dict)
-    """When each revision was committed."""
+    _made: dict[str, datetime | None] = field(default_factory=dict)
+    """When each revision was committed; None where that is not known."""
     _swept: float = -_SWEEP_SECONDS
     _told: dict[str, str] = field(default_factory=dict)
 
     def watch(self, stopped: threading.Event) -> None:
-        """Go the round until stopped; should it ever fail, the whole guard stops and is started anew."""
+        """Go the round until stopped; should that ever end, the whole guard stops and is started anew."""
         try:
             while not stopped.is_set():
-                self.go()
+                try:
+                    self.go()
+                except Exception:
+                    # Nobody expected it; that no round ends any more is told by /healthz.
+                    LOG.exception("a round:")
                 stopped.wait(_EVERY_SECONDS)
         finally:
             stopped.set()
@@ -78,7 +92,8 @@ class Rounds:
         try:
             branch = fetch_existing(self.repository)
         except Refused as refusal:
-            self._say("Git", f"cannot go on: {refusal}")
+            self._say("Git", f"cannot go on: {one_line(refusal, _MOST_SAID)}")
+            self.liveness.expect("rounds", ROUND_SECONDS)
             return
         self._say("Git", "")
         for each in self.promotions:
@@ -98,7 +113,7 @@ class Rounds:
         """Write down on the branch which releases reached everybody, where that has changed."""
 
         def copied(branch: Environments) -> Change | None:
-            there = promoted.copies(branch.text(promoted.FILE) or "")
+            there = promoted.copies_of(branch)
             new = [
                 name
                 for name, record in self.records.items()
@@ -118,15 +133,21 @@ class Rounds:
 
     def _count(self, branch: Environments) -> str:
         """Bring the figures of what was delivered up to date."""
-        if branch.tip != self._counted:
-            self._events = events(self.repository, branch)
+        if branch.tip and branch.tip != self._counted:
+            most = _COMMITS + self.repository.count(branch.tip) % _COMMITS
+            self._events = events(self.repository, branch, most)
             self.delivered.performances = {
                 name: performance.of(name, self._events) for name in self.environments
             }
             self._counted = branch.tip
-        leads = {name: self._lead_seconds(name, branch) for name in self.environments}
+        leads, troubles = {}, []
+        for name in self.environments:
+            try:
+                leads[name] = self._lead_seconds(name, branch)
+            except Refused as refusal:
+                troubles.append(f"{name}: {refusal}")
         self.delivered.lead_seconds = {name: lead for name, lead in leads.items() if lead is not None}
-        return ""
+        return "; ".join(troubles)
 
     def _count_quarantined(self, branch: Environments) -> str:
         found = quarantine.entries(branch)
@@ -136,18 +157,24 @@ class Rounds:
         return ""
 
     def _announce(self, branch: Environments) -> str:
-        promoted = (self._promoted(name, branch) for name in self.environments)
-        return self.announcer.announce(self._events, (each for each in promoted if each))
+        promoted = []
+        for name in self.environments:
+            with contextlib.suppress(Refused):  # the figures tell of it
+                promoted += [each] if (each := self._promoted(name, branch)) else []
+        return self.announcer.announce(self._events, promoted)
 
     def _lead_seconds(self, environment: str, branch: Environments) -> float | None:
         """From the commit of the code to the full promotion of Git's release; None where there was none."""
         found = self._promoted(environment, branch)
         if found is None:
             return None
-        if found.revision not in self._made:
-            self.repository.fetch_history()
-            self._made[found.revision] = self.repository.time(found.revision)
-        return (found.promoted - self._made[found.revision]).total_seconds()
+        revision = found.revision
+        if revision not in self._made:
+            self.repository.fetch_history(HISTORY_COMMITS)
+            known = self.repository.commit_on_remote(revision)
+            self._made[revision] = self.repository.time(revision) if known else None
+        made = self._made[revision]
+        return (found.promoted - made).total_seconds() if made else None
 
     def _promoted(self, environment: str, branch: Environments) -> Promoted | None:
         """Git's release where everybody has it; None where not, or where it is a way back."""
@@ -179,10 +206,16 @@ class Rounds:
 
     def _do(self, name: str, work: Callable[[], str]) -> None:
         """Do one thing, and say what came of it."""
+        self.liveness.expect("rounds", ROUND_SECONDS)
         try:
             said = work()
         except Refused as refusal:
-            said = f"cannot go on: {refusal}"
+            said = f"cannot go on: {one_line(refusal, _MOST_SAID)}"
+        except Exception as error:
+            # Nobody expected it, and still the rest of the round goes on.
+            said = f"cannot go on: {one_line(repr(error))}"
+            if said != self._told.get(name):
+                LOG.exception("%s:", name)
         self._say(name, said)
 
     def _say(self, name: str, said: str) -> None:
@@ -195,6 +228,7 @@ class Rounds:
 @contextmanager
 def going(rounds: Rounds, stopped: threading.Event) -> Iterator[None]:
     """Go the rounds in a thread of its own as long as this lasts."""
+    rounds.liveness.expect("rounds", ROUND_SECONDS)
     thread = threading.Thread(target=rounds.watch, args=(stopped,), name="guard-rounds")
     thread.start()
     try:

@@ -14,7 +14,9 @@ from delivery import quarantine, sbom, scans
 from delivery.environments import Environments, fetch_existing
 from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
+from delivery.guard.liveness import VERDICT_SECONDS, Liveness
 from delivery.registry import Reference, attestations, bundles
+from delivery.texts import one_line
 
 KEY_VARIABLE = "DELIVERY_SCAN_KEY"
 SBOM_KEY_VARIABLE = "DELIVERY_SBOM_KEY"
@@ -46,6 +48,9 @@ class Security:
     sbom_key: EllipticCurvePublicKey | None = None
     """Who signs the lists of what is in an image; without it they are not asked for here, only by Kyverno."""
     now: Callable[[], datetime] = now
+    liveness: Liveness = field(default_factory=Liveness)
+    patience: float = 4.0
+    """Seconds for a question that waits for another; Argo Rollouts waits 5 s for an answer and then asks again."""
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def verdict(self, image: str) -> Verdict:
@@ -56,18 +61,24 @@ class Security:
         try:
             return self._judge(reference, reference.digest)
         except Refused as refusal:  # Git or the registry did not answer, or there is no result that counts
-            return Verdict(UNKNOWN, str(refusal).removesuffix("."))
+            return Verdict(UNKNOWN, one_line(refusal).removesuffix("."))
 
     def _judge(self, reference: Reference, digest: str) -> Verdict:
-        with self._one_at_a_time:
+        if not self._one_at_a_time.acquire(timeout=self.patience):
+            return Verdict(UNKNOWN, "Git has not answered the question before this one yet")
+        try:
+            self.liveness.expect("security", VERDICT_SECONDS)
             branch = fetch_existing(self.repository)
             known = _repositories(branch)
             quarantined = [each for each in quarantine.entries(branch) if each.digest == digest]
+        finally:
+            self.liveness.rest("security")
+            self._one_at_a_time.release()
         # Whoever asks must not be able to send the guard to any other server.
         if reference.repository not in known:
             return Verdict(UNKNOWN, f"no release file in Git names the repository {reference.repository}")
         for entry in quarantined:
-            return Verdict(BAD, f"quarantined since {entry.at}: {entry.reason}")
+            return Verdict(BAD, one_line(f"quarantined since {entry.at}: {entry.reason}"))
         if self.key is None:
             return Verdict(UNKNOWN, f"the guard has no key ({KEY_VARIABLE}) to believe a scan result by")
         address = self.registries.get(reference.host)

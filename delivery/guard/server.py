@@ -1,8 +1,13 @@
-"""What the guard answers over HTTP: does it live (/healthz), can it act (/readyz), its figures (/metrics), verdicts."""
+"""What the guard answers over HTTP: does it live (/healthz), can it answer (/readyz), its figures (/metrics), verdicts.
+
+Whoever asks for a verdict must not be sent away because of an environment that it is not about: what stands in the way
+of one is told by /readyz, the log and `delivery_guard_looks_total`, and changes no status.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -16,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from delivery.errors import Refused
 from delivery.guard import figures
 from delivery.guard.security import UNKNOWN, Verdict
+from delivery.texts import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +29,7 @@ if TYPE_CHECKING:
     from delivery.guard.security import Security
     from delivery.guard.watch import Guard
 
-# A look at all environments takes a second or two; one that waits for an unreachable server takes half a minute each.
-_LONGEST_SECONDS = 120.0
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,12 @@ def answer(path: str, guard: Guard, security: Security | None = None) -> Answer:
     place, _, query = path.partition("?")
     match place:
         case "/healthz":
-            late = guard.seconds_since_look > _LONGEST_SECONDS
-            return (
-                Answer(503, "no look at the environments for two minutes\n") if late else Answer(200, "ok\n")
-            )
+            late = guard.liveness.late()
+            return Answer(503, f"{late}\n") if late else Answer(200, "ok\n")
         case "/readyz":
-            trouble = guard.trouble
-            return Answer(503, f"{trouble}\n") if trouble else Answer(200, "ok\n")
+            why = guard.liveness.late("security") or ("" if guard.has_looked else "has not looked yet")
+            told = "".join(f"{name}: {said}\n" for name, said in guard.hindrances.items())
+            return Answer(503, f"{why}\n") if why else Answer(200, f"ok\n{told}")
         case "/metrics":
             return Answer(200, generate_latest(figures.REGISTRY).decode(), CONTENT_TYPE_LATEST)
         case "/verdicts/security" if security:
@@ -59,7 +63,10 @@ def _verdict(security: Security, image: str) -> Answer:
     try:
         status, verdict = 200, security.verdict(image)
     except Refused as refusal:
-        status, verdict = 400, Verdict(UNKNOWN, str(refusal))
+        status, verdict = 400, Verdict(UNKNOWN, one_line(refusal))
+    except Exception as error:
+        LOG.exception("the question security:")
+        status, verdict = 200, Verdict(UNKNOWN, f"the guard cannot tell: {one_line(repr(error))}")
     return Answer(status, json.dumps(asdict(verdict), ensure_ascii=False) + "\n", "application/json")
 
 

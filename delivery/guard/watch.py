@@ -8,6 +8,7 @@ tried again with the next look.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ from typing import Protocol
 
 from delivery import freeze, promoted, quarantine
 from delivery.environments import Environments, fetch_existing
-from delivery.errors import Refused, UnreadableRelease
+from delivery.errors import Refused
 from delivery.git import Repository
 from delivery.guard import counts, figures
 from delivery.guard.decision import (
@@ -36,13 +37,19 @@ from delivery.guard.decision import (
     works_on_another,
 )
 from delivery.guard.healing import heal
+from delivery.guard.liveness import LOOK_SECONDS, Liveness
 from delivery.guard.records import Records
 from delivery.guard.refusals import Refusals
 from delivery.kube import Object, Observed, is_moving
 from delivery.promoted import Entry, Record
+from delivery.texts import one_line
 from delivery.verdicts import Count
 
 RUNBOOKS = "docs/runbooks/"
+GIT_SECONDS = 30.0
+"""For one Git command of the guard, which asks again soon."""
+LOG = logging.getLogger(__name__)
+_MOST_SAID = 1000  # letters
 _EVERY_SECONDS = 1.0
 # Where nothing has changed in the cluster: Git costs processes, and takes CPU that an abort needs next.
 _AGAIN_SECONDS = 5.0
@@ -102,9 +109,9 @@ class Guard:
     runbooks: str = RUNBOOKS
     prometheus: str = ""
     """Where the counts of a heal's message come from; empty: it goes without."""
+    liveness: Liveness = field(default_factory=Liveness)
     _told: dict[str, str] = field(default_factory=dict)
     _in_the_way: dict[str, str] = field(default_factory=dict)
-    _looked: float = field(default_factory=time.monotonic)
     _well: dict[str, tuple[str, float]] = field(default_factory=dict)
     """The version of the Rollout with which all was well, and when."""
     _arrivals: dict[str, _Arrival] = field(default_factory=dict)
@@ -114,6 +121,7 @@ class Guard:
     _fetched: float = -_AGAIN_SECONDS
 
     def __post_init__(self) -> None:
+        self.liveness.expect("watch", LOOK_SECONDS)
         self.records = Records(self.cluster, now, self._copy)
         self._refusals = Refusals(self.cluster, self.repository, self._stable_digest)
 
@@ -121,16 +129,14 @@ class Guard:
         return promoted.copy_of(self._branch or fetch_existing(self.repository), environment)
 
     @property
-    def seconds_since_look(self) -> float:
-        """Since it last looked at an environment, whatever came of it."""
-        return time.monotonic() - self._looked
+    def has_looked(self) -> bool:
+        """At an environment, whatever came of it."""
+        return bool(self._in_the_way) or not self.environments
 
     @property
-    def trouble(self) -> str:
-        """Why it cannot act just now; empty when it can."""
-        if self.environments and not self._in_the_way:
-            return "has not looked yet"
-        return "; ".join(f"{name}: {why}" for name, why in self._in_the_way.items() if why)
+    def hindrances(self) -> dict[str, str]:
+        """Why it cannot act just now, by environment."""
+        return {name: why for name, why in list(self._in_the_way.items()) if why}
 
     def watch(self, stopped: threading.Event) -> None:
         """Look at all environments until stopped."""
@@ -148,10 +154,15 @@ class Guard:
             said = self._act(environment)
             figures.LAST_LOOK.labels(environment).set_to_current_time()
         except Refused as refusal:
-            in_the_way = said = f"cannot go on: {refusal}"
+            in_the_way = said = f"cannot go on: {one_line(refusal, _MOST_SAID)}"
+        except Exception as error:
+            # Nobody expected it, and still it concerns this environment alone.
+            in_the_way = said = f"cannot go on: {one_line(repr(error))}"
+            if said != self._told.get(environment):
+                LOG.exception("%s:", environment)
         figures.LOOKS.labels(environment, "hindered" if in_the_way else "done").inc()
         self._in_the_way[environment] = in_the_way
-        self._looked = time.monotonic()
+        self.liveness.expect("watch", LOOK_SECONDS)
         self._say(environment, said)
 
     def _say(self, name: str, said: str) -> None:
@@ -179,10 +190,7 @@ class Guard:
             return ""
         branch = fetch_existing(self.repository)
         self._note(branch)
-        try:
-            seen = self._see(environment, branch, migration, record)
-        except UnreadableRelease as error:
-            return str(error)
+        seen = self._see(environment, branch, migration, record)
         if seen is None:
             return ""
         decision = decide(seen)

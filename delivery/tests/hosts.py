@@ -44,22 +44,23 @@ class Remote:
             ["git", *arguments], cwd=self.path, input=given, capture_output=True, text=True, check=True
         ).stdout
 
-    def commit(self, branch: str, files: Mapping[str, str | None], message: str = "by hand") -> str:
+    def commit(
+        self, branch: str, files: Mapping[str, str | bytes | None], message: str | bytes = "by hand"
+    ) -> str:
         """Add, change or (None) remove files on a branch, as a person with a checkout would."""
         parent = self.tip(branch)
         index = {**os.environ, "GIT_INDEX_FILE": str(self.path / "test-index")}
 
-        def git(*arguments: str, given: str | None = None) -> str:
+        def git(*arguments: str, given: str | bytes | None = None) -> str:
             done = subprocess.run(
                 ["git", *arguments],
                 cwd=self.path,
                 env=index,
-                input=given,
+                input=given.encode() if isinstance(given, str) else given,
                 capture_output=True,
-                text=True,
                 check=True,
             )
-            return done.stdout.strip()
+            return done.stdout.decode().strip()
 
         git("read-tree", *([parent] if parent else ["--empty"]))
         for path, text in files.items():
@@ -73,7 +74,7 @@ class Remote:
         git("update-ref", f"refs/heads/{branch}", commit)
         return commit
 
-    def commit_code(self, files: Mapping[str, str | None] | None = None) -> str:
+    def commit_code(self, files: Mapping[str, str | bytes | None] | None = None) -> str:
         return self.commit("main", files or CODE, "code")
 
     def tip(self, branch: str) -> str | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from delivery.cli import main
-from delivery.freeze import FILE, Once, Weekly, _parse
+from delivery.freeze import FILE, Once, Weekly, parsed
 from delivery.tests.hosts import Registry, Remote
 
 HOLIDAYS = (
@@ -91,7 +91,7 @@ def test_a_file_that_cannot_be_read_lets_no_release_through_and_says_the_line(
 
 
 def test_times_may_be_written_as_yaml_knows_them() -> None:
-    (window,) = _parse(
+    (window,) = parsed(
         "- environments: [dev]\n  from: 2026-01-01T00:00:00+01:00\n  to: 2026-01-02\n  reason: x\n"
     )
     assert window.when == Once(datetime(2025, 12, 31, 23, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
@@ -108,7 +108,7 @@ def test_times_may_be_written_as_yaml_knows_them() -> None:
     ],
 )
 def test_a_weekly_window_goes_over_the_end_of_the_week(now: str, until: str | None) -> None:
-    (window,) = _parse('- environments: [dev]\n  weekly: "Fri 16:00 - Mon 08:00"\n  reason: x\n')
+    (window,) = parsed('- environments: [dev]\n  weekly: "Fri 16:00 - Mon 08:00"\n  reason: x\n')
     assert isinstance(window.when, Weekly)
     ends = window.when.until(datetime.fromisoformat(now).replace(tzinfo=UTC))
     assert ends == (datetime.fromisoformat(until).replace(tzinfo=UTC) if until else None)

@@ -1,13 +1,17 @@
 """How `delivery` finds, reaches and leaves alone what it works on."""
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from delivery import git
 from delivery.cli import main
+from delivery.environments import FILE, Change, Environments, fetch_existing, publish
 from delivery.errors import Refused
+from delivery.guard.tests.sights import GOOD
+from delivery.tests import slow
 from delivery.tests.hosts import Remote
 
 
@@ -116,3 +120,67 @@ def test_an_interrupt_is_no_traceback(
     monkeypatch.setattr("delivery.commands.init", interrupted)
     assert main(["init"]) == 130
     assert capsys.readouterr().err.startswith("delivery: stopped")
+
+
+def test_a_server_that_stays_silent_is_given_up_and_nobody_is_left_behind() -> None:
+    """Not even git-remote-http, which is Git's own child and would keep the connection."""
+    with (
+        slow.server(slow.SILENCE) as (port, accepted),
+        git.opened(f"http://127.0.0.1:{port}/crm.git", Path.cwd(), patience=0.5) as repository,
+    ):
+        left = repository._path / "shallow.lock"
+        left.touch()
+        with pytest.raises(Refused, match=r"git fetch did not end within 0\.5 s"):
+            repository.fetch_branch("environments")
+        accepted[0].settimeout(10)
+        while accepted[0].recv(1024):
+            pass
+        assert not left.exists(), "what a killed Git leaves would refuse every other"
+
+
+def test_of_a_bounded_history_only_commits_come_and_few(remote: Remote) -> None:
+    names = [remote.commit_code({f"charts/crm/{number}": "x\n"}) for number in range(5)]
+    remote.commit("environments", {"README.md": "one\n"})
+    remote.commit("environments", {"README.md": "two\n"})
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        branch = fetch_existing(repository)
+        repository.fetch_history(3)
+        assert [repository.commit_on_remote(name) for name in names] == [None, None, *names[2:]]
+        assert repository.is_ancestor(names[2], of=names[4])
+        listed = repository._git("cat-file", "--batch-all-objects", "--batch-check=%(objecttype)").split()
+        assert listed.count("commit") == 3 + 2
+        assert listed.count("tree") == listed.count("blob") == 2, "those of the branch environments"
+        assert repository.paths(names[4], "charts/crm/4") == {"charts/crm/4"}, "what is asked for comes"
+
+        assert fetch_existing(repository).tip == branch.tip
+        assert len(repository.commits(str(branch.tip))) == 2
+
+
+def _always(change: Change, _: Environments) -> Change:
+    return change
+
+
+def test_a_copy_that_is_kept_for_long_is_tidied(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "_FETCHES_BEFORE_TIDYING", 4)
+    file = f"production/{FILE}"
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        for number in range(9):
+            remote.commit("environments", {file: GOOD.to_yaml(), "README.md": f"{number}\n"})
+            fetch_existing(repository)
+            change = Change({"by-us": f"{number}\n"}, "ours")
+            assert publish(repository, partial(_always, change))
+        files = [each for each in (repository._path / "objects").rglob("*") if each.is_file()]
+        assert len(files) < 30
+        assert fetch_existing(repository).release("production") == GOOD
+        assert len(repository.commits(repository.fetch_branch("environments") or "")) == 18
+
+
+def test_what_is_larger_than_any_file_may_be_is_not_fetched(remote: Remote) -> None:
+    remote.commit("environments", {"large": "x" * 3_000_000, "README.md": "small\n"})
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        branch = fetch_existing(repository)
+        assert branch.text("README.md") == "small\n"
+        listed = repository._git("cat-file", "--batch-all-objects", "--batch-check=%(objectsize)").split()
+        assert max(map(int, listed)) < 1000
+        assert publish(repository, lambda _: Change({"README.md": "changed\n"}, "ours"))
+    assert remote.git("cat-file", "-s", "environments:large").strip() == "3000000"

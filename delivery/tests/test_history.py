@@ -154,7 +154,7 @@ def test_a_long_history_is_read_with_few_calls_of_git(
     calls: list[str] = []
     run_git = git._run
 
-    def counted(words: Any, **more: Any) -> str:
+    def counted(words: Any, **more: Any) -> bytes:
         calls.append(words[0])
         return run_git(words, **more)
 
@@ -163,7 +163,7 @@ def test_a_long_history_is_read_with_few_calls_of_git(
         monkeypatch.setattr(git, "_run", counted)
         found = events(repository, branch)
     assert [each.release and each.release.image.version for each in found[:2]] == ["1.29", "1.28"]
-    assert calls == ["log", "cat-file"]
+    assert calls == ["log", "cat-file", "cat-file"]
 
 
 def test_freeze_written_by_hand_is_told_as_well(remote: Remote, capsys: pytest.CaptureFixture[str]) -> None:

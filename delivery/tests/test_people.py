@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from delivery.announcement import Announcement
 from delivery.errors import Refused
 from delivery.people import people
+from delivery.tests import slow
 from monitoring.receiver import Received, http_server, smtp_server
 
 SAID = Announcement(
@@ -102,3 +104,17 @@ def test_a_password_goes_over_tls_only(folder: Path, received: Received) -> None
     with pytest.raises(Refused, match="did not take an e-mail"):
         people(str(folder))["e-mail"](SAID)  # the receiver has no TLS
     assert received.so_far() == []
+
+
+@pytest.mark.parametrize(
+    "said", [slow.SILENCE, [b"x"] * 1000, [b"220-wait\r\n"] * 1000], ids=["silent", "bytes", "lines"]
+)
+def test_who_never_ends_an_answer_is_given_up(folder: Path, said: Iterable[bytes]) -> None:
+    with slow.server(said) as (port, _):
+        (folder / "slack-url").write_text(f"http://127.0.0.1:{port}/")
+        (folder / "smtp").write_text(f"127.0.0.1:{port}")
+        began = time.monotonic()
+        for tell in people(str(folder), seconds=0.5).values():
+            with pytest.raises(Refused):
+                tell(SAID)
+        assert time.monotonic() - began < 5

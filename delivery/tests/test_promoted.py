@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from delivery.environments import Environments
 from delivery.errors import Refused
 from delivery.guard.tests.sights import release
-from delivery.promoted import ABORTED, ON_ITS_WAY, PROMOTED, REPLACED, Entry, Record, copies, copy_text
+from delivery.promoted import ABORTED, ON_ITS_WAY, PROMOTED, REPLACED, Entry, Record, copies_of, copy_text
 from delivery.release import Release
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -31,6 +32,17 @@ def after(*releases: Release) -> Record:
 def skips(record: Record, *quarantined: str) -> list[str]:
     known = [A, B, C, D]
     return [each.image.version for each in known if record.skips_steps(each, frozenset(quarantined))]
+
+
+class Branch(Environments):
+    """A branch with that promoted.yaml."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def text(self, path: str, at: str | None = None) -> str | None:
+        assert (path, at) == ("promoted.yaml", None)
+        return self._text
 
 
 def test_what_everybody_had_and_nobody_left_skips_steps() -> None:
@@ -111,7 +123,8 @@ def test_what_is_no_record_is_refused_with_a_sentence(text: str) -> None:
 
 
 def test_the_copy_for_people_lets_nothing_skip_a_step() -> None:
-    found = copies(copy_text({"production": after(A, B, A).with_moving(entry(C, ON_ITS_WAY))}))["production"]
+    written = copy_text({"production": after(A, B, A).with_moving(entry(C, ON_ITS_WAY))})
+    found = copies_of(Branch(written))["production"]
     assert [(each.version, each.gates, each.rolled_back) for each in found.entries] == [
         ("1.1", False, False),
         ("1.2", False, True),
@@ -124,4 +137,4 @@ def test_the_copy_for_people_lets_nothing_skip_a_step() -> None:
     "text", ["[", "7", "production: 7", "production: [{}]", "production: [{version: 1}]", "? ["]
 )
 def test_a_copy_that_people_broke_knows_nothing(text: str) -> None:
-    assert copies(text) == {}
+    assert copies_of(Branch(text)) == {}

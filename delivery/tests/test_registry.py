@@ -4,7 +4,8 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from delivery import registry
 from delivery.errors import Refused, RegistryUnreachable
 from delivery.registry import BUNDLE, PREDICATE_ANNOTATION, Reference, bundles, look_up
+from delivery.tests import slow
 from delivery.tests.hosts import Registry
 
 REVISION = "1" * 40
@@ -137,6 +139,27 @@ def test_a_registry_with_referrers_is_asked_page_by_page() -> None:
 
     with serving(answer) as host:
         assert bundles(Reference.parse(f"{host}/crm@{digest}"), "wanted") == [b'{"a": "bundle"}']
+
+
+@pytest.mark.parametrize(
+    "said", [slow.SILENCE, [b"HTTP/1.1 200 OK\r\n\r\n", *[b" "] * 1000]], ids=["silent", "drips"]
+)
+def test_a_registry_that_never_ends_its_answer_counts_as_away(
+    said: Iterable[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "SECONDS", 0.5)
+    began = time.monotonic()
+    with slow.server(said) as (port, _), pytest.raises(RegistryUnreachable, match="no whole answer within"):
+        look_up(Reference.parse(f"localhost:{port}/crm:1.0"))
+    assert time.monotonic() - began < 3
+
+
+def test_a_manifest_without_end_is_refused() -> None:
+    with (
+        serving(lambda *_: (200, {}, b" " * (4 * 1024 * 1024 + 1))) as host,
+        pytest.raises(RegistryUnreachable, match="more than 4,194,304 bytes"),
+    ):
+        look_up(Reference.parse(f"{host}/crm:1.0"))
 
 
 def _image(path: str) -> Answer:

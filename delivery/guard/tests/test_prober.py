@@ -417,13 +417,17 @@ def test_it_watches_until_it_is_stopped(probes: Prober, canary: Server, stable: 
     assert rests(canary, stable)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_prober_that_breaks_stops_the_guard_with_it(probes: Prober, cluster: MadeUp) -> None:
-    """Kubernetes starts both anew."""
-    cluster.state = {"status": "nonsense"}
+def test_what_nobody_expected_concerns_one_environment(
+    probes: Prober, cluster: MadeUp, canary: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An object that no Rollout looks like: it is told once, with its traceback, and looked at again."""
+    well, cluster.state = cluster.state, {"status": "nonsense"}
     stopped = threading.Event()
     with probing(probes, stopped):
-        assert stopped.wait(10)
+        until(lambda: any(each.exc_info for each in caplog.records))
+        cluster.state = well
+        until(lambda: bool(canary.asked))
+        assert not stopped.is_set()
 
 
 @pytest.mark.parametrize(

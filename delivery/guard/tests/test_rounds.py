@@ -162,6 +162,24 @@ def test_a_new_release_counts_and_has_no_lead_time_before_its_promotion(
     assert "delivery_lead_time_seconds" not in told(of), "it is on its way"
 
 
+def test_of_a_long_history_the_newest_part_is_counted(
+    cluster: MadeUp, repository: git.Repository, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between as many commits as are enough and twice as many, so that the figures rarely fall."""
+    monkeypatch.setattr("delivery.guard.rounds._COMMITS", 2)
+    counted = []
+    for number in range(5, 9):
+        remote.commit("environments", {FILE: with_version(f"1.{number}").to_yaml()}, "release")
+        of = rounds(cluster, repository)
+        of.go()
+        counted.append(told(of)["delivery_deployments_total"])
+    assert counted == [2, 2, 3, 2]
+
+
+def with_version(version: str) -> Release:
+    return replace(GOOD, image=replace(GOOD.image, version=version))
+
+
 def test_what_is_quarantined_has_the_time_at_which_it_failed(
     cluster: MadeUp, repository: git.Repository, remote: Remote, latest: Release
 ) -> None:
@@ -249,12 +267,23 @@ def test_it_goes_round_until_it_is_stopped(cluster: MadeUp, repository: git.Repo
     assert not going.is_alive()
 
 
-def test_should_it_fail_the_guard_stops_and_is_started_anew(
-    cluster: MadeUp, repository: git.Repository, monkeypatch: pytest.MonkeyPatch
+def test_what_nobody_expected_ends_neither_the_round_nor_the_guard(
+    cluster: MadeUp,
+    repository: git.Repository,
+    remote: Remote,
+    latest: Release,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    stopped = threading.Event()
-    of = rounds(cluster, repository)
-    monkeypatch.setattr(of, "go", lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        of.watch(stopped)
-    assert stopped.is_set()
+    """An object that no Rollout looks like."""
+    cluster.state = promoted(latest, 1980) | {"spec": {}}
+    entry = Entry("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
+    remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "by hand")
+    said: list[str] = []
+    of = Rounds(cluster, repository, ["production"], tell=said.append, delivered=Delivered())
+
+    of.go()
+    of.go()
+
+    assert of.delivered.quarantined
+    assert said[0] == "figures: cannot go on: KeyError('template')"
+    assert len([each for each in caplog.records if each.exc_info and each.msg == "%s:"]) == len(said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,10 +25,14 @@ from delivery.cli import main
 from delivery.drills.scan import attach, attach_bundle, listing, signed, statement
 from delivery.environments import path_of
 from delivery.errors import Refused
-from delivery.guard import security
+from delivery.guard import security, server
 from delivery.guard.security import KEY_VARIABLE, Security, Verdict
 from delivery.guard.tests.sights import release
+from delivery.guard.tests.test_watch import MadeUp
+from delivery.guard.watch import Guard
 from delivery.release import Image, Release
+from delivery.tests import slow
+from delivery.tests.conftest import wait_for
 from delivery.tests.hosts import Pushed, Registry, Remote
 
 KEY, THEIRS = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -246,6 +252,33 @@ def test_several_may_ask_at_once(guard: Security, image: Pushed) -> None:
     for each in asking:
         each.join()
     assert found == ["fine"] * 4
+
+
+def test_an_answer_that_nobody_expected_is_unknown(guard: Security, image: Pushed, monkeypatch: Any) -> None:
+    monkeypatch.setattr(security, "attestations", lambda *_, **__: 1 / 0)
+    watch = Guard(MadeUp(), guard.repository, [])
+    said = server.answer(f"/verdicts/security?image={image}", watch, guard)
+    assert said.status == 200
+    assert json.loads(said.text)["verdict"] == "unknown"
+    assert "ZeroDivisionError" in said.text
+
+
+def test_a_git_that_stays_silent_is_unknown_and_holds_up_no_other_question(image: Pushed) -> None:
+    with (
+        slow.server(slow.SILENCE) as (port, accepted),
+        git.opened(f"http://127.0.0.1:{port}/crm.git", Path.cwd(), patience=2) as repository,
+    ):
+        guard = Security(repository, KEY.public_key(), patience=0.1)
+        found: list[Verdict] = []
+        first = threading.Thread(target=lambda: found.append(guard.verdict(str(image))))
+        first.start()
+        wait_for(lambda: bool(accepted))
+        second = guard.verdict(str(image))
+        assert second == Verdict("unknown", "Git has not answered the question before this one yet")
+        assert first.is_alive(), "it was not waited for"
+        first.join(10)
+    assert [(each.verdict, "did not end within 2 s" in each.says) for each in found] == [("unknown", True)]
+    assert not guard.liveness.late()
 
 
 KUBECONFIG = """\

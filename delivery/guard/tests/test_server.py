@@ -42,25 +42,39 @@ def test_it_lives_from_the_start_and_is_ready_after_a_look(url: str, guard: Guar
     assert httpx.get(f"{url}/readyz").status_code == 200
 
 
-def test_it_is_not_ready_while_something_is_in_the_way(url: str, guard: Guard) -> None:
+def test_what_stands_in_the_way_of_one_environment_is_told_and_sends_nobody_away(
+    url: str, guard: Guard
+) -> None:
+    """The Service of a pod that is not ready has no address, and production's `security` would get no answer."""
     assert isinstance(guard.cluster, MadeUp)
     guard.cluster.away = True
-
-    guard.look("production")
-
-    refused = httpx.get(f"{url}/readyz")
-    assert refused.status_code == 503
-    assert refused.text == "production: cannot go on: The cluster cannot be reached: refused\n"
+    guard.look("dev")
+    asked = httpx.get(f"{url}/readyz")
+    assert (asked.status_code, asked.text) == (
+        200,
+        "ok\ndev: cannot go on: The cluster cannot be reached: refused\n",
+    )
     assert httpx.get(f"{url}/healthz").status_code == 200, "a restart would not bring the cluster back"
+    assert (
+        'delivery_guard_looks_total{environment="dev",result="hindered"}' in httpx.get(f"{url}/metrics").text
+    )
+
     guard.cluster.away = False
-    guard.look("production")
-    assert httpx.get(f"{url}/readyz").status_code == 200
+    guard.look("dev")
+    assert httpx.get(f"{url}/readyz").text == "ok\n"
 
 
-def test_a_loop_that_stands_still_is_dead(url: str, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Guard, "seconds_since_look", property(lambda _: 121.0))
+@pytest.mark.parametrize("part", ["watch", "rounds", "prober", "security"])
+def test_a_part_that_stands_still_is_dead(url: str, guard: Guard, part: str) -> None:
+    guard.look("dev")
+    guard.liveness.expect(part, -1)
 
-    assert httpx.get(f"{url}/healthz").status_code == 503
+    asked = httpx.get(f"{url}/healthz")
+
+    assert (asked.status_code, asked.text) == (503, f"not heard of in time: {part}\n")
+    assert httpx.get(f"{url}/readyz").status_code == (503 if part == "security" else 200)
+    guard.liveness.expect(part, 60)
+    assert httpx.get(f"{url}/healthz").status_code == 200
 
 
 def test_figures_are_prometheus_own_format(url: str, guard: Guard) -> None:

@@ -114,7 +114,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     words: list[str] = []
     run_git = git._run
 
-    def noted(command: list[str] | tuple[str, ...], **more: Any) -> str:
+    def noted(command: list[str] | tuple[str, ...], **more: Any) -> bytes:
         words.append(command[0])
         return run_git(command, **more)
 
@@ -379,6 +379,25 @@ def test_a_cluster_that_is_away_does_not_end_the_guard(
     assert said == ["production: cannot go on: The cluster cannot be reached: refused"]
 
 
+def test_what_nobody_expected_concerns_one_environment(
+    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An object that no Rollout looks like: it is told once, with its traceback."""
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    cluster.state = aborted(at=just_now(seconds=1))
+    del cluster.state["spec"]
+    guard.look("production")
+    guard.look("production")
+    guard.look("dev")
+    assert said == ["production: cannot go on: KeyError('spec')"]
+    assert [bool(each.exc_info) for each in caplog.records] == [True]
+    assert list(guard.hindrances) == ["production"]
+
+    cluster.state = aborted(at=just_now(seconds=1))
+    guard.look("production")
+    assert in_git(remote) == "1.1"
+
+
 def test_a_failed_migration_is_taken_back(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = rollout(GOOD, currentPodHash="old")
@@ -554,4 +573,4 @@ def test_a_heal_asks_the_git_server_twice(
     asked.clear()
     remote.commit("environments", {FILE: BAD.to_yaml()})
     guard.look("production")
-    assert asked.count("cat-file") <= 4, "what a commit holds is read once"
+    assert asked.count("cat-file") <= 9, "what a commit holds is read once, after its size"

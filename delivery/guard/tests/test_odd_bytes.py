@@ -1,0 +1,224 @@
+"""Whatever somebody pushes to the branch `environments` concerns its own file, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery import freeze, git, quarantine
+from delivery.cli import main
+from delivery.environments import fetch_existing
+from delivery.errors import Refused
+from delivery.guard.figures import Delivered
+from delivery.guard.rounds import Rounds
+from delivery.guard.security import Security
+from delivery.guard.tests import test_rounds
+from delivery.guard.tests.sights import BAD, GOOD, aborted, not_let_in, rollout
+from delivery.guard.tests.test_watch import MadeUp, just_now
+from delivery.guard.watch import Guard
+from delivery.tests.hosts import Remote
+
+FILE, DEV = "production/release.yaml", "dev/release.yaml"
+TEXT = GOOD.to_yaml()
+# Read as text, 2 to the power of 40.
+BOMB = b"b0: &b0 x\n" + b"".join(b"b%d: &b%d [*b%d, *b%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 41))
+ODD = {
+    "Latin-1": TEXT.replace("1.1", "1.1é").encode("latin-1"),
+    "NUL": TEXT.encode() + b"\0",
+    "a date that is none": TEXT.replace('"1.1"', "2026-45-01").encode(),
+    "a number without end": TEXT.replace('"1.1"', "9" * 10_000).encode(),
+    "a bomb": b"a: &a [x, x]\n"
+    + b"".join(b"b%d: &b%d [*a, *a]\n" % (n, n) for n in range(9))
+    + TEXT.encode(),
+    "5 MB": TEXT.encode() + b"#" * 5_000_000,
+    "nested": TEXT.encode() + b"deep: " + b"[" * 20_000,
+    "a tag": TEXT.encode() + b"more: !!python/object/apply:os.getcwd []\n",
+    "a field twice": TEXT.encode() + b"strategy: canary\n",
+    "half a character": TEXT.replace("1.1", "\\ud800").encode(),
+    "nothing": b"",
+    "a list": b"- 1\n",
+}
+
+
+class Moving(MadeUp):
+    """A cluster in which dev is in the middle of something as well."""
+
+    def rollout(self, environment: str) -> Any:
+        return self.state if environment in ("dev", "production") else None
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def guard(remote: Remote, said: list[str]) -> Iterator[Guard]:
+    """Of an environment dev that is odd, and a production that has to go back."""
+    remote.commit("environments", {FILE: TEXT, DEV: TEXT})
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        guard = Guard(Moving(), repository, ["dev", "production"], tell=said.append)
+        assert isinstance(guard.cluster, Moving)
+        guard.cluster.state = aborted(at=just_now(seconds=1))
+        yield guard
+
+
+def version(remote: Remote) -> Any:
+    return remote.release("production")["image"]["version"]
+
+
+@pytest.fixture(params=ODD)
+def odd(request: pytest.FixtureRequest) -> bytes:
+    return ODD[request.param]
+
+
+def test_a_release_file_of_odd_bytes_is_its_own_environments_trouble(
+    guard: Guard, remote: Remote, said: list[str], odd: bytes
+) -> None:
+    remote.commit("environments", {DEV: odd})
+
+    guard.look("dev")
+    guard.look("production")
+
+    assert said[0].startswith("dev: cannot go on: dev/release.yaml on the branch environments")
+    assert len(said[0]) < 300
+    assert version(remote) == "1.1"
+
+
+def test_a_repaired_file_is_only_a_line_in_the_history(
+    guard: Guard, remote: Remote, odd: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote.commit("environments", {FILE: odd})
+    remote.commit("environments", {FILE: BAD.to_yaml()}, "repair")
+
+    guard.look("production")
+
+    assert version(remote) == "1.1"
+    capsys.readouterr()
+    assert main(["history", "production", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["version"] for each in told] == ["1.1", "1.2", None, "1.2", "1.1"]
+    assert "release.yaml on the branch environments at " in told[2]["problem"]
+
+
+def test_what_the_guard_counts_goes_on(remote: Remote, odd: bytes) -> None:
+    remote.commit("environments", {DEV: odd, FILE: TEXT})
+    remote.commit("environments", {FILE: odd})
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        of = Rounds(test_rounds.MadeUp(), repository, ["dev", "production"], delivered=Delivered())
+        of.go()
+    assert len(of.delivered.performances["production"].deployments) == 2
+
+
+def test_the_files_of_all_environments_hold_up_nothing_either(
+    guard: Guard, remote: Remote, odd: bytes
+) -> None:
+    remote.commit("environments", {quarantine.FILE: odd, freeze.FILE: odd})
+
+    branch = fetch_existing(guard.repository)
+    if odd:
+        with pytest.raises(Refused, match=r"quarantine\.yaml"):
+            quarantine.entries(branch)
+        with pytest.raises(Refused, match=r"freeze\.yaml"):
+            freeze.frozen(branch, "dev", datetime.now(tz=UTC))
+        image = f"{GOOD.image.repository}@{GOOD.image.digest}"
+        found = Security(guard.repository).verdict(image)
+        assert (found.verdict, "quarantine.yaml" in found.says) == ("unknown", True)
+    guard.look("production")
+    assert version(remote) == "1.1", guard.hindrances
+
+
+def test_a_folder_in_a_files_place_is_no_file(guard: Guard, remote: Remote, said: list[str]) -> None:
+    remote.commit("environments", {DEV: None})
+    remote.commit("environments", {f"{DEV}/inside": "x\n"})
+
+    guard.look("dev")
+    guard.look("production")
+
+    assert "is no file" in said[0]
+    assert version(remote) == "1.1"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"caf\xe9\n\nwhy \xff\n",
+        b"a \x01 and \x02 and\n\n[/red] \x1b[31m\n",
+        b"x" * 2_000_000,
+        b"\xed\xa0\x80\n",
+    ],
+    ids=["Latin-1", "separators", "long", "half a character"],
+)
+def test_a_message_may_have_any_bytes(
+    guard: Guard, remote: Remote, message: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote.commit("environments", {FILE: TEXT}, message)
+    remote.commit("environments", {FILE: BAD.to_yaml()})
+    rewritten(remote, lambda raw: raw.replace(b"author Ada", b"author Ad\xe9 [/b]") + message)
+
+    guard.look("production")
+
+    assert version(remote) == "1.1"
+    capsys.readouterr()
+    assert main(["history"]) == 0
+    shown = capsys.readouterr().out
+    assert "Ad\ufffd" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("time", [b"99999999999999999999", b"67767976233532799", b"never"])
+def test_a_commit_without_a_time_is_an_old_one(guard: Guard, remote: Remote, time: bytes) -> None:
+    rewritten(remote, lambda raw: re.sub(rb"(committer .*>) \d+", rb"\1 " + time, raw))
+
+    guard.look("production")
+
+    assert version(remote) == "1.1"
+    assert main(["history"]) == 0
+
+
+def rewritten(remote: Remote, change: Callable[[bytes], bytes]) -> None:
+    """Change the newest commit's own bytes, as no program does that makes commits for people."""
+    raw = subprocess.run(
+        ["git", "cat-file", "commit", "environments"], cwd=remote.path, capture_output=True, check=True
+    ).stdout
+    made = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--stdin", "--literally"],
+        cwd=remote.path,
+        input=change(raw),
+        capture_output=True,
+        check=True,
+    ).stdout
+    remote.git("update-ref", "refs/heads/environments", made.decode().strip())
+
+
+def test_what_is_said_of_a_release_fits_into_a_commit(guard: Guard, remote: Remote) -> None:
+    """Even if a policy of the cluster says a book, with a letter that no commit takes."""
+    assert isinstance(guard.cluster, Moving)
+    guard.cluster.state = rollout(GOOD, currentPodHash="old")
+    said = "denied the request: " + "no \0 way \ud800 " * 10_000
+    guard.cluster.argocd = not_let_in(started=just_now(seconds=-1))
+    guard.cluster.argocd["status"]["operationState"]["syncResult"]["resources"][0]["message"] = said
+
+    guard.look("production")
+
+    assert version(remote) == "1.1", guard.hindrances
+    assert "- admission: 1.2 is not let in: no \ufffd way \ufffd" in remote.message()
+    assert "…\n" in remote.message()
+    assert len(remote.message()) < 2000
+
+
+def test_a_folder_may_have_any_name(guard: Guard, remote: Remote) -> None:
+    odd = {f"{name}/release.yaml": TEXT for name in (":(glob)x", "-x", "a b", "Ü", 'q"uote', "new\tline")}
+    remote.commit("environments", odd)
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        assert fetch_existing(repository).names() == ["dev", "staging", "production"]
+    assert main(["history"]) == 0
