@@ -81,6 +81,27 @@ NO_SENSE = [
         "autoscaling.minReplicas is 30 and maxReplicas 20: raise maxReplicas or lower minReplicas.",
         id="least above most",
     ),
+    pytest.param(
+        "canary",
+        {"analysis": {"scrapeInterval": "30s", "window": "90s", "initialDelay": "1m"}},
+        "analysis.scrapeInterval is 30s, but the shortest window of the rules is a minute and has to hold three"
+        " scrapes: scrape every 20s or more often.",
+        id="fewer than three scrapes a minute",
+    ),
+    pytest.param(
+        "canary",
+        {"analysis": {"scrapeInterval": "15s"}},
+        "analysis.window is 30s, which holds fewer than three scrapes at one every 15s: make it 45s or longer, or"
+        " scrape more often.",
+        id="a window of two scrapes",
+    ),
+    pytest.param(
+        "canary",
+        {"analysis": {"scrapeInterval": "10s"}},
+        "analysis.initialDelay is 15s, but a gate sees its own step's requests after two scrapes at one every 10s:"
+        " make it 20s or longer, or scrape more often.",
+        id="a gate that looks at the step before",
+    ),
     *(
         pytest.param(
             None,
@@ -270,3 +291,8 @@ def test_a_share_that_whole_pods_reach_needs_no_router() -> None:
     }
     steps = render(values=values).rollout["strategy"]["canary"]["steps"]
     assert [step["setWeight"] for step in steps if "setWeight" in step] == [20, 100]
+
+
+def test_three_scrapes_are_a_window() -> None:
+    values = {"analysis": {"scrapeInterval": "20s", "window": "60s", "initialDelay": "40s"}}
+    assert render(values=values).one("PodMonitor")
