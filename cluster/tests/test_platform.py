@@ -117,6 +117,17 @@ def test_argo_cd_acts_as_each_environments_deployer(here: list[Manifest]) -> Non
 
 
 @pytest.mark.parametrize("local", [True, False])
+def test_argo_cd_has_the_parameters_of_a_real_clusters(
+    local: bool, everywhere: dict[bool, list[Manifest]]
+) -> None:
+    values = yaml.safe_load((paths.CHECKOUT / "argocd/platform/argo-cd-values.yaml").read_text())
+    wanted = values["configs"]["params"]
+    assert wanted["controller.sync.timeout.seconds"] == "600"
+    found = find(everywhere[local], "ConfigMap", "argocd-cmd-params-cm")["data"]
+    assert wanted.items() <= found.items()
+
+
+@pytest.mark.parametrize("local", [True, False])
 def test_argo_cd_does_not_compare_everything_anew_for_each_status(
     local: bool, everywhere: dict[bool, list[Manifest]]
 ) -> None:
