@@ -111,7 +111,9 @@ def test_the_local_clusters_file_lies_over_the_environments() -> None:
         assert len(files) == 3
 
 
-def test_git_is_followed_but_the_weights_belong_to_the_rollout(application: Manifest) -> None:
+def test_git_is_followed_but_weights_and_replicas_belong_to_those_who_move_them(
+    application: Manifest,
+) -> None:
     policy = application["syncPolicy"]
     assert policy["automated"] == {"prune": True, "selfHeal": True}
     assert set(policy["syncOptions"]) == {"RespectIgnoreDifferences=true", "ApplyOutOfSyncOnly=true"}
@@ -133,6 +135,7 @@ def test_git_is_followed_but_the_weights_belong_to_the_rollout(application: Mani
             "name": "crm",
             "jqPathExpressions": [".spec.rules[].backendRefs[].weight"],
         },
+        {"group": "argoproj.io", "kind": "Rollout", "jsonPointers": ["/spec/replicas"]},
         {"group": "batch", "kind": "Job", "jsonPointers": ["/spec/template/spec/containers/0/image"]},
     ]
 
