@@ -23,6 +23,8 @@ from cluster.waiting import until
 
 Manifest = dict[str, Any]
 
+REAL = paths.CHECKOUT / "argocd" / "platform"
+"""A real cluster's platform; what both have in common is taken from there."""
 NAMESPACES = ("argocd", "argo-rollouts", "monitoring", "traefik")
 GIT_OWNER = 10002
 PASSWORDS = ("git", "guard", "webhook", "session")
@@ -155,6 +157,7 @@ def _all_manifests(*, local: bool) -> list[Manifest]:
         *_read(_traefik_definitions()),
         *_metrics_server(local=local),
         *_own("monitoring"),
+        *_read(REAL / "monitors.yaml"),
         *_traefik(local=local),
         *(_own("forge") if local else []),
         *(_own("host-ports") if local else []),
@@ -194,12 +197,8 @@ def _argo_cd(*, local: bool) -> list[Manifest]:
                 "timeout.reconciliation.jitter": "10s",
             }
         if name == "argocd-cmd-params-cm":
-            document["data"] = {
-                # TLS ends at the ingress.
-                "server.insecure": "true",
-                # Two seconds between two waves are for controllers that are slow to see; a push waits for each of them.
-                "controller.sync.wave.delay.seconds": "0",
-            }
+            # TLS ends at the ingress; the rest is what a real cluster has.
+            document["data"] = {"server.insecure": "true"} | _argo_cd_values()["configs"]["params"]
         for container in _containers(document):
             container["imagePullPolicy"] = "IfNotPresent"
             if local and "readinessProbe" in container:
@@ -209,6 +208,12 @@ def _argo_cd(*, local: bool) -> list[Manifest]:
                 container["image"] = "docker.io/library/redis:7-bookworm"
     # A sync that impersonates needs the controller's right to do so; it is part of upstream's ClusterRole (`*`).
     return kept
+
+
+def _argo_cd_values() -> Manifest:
+    """What upstream's chart is given on a real cluster."""
+    (values,) = _read(REAL / "argo-cd-values.yaml")
+    return values
 
 
 def _argo_rollouts() -> list[Manifest]:
@@ -277,7 +282,6 @@ def _own(name: str) -> list[Manifest]:
         GIT_URL=addresses.GIT_IN_CLUSTER,
         GIT_PORT=addresses.GIT_PORT,
         REGISTRY_PORT=addresses.REGISTRY_PORT,
-        NODE_ADDRESS=addresses.NODE_ADDRESS,
         HTTP_PORT=addresses.HTTP_PORT,
         ARGOCD_PORT=addresses.ARGOCD_PORT,
         PROMETHEUS_PORT=addresses.PROMETHEUS_PORT,

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from monitoring import alertmanager, dashboards, grafana, measured, objectives
 from monitoring.alerts import Alert, alerts
 from monitoring.measured import Measured
+from monitoring.sources import SOURCES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RULES = REPOSITORY / "charts/crm/files/rules"
@@ -92,6 +93,7 @@ def _templates(folder: str) -> Environment:
         "windows": sorted(windows, key=objectives.seconds),
         "fewest_bad": objectives.FEWEST_BAD,
         "limits": objectives.LIMITS,
+        "absent": [(source, always) for source in SOURCES for always in source.always],
         "levels": tuple(zip(objectives.LEVELS, alertmanager.SITE.people, strict=True)),
     }
     return templates

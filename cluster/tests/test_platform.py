@@ -117,6 +117,17 @@ def test_argo_cd_acts_as_each_environments_deployer(here: list[Manifest]) -> Non
 
 
 @pytest.mark.parametrize("local", [True, False])
+def test_argo_cd_has_the_parameters_of_a_real_clusters(
+    local: bool, everywhere: dict[bool, list[Manifest]]
+) -> None:
+    values = yaml.safe_load((paths.CHECKOUT / "argocd/platform/argo-cd-values.yaml").read_text())
+    wanted = values["configs"]["params"]
+    assert wanted["controller.sync.timeout.seconds"] == "600"
+    found = find(everywhere[local], "ConfigMap", "argocd-cmd-params-cm")["data"]
+    assert wanted.items() <= found.items()
+
+
+@pytest.mark.parametrize("local", [True, False])
 def test_argo_cd_does_not_compare_everything_anew_for_each_status(
     local: bool, everywhere: dict[bool, list[Manifest]]
 ) -> None:
@@ -190,6 +201,43 @@ def test_the_certificate_of_the_kubelet_is_trusted_on_our_own_node_only(
     for documents, insecure in ((here, True), (elsewhere, False)):
         (server,) = platform._containers(find(documents, "Deployment", "metrics-server"))
         assert ("--kubelet-insecure-tls" in server["args"]) == insecure
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_prometheus_asks_everybody_whom_a_real_cluster_asks(
+    local: bool, everywhere: dict[bool, list[Manifest]]
+) -> None:
+    """Each monitor finds a workload's pods and the port that it names; cert-manager runs on a real cluster only."""
+    documents = everywhere[local]
+    workloads = [d for d in documents if d["kind"] in {"Deployment", "StatefulSet"}]
+    monitors = [d for d in documents if d["kind"] == "PodMonitor" and d["metadata"]["name"] != "prometheus"]
+    assert {d["metadata"]["name"] for d in monitors} == {"argo-rollouts", "argocd", "traefik", "cert-manager"}
+    for monitor in monitors:
+        spec = monitor["spec"]
+        (namespace,), (endpoint,) = spec["namespaceSelector"]["matchNames"], spec["podMetricsEndpoints"]
+        found = [
+            port
+            for workload in workloads
+            if workload["metadata"]["namespace"] == namespace
+            and spec["selector"]["matchLabels"].items()
+            <= workload["spec"]["template"]["metadata"]["labels"].items()
+            for container in containers([workload])
+            for port in container["ports"]
+            if endpoint.get("port") == port.get("name") or endpoint.get("portNumber") == port["containerPort"]
+        ]
+        assert len(found) == (namespace != "cert-manager"), monitor["metadata"]["name"]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_prometheus_finds_the_kubelets_by_the_service_that_its_operator_keeps(
+    local: bool, everywhere: dict[bool, list[Manifest]]
+) -> None:
+    (operator,) = containers([find(everywhere[local], "Deployment", "prometheus-operator")])
+    assert "--kubelet-service=kube-system/kubelet" in operator["args"]
+    spec = find(everywhere[local], "ServiceMonitor", "kubelet")["spec"]
+    assert spec["namespaceSelector"] == {"matchNames": ["kube-system"]}
+    assert spec["endpoints"][0]["port"] == "https-metrics"
+    assert not [d for d in everywhere[local] if d["kind"] == "EndpointSlice"]
 
 
 def test_what_a_person_opens_has_the_ports_that_addresses_tell(here: list[Manifest]) -> None:

@@ -309,6 +309,16 @@ def pod_frozen(on_call: OnCall) -> None:
     on_call.hears_the_end("ScrapeTargetDown")
 
 
+def source_gone(on_call: OnCall) -> None:
+    """Somebody deletes the monitor by which Prometheus finds Argo Rollouts."""
+    on_call.begins("nobody scrapes Argo Rollouts")
+    local.output(["kubectl", "delete", "podmonitor", "argo-rollouts", "--namespace=monitoring"])
+    on_call.hears("MetricsSourceAbsent")
+    on_call.looks("MetricsSourceAbsent")
+    on_call.does("MetricsSourceAbsent", "kubectl apply")
+    on_call.hears_the_end("MetricsSourceAbsent")
+
+
 def alertmanager_hangs(on_call: OnCall) -> None:
     """Whoever waits for the heartbeat is the only one who notices."""
     (pid,) = [
@@ -572,6 +582,7 @@ ALERTS = (
     Scenario("memory-full", "A web pod runs out of memory", _drill(memory_full)),
     Scenario("certificate-old", "A certificate expires soon", _drill(certificate_old)),
     Scenario("pod-frozen", "A web pod answers nobody", _drill(pod_frozen)),
+    Scenario("source-gone", "Nobody scrapes Argo Rollouts", _drill(source_gone)),
     Scenario("alertmanager-hangs", "Alertmanager hangs", _drill(alertmanager_hangs)),
     Scenario(
         "budget-errors",

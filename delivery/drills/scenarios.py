@@ -136,9 +136,7 @@ def bad_settings(production: Environment) -> None:
     """Web pods of this release get less memory than they need to start; they are never ready."""
     given = _given(production)
     memory = {"requests": {"memory": "32Mi"}, "limits": {"memory": "48Mi"}}
-    # All of so little is more than 80 %: the autoscaler would add pods, and each new one begins the deadline anew.
-    not_more = {"web": {"resources": memory}, "autoscaling": {"maxReplicas": 2}}
-    too_little = settings.merged(IMPATIENT, not_more)
+    too_little = settings.merged(IMPATIENT, {"web": {"resources": memory}})
     revision = settings.with_settings("production", too_little, file=settings.LOCAL_SETTINGS)
     _never_there(given.released_again(revision), blamed=False)
 
@@ -446,6 +444,8 @@ def frozen_push(production: Environment) -> None:
 def autoscaler_in_bake(production: Environment) -> None:
     """Both versions stand at full size for minutes, and the autoscaler adds no pod for that."""
     production.settings = {
+        # One version uses less than 80 % of it; with that as a target both together want more pods (decision 0035).
+        "web": {"resources": {"requests": {"memory": "128Mi"}}},
         "autoscaling": {"minReplicas": 2, "maxReplicas": 8},
         "analysis": {"bake": "10m"},
         "strategy": {"bake": True},
@@ -589,6 +589,25 @@ def autoscaled(production: Environment) -> None:
     arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.no_request_failed(of_at_least=3_000)
+
+
+def autoscaling_begins(production: Environment) -> None:
+    """A fixed number of pods becomes the autoscaler's under load, and fixed again: nobody loses a pod by that."""
+    production.settings = {"autoscaling": {"enabled": False}, "replicas": 4}
+    given = production.serving(serving_now(production)).under(traffic())
+    begun = settings.with_settings(
+        "production", {"autoscaling": {"maxReplicas": 6}}, file=settings.LOCAL_SETTINGS
+    )
+    when = given.released_again(begun)
+    arrives(when, within=minutes(2))
+    # Two autoscaler's looks and more; it takes pods away only after five minutes of too many.
+    when.requests_go_on(LEAST)
+    when.replicas_were_never_below(4)
+    when = given.taken_back()
+    arrives(when, within=minutes(2))
+    when.requests_go_on(LEAST)
+    when.replicas_were_never_below(4)
+    _nobody_felt_it(when)
 
 
 def shares(production: Environment, hold: str, requests: int) -> None:
@@ -746,6 +765,7 @@ MORE = (
     Scenario("replaced", "All pods are replaced and evicted", replaced),
     Scenario("ab-test-lost-wins", "A/B: the group beta wins no deals", ab_test_lost_wins, "ab-test"),
     Scenario("switch", "One strategy after the other", strategies_switched),
+    Scenario("autoscaling-begins", "A fixed number of pods becomes the autoscaler's", autoscaling_begins),
     Scenario("pipeline", "From dev to production and back by the pipeline's commands", pipeline),
     Scenario("promoted", "From dev to staging by itself, to production by a person", promoted),
     Scenario("shares", "Each step's share of the requests", partial(shares, hold="40s", requests=4_000)),

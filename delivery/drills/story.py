@@ -905,14 +905,23 @@ class When:
 
     def replicas_were_never_above(self, most: int) -> None:
         """The autoscaler wanted no more pods than that since the push."""
+        wanted = self._replicas_wanted()
+        if max(wanted, default=0) > most:
+            self.environment.fail(f"at most {most} replicas", str(sorted(wanted)))
+
+    def replicas_were_never_below(self, fewest: int) -> None:
+        """Since the push nobody wanted fewer pods than that, not for a moment."""
+        wanted = self._replicas_wanted()
+        if min(wanted, default=0) < fewest:
+            self.environment.fail(f"at least {fewest} replicas", str(sorted(wanted)))
+
+    def _replicas_wanted(self) -> set[int]:
         since = self.environment.pushed_at or 0.0
-        found = {
+        return {
             seen.rollout.replicas
             for seen in self.environment.watcher.sightings
             if seen.rollout and seen.at >= since
         }
-        if max(found, default=0) > most:
-            self.environment.fail(f"at most {most} replicas", str(sorted(found)))
 
     def guard_was_never_restarted(self) -> None:
         """Its container has run since its pod was made."""

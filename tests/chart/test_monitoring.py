@@ -48,6 +48,10 @@ WORDS = {
     "INTERVAL": "2s",
     "CPU_TARGET": "2000",
     "RUNBOOKS": "https://docs.example.com/runbooks",
+    "HAS_ARGO_CD": "0",
+    "HAS_GUARD": "1",
+    "HAS_ISSUER": "0",
+    "HAS_CERTIFICATE": "0",
 }
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.chart.rendering import Manifest, render
+from tests.chart.rendering import Manifest, Values, render
 
 
-def container(kind: str, name: str) -> Manifest:
-    (found,) = render("production", "canary").one(kind, name)["spec"]["template"]["spec"]["containers"]
+def container(kind: str, name: str, values: Values | None = None) -> Manifest:
+    manifests = render("production", "canary", values=values)
+    (found,) = manifests.one(kind, name)["spec"]["template"]["spec"]["containers"]
     first: Manifest = found
     return first
 
@@ -53,6 +54,16 @@ def test_a_migration_that_hangs_ends() -> None:
     job = render("production", "canary").one("Job", "crm-migrate")["spec"]
     assert job["activeDeadlineSeconds"] == 300
     assert container("Job", "crm-migrate")["args"] == ["migrate"]
+
+
+@pytest.mark.parametrize(("seconds", "own"), [(300, "240"), (180, "144"), (10, "8")])
+def test_a_migration_gives_up_by_itself_before_its_job_is_ended(seconds: int, own: str) -> None:
+    """Whoever is ended from outside cannot say what stood in the way."""
+    values: Values = {"migration": {"deadlineSeconds": seconds}}
+    job = render("production", "canary", values=values).one("Job", "crm-migrate")["spec"]
+    assert job["activeDeadlineSeconds"] == seconds
+    entries = {entry["name"]: entry.get("value") for entry in container("Job", "crm-migrate", values)["env"]}
+    assert entries["MIGRATE_DEADLINE"] == own
 
 
 def test_the_migration_needs_no_config_map_that_an_upgrade_has_not_made_yet() -> None:

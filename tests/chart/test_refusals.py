@@ -3,8 +3,9 @@
 import json
 
 import pytest
+import yaml
 
-from tests.chart.rendering import CHART, Values, refusal, render
+from tests.chart.rendering import CHART, ROOT, Values, refusal, render
 
 NO_SENSE = [
     pytest.param(
@@ -80,6 +81,49 @@ NO_SENSE = [
         {"autoscaling": {"minReplicas": 30}},
         "autoscaling.minReplicas is 30 and maxReplicas 20: raise maxReplicas or lower minReplicas.",
         id="least above most",
+    ),
+    pytest.param(
+        "canary",
+        {"database": {"maxConnections": 206}},
+        "database.maxConnections is 206, but 2 x 20 web pods with 5 connections each, 2 of the worker, 1 of beat, 1 of"
+        " the migration and 3 that PostgreSQL keeps for its administrator are 207: lower autoscaling.maxReplicas or"
+        " web.threads, or raise max_connections of the server and this value with it.",
+        id="more connections than the server has",
+    ),
+    pytest.param(
+        None,
+        {
+            "autoscaling": {"enabled": False},
+            "replicas": 12,
+            "web": {"threads": 8},
+            "worker": {"replicas": 3},
+            "database": {"maxConnections": 226},
+        },
+        "database.maxConnections is 226, but 2 x 12 web pods with 9 connections each, 6 of the worker, 1 of beat, 1 of"
+        " the migration and 3 that PostgreSQL keeps for its administrator are 227: lower replicas or web.threads, or"
+        " raise max_connections of the server and this value with it.",
+        id="a fixed number of pods has more connections than the server",
+    ),
+    pytest.param(
+        "canary",
+        {"analysis": {"scrapeInterval": "30s", "window": "90s", "initialDelay": "1m"}},
+        "analysis.scrapeInterval is 30s, but the shortest window of the rules is a minute and has to hold three"
+        " scrapes: scrape every 20s or more often.",
+        id="fewer than three scrapes a minute",
+    ),
+    pytest.param(
+        "canary",
+        {"analysis": {"scrapeInterval": "15s"}},
+        "analysis.window is 30s, which holds fewer than three scrapes at one every 15s: make it 45s or longer, or"
+        " scrape more often.",
+        id="a window of two scrapes",
+    ),
+    pytest.param(
+        "canary",
+        {"analysis": {"scrapeInterval": "10s"}},
+        "analysis.initialDelay is 15s, but a gate sees its own step's requests after two scrapes at one every 10s:"
+        " make it 20s or longer, or scrape more often.",
+        id="a gate that looks at the step before",
     ),
     *(
         pytest.param(
@@ -270,3 +314,26 @@ def test_a_share_that_whole_pods_reach_needs_no_router() -> None:
     }
     steps = render(values=values).rollout["strategy"]["canary"]["steps"]
     assert [step["setWeight"] for step in steps if "setWeight" in step] == [20, 100]
+
+
+def test_three_scrapes_are_a_window() -> None:
+    values = {"analysis": {"scrapeInterval": "20s", "window": "60s", "initialDelay": "40s"}}
+    assert render(values=values).one("PodMonitor")
+
+
+def test_connections_that_just_fit_are_accepted_and_unknown_ones_not_counted() -> None:
+    assert render(values={"database": {"maxConnections": 207}}).rollout
+    assert render(values={"autoscaling": {"maxReplicas": 500}}).rollout
+
+
+def test_the_connections_that_are_counted_are_those_that_the_application_opens() -> None:
+    """One a thread and one for the health check in a web pod's pool, one a process of the worker."""
+    assert '"max_size": WEB_THREADS + 1' in (ROOT / "app/config/settings/web.py").read_text()
+    assert '--concurrency "${WORKER_CONCURRENCY:-2}"' in (ROOT / "app/entrypoint").read_text()
+    names = {each["name"] for each in render().pod_specs()["Deployment crm-worker"]["containers"][0]["env"]}
+    assert "WORKER_CONCURRENCY" not in names
+
+
+def test_production_says_how_many_connections_its_database_has() -> None:
+    values = yaml.safe_load((ROOT / "environments/production/values.yaml").read_text())
+    assert values["database"]["maxConnections"] == 250

@@ -52,6 +52,8 @@ def broken(application: dict[str, Any], **status: Any) -> dict[str, Any]:
 
 NOT_RENDERED = [{"type": "ComparisonError", "message": "the chart refuses routing.provider"}]
 NOT_APPLIED = {"phase": "Failed", "message": "the namespace is full"}
+# Argo CD tries for ten minutes; whoever pushed hears of it after the third time.
+TRIED_AGAIN = {"phase": "Running", "message": "the namespace is full. Retrying attempt #3", "retryCount": 3}
 DEGRADED = [{"kind": "Rollout", "name": "crm", "health": {"status": "Degraded", "message": "RolloutAborted"}}]
 
 
@@ -62,6 +64,9 @@ DEGRADED = [{"kind": "Rollout", "name": "crm", "health": {"status": "Degraded", 
         ("crm-degraded", {}, False),
         ("crm-not-synced", {"conditions": NOT_RENDERED}, True),
         ("crm-not-synced", {"operationState": NOT_APPLIED}, True),
+        ("crm-not-synced", {"operationState": TRIED_AGAIN}, True),
+        ("crm-not-synced", {"operationState": TRIED_AGAIN | {"retryCount": 2}}, False),
+        ("crm-not-synced", {"operationState": TRIED_AGAIN | {"phase": "Succeeded"}}, False),
         ("crm-degraded", {"health": {"status": "Degraded"}}, True),
     ],
 )

@@ -21,7 +21,7 @@ def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
     operator = go_tools.module_dir(
         "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"
     )
-    monitors = sorted(operator.glob("example/prometheus-operator-crd/*_podmonitors.yaml"))
+    monitors = sorted(operator.glob("example/prometheus-operator-crd/*monitors.yaml"))
     certificates = go_tools.module_dir("manifests", "github.com/cert-manager/cert-manager")
     issuers = sorted(certificates.glob("deploy/crds/cert-manager.io_clusterissuers.yaml"))
     assert issuers, "no CRDs of cert-manager in its module"

@@ -1,5 +1,6 @@
 """How a release file becomes an Application, and what one environment cannot do to another."""
 
+import json
 import re
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 
 from delivery.environments import BRANCH, ENVIRONMENTS, path_of
 from delivery.release import Image, Release
-from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, named, render
+from tests.gitops.rendering import PLATFORM, REPOSITORY, ROOT, Manifest, named, render
 
 RELEASE = Release("1" * 40, Image("registry.example.com/crm", "sha256:" + "a" * 64, "1.1"), "canary")
 
@@ -110,7 +111,9 @@ def test_the_local_clusters_file_lies_over_the_environments() -> None:
         assert len(files) == 3
 
 
-def test_git_is_followed_but_the_weights_belong_to_the_rollout(application: Manifest) -> None:
+def test_git_is_followed_but_weights_and_replicas_belong_to_those_who_move_them(
+    application: Manifest,
+) -> None:
     policy = application["syncPolicy"]
     assert policy["automated"] == {"prune": True, "selfHeal": True}
     assert set(policy["syncOptions"]) == {"RespectIgnoreDifferences=true", "ApplyOutOfSyncOnly=true"}
@@ -132,14 +135,34 @@ def test_git_is_followed_but_the_weights_belong_to_the_rollout(application: Mani
             "name": "crm",
             "jqPathExpressions": [".spec.rules[].backendRefs[].weight"],
         },
+        {"group": "argoproj.io", "kind": "Rollout", "jsonPointers": ["/spec/replicas"]},
         {"group": "batch", "kind": "Job", "jsonPointers": ["/spec/template/spec/containers/0/image"]},
     ]
 
 
-def test_a_revert_does_not_wait_long_for_the_retries_of_what_it_reverts(application: Manifest) -> None:
-    retry = application["syncPolicy"]["retry"]
-    assert retry["limit"] == 3
-    assert retry["backoff"] == {"duration": "5s", "factor": 2, "maxDuration": "20s"}
+LONGEST_SYNC = int(
+    yaml.safe_load((PLATFORM / "argo-cd-values.yaml").read_text())["configs"]["params"][
+        "controller.sync.timeout.seconds"
+    ]
+)
+
+
+def test_a_sync_that_fails_is_tried_again_for_as_long_as_it_may_last(application: Manifest) -> None:
+    platform = yaml.safe_load_all((PLATFORM / "applications.yaml").read_text())
+    for spec in (application, *(each["spec"] for each in platform)):
+        retry = spec["syncPolicy"]["retry"]
+        assert retry["refresh"] is True
+        assert retry["backoff"] == {"duration": "5s", "factor": 2, "maxDuration": "30s"}
+        waits = [min(5 * 2**number, 30) for number in range(retry["limit"])]
+        assert sum(waits) >= LONGEST_SYNC
+
+
+def test_no_sync_keeps_a_newer_one_waiting_for_ever() -> None:
+    """With `refresh` Argo CD 3.6.1 still retries the source that the sync began with, and a migration may hang."""
+    schema = json.loads((ROOT / "charts/crm/values.schema.json").read_text())
+    longest_migration = schema["properties"]["migration"]["properties"]["deadlineSeconds"]["maximum"]
+    # A minute for what a sync does before its migration.
+    assert longest_migration + 60 <= LONGEST_SYNC <= 600
 
 
 def test_namespaces_enforce_pod_security_restricted_and_outlive_the_chart(rendered: str) -> None:

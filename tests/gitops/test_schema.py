@@ -19,7 +19,7 @@ def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> No
     (tmp_path / "local.yaml").write_text(render(extraValueFiles=["../../cluster/values.yaml"]))
     guard = {"image": f"registry.example.com/guard@sha256:{'a' * 64}", "scanKeySecret": "scan"}
     (tmp_path / "guarded.yaml").write_text(render(apis=["monitoring.coreos.com/v1"], guard=guard))
-    names = ("project.yaml", "applications.yaml", "issuer.yaml", "signed-images.yaml")
+    names = ("project.yaml", "applications.yaml", "monitors.yaml", "issuer.yaml", "signed-images.yaml")
     platform = [PLATFORM / name for name in names]
     done = kubeconform(schema_location, tmp_path, *platform)
     assert done.returncode == 0, done.stdout

@@ -31,6 +31,7 @@ class Story:
     about: str
     series: dict[str, str] = field(default_factory=dict)
     expected: dict[int, list[str]] = field(default_factory=dict)
+    shown: list[tuple[str, list[str], int]] = field(default_factory=list)
 
     def has(self, name: str, values: str, /, **labels: str) -> Self:
         """A series of a pod in the environment's namespace, unless another namespace is given."""
@@ -60,6 +61,11 @@ class Story:
     def fires(self, *alerts: str, after: float) -> Self:
         """Exactly these fire so many minutes after the first value, named as in Alerts.names."""
         self.expected[int(after * 60)] = sorted(alerts)
+        return self
+
+    def shows(self, query: str, labels: list[str], *, after: float) -> Self:
+        """The query answers 1 for exactly these so many minutes after the first value."""
+        self.shown.append((query, labels, int(after * 60)))
         return self
 
 
@@ -126,6 +132,14 @@ class Alerts:
                     "exp_samples": [_sample(alert) for alert in alerts],
                 }
                 for at, alerts in story.expected.items()
+            ]
+            + [
+                {
+                    "expr": query,
+                    "eval_time": f"{at}s",
+                    "exp_samples": [{"labels": each, "value": 1} for each in labels],
+                }
+                for query, labels, at in story.shown
             ],
         }
 

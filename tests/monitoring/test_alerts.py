@@ -11,8 +11,11 @@ from monitoring.objectives import BURNS, OBJECTIVES, Objective
 from tests.monitoring.promtool import Alerts, Story
 
 SWITCH = "DeadMansSwitch"
-# With nothing to be seen the CRM is down, for all that anybody knows; and whoever never had a guard misses none.
-WITHOUT_DATA = ("BeatSilent", "CRMDown", SWITCH, "WorkerLost")
+# With nothing to be seen the CRM is down, for all that anybody knows.
+WITHOUT_DATA = ("BeatSilent", "CRMDown", SWITCH, "MetricsSourceAbsent", "WorkerLost")
+
+
+SERVED = {"namespace": "traefik", "cn": "x", "sans": "api.example.com,crm.example.com"}
 
 
 def healthy(about: str = "a healthy platform") -> Story:
@@ -39,6 +42,7 @@ def healthy(about: str = "a healthy platform") -> Story:
         "celery_queue_oldest_seconds", "1x240", queue="crm"
     )
     story.has("certmanager_certificate_expiration_timestamp_seconds", "2592000x240", name="crm-tls")
+    story.has("traefik_tls_certs_not_after", "2592000x240", **SERVED)
     story.has("rollout_info", "1x240", name="crm", phase="Completed")
     story.has(
         "delivery_guard_last_look_timestamp_seconds", "0+30x240", namespace="argocd", environment="production"
@@ -292,11 +296,7 @@ CASES = (
         "CertificateExpiresSoon",
         "Traefik serves one that has 9 days left",
         lambda s: s.without("certmanager_certificate_expiration_timestamp_seconds").has(
-            "traefik_tls_certs_not_after",
-            "777600x240",
-            namespace="traefik",
-            cn="x",
-            sans="api.example.com,crm.example.com",
+            "traefik_tls_certs_not_after", "777600x240", **SERVED
         ),
         True,
         62,
@@ -325,6 +325,34 @@ CASES = (
         "for five minutes",
         lambda s: s.has("up", "0x10 1x230", container="web", pod="web-2"),
         False,
+    ),
+    *(
+        Case("MetricsSourceAbsent", f"nobody scrapes {metric}", _gone(metric), True, 20)
+        for metric in (
+            "rollout_info",
+            "argocd_app_info",
+            "container_cpu_usage_seconds_total",
+            "container_spec_memory_limit_bytes",
+            "certmanager_certificate_expiration_timestamp_seconds",
+            "traefik_tls_certs_not_after",
+            "delivery_guard_last_look_timestamp_seconds",
+        )
+    ),
+    Case("MetricsSourceAbsent", "for ten minutes", _gone("rollout_info"), False, 10),
+    Case(
+        "MetricsSourceAbsent",
+        "the guard has been silent since half an hour, of which GuardSilent tells",
+        lambda s: _guard(s, "0+30x60 stale"),
+        False,
+    ),
+    Case(
+        "MetricsSourceAbsent",
+        "Argo Rollouts knows other environments only",
+        lambda s: s.without("rollout_info").has(
+            "rollout_info", "1x240", namespace="crm-dev", name="crm", phase="Completed"
+        ),
+        True,
+        20,
     ),
     Case("DeadMansSwitch", "a healthy platform", lambda _: None, True),
     Case(

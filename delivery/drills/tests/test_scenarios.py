@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from delivery.drills import scenarios
+from delivery.drills import scenarios, settings
 from delivery.drills.matrix import SCENARIOS
 
 Asked = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
@@ -66,3 +66,22 @@ def test_the_rush_begins_with_two_pods_so_that_it_is_the_reason_for_four() -> No
     assert asked[rush - 1] == ("replicas_are", (2,))
     assert ("replicas_are", (4,)) in asked[rush:]
     assert ("no_request_failed", ()) in asked[rush:]
+
+
+def test_autoscaling_that_begins_or_ends_takes_no_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "with_settings", lambda *_, **__: "1" * 40)
+
+    asked = [(name, arguments) for name, arguments, _ in asked_by("autoscaling-begins")]
+
+    assert [arguments for name, arguments in asked if name == "replicas_were_never_below"] == [(4,), (4,)]
+    assert ("no_request_failed", ()) in asked
+
+
+def test_in_a_bake_one_version_fits_its_memory_target_and_two_would_not() -> None:
+    """Per pod 92 MiB were measured; the target was once 80 % of the request."""
+    production = MagicMock()
+    scenarios.autoscaler_in_bake(production)
+
+    request = int(production.settings["web"]["resources"]["requests"]["memory"].removesuffix("Mi"))
+    assert 0.8 * request / 2 < 92 < 0.8 * request
+    assert options(asked_by("autoscaler-in-bake"), "replicas_were_never_above") == [{}]

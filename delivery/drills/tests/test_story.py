@@ -437,6 +437,26 @@ def test_a_rush_is_part_of_the_record_and_ends(
         when.no_request_failed(of_at_least=2)
 
 
+def test_a_moment_with_too_few_or_too_many_replicas_is_seen(when: When, cluster: MadeUp) -> None:
+    def seen_with(replicas: int) -> None:
+        cluster.replicas = replicas
+        when.environment.until(
+            lambda seen: bool(seen.rollout and seen.rollout.replicas == replicas), ENOUGH, "so many replicas"
+        )
+
+    seen_with(4)
+    when.environment.done("push", "push")
+    seen_with(6)
+    when.replicas_were_never_below(4)
+    when.replicas_were_never_above(6)
+    with pytest.raises(DrillFailed, match=r"at most 5 replicas; found \[4, 6\]"):
+        when.replicas_were_never_above(5)
+    seen_with(1)
+    seen_with(4)
+    with pytest.raises(DrillFailed, match=r"at least 4 replicas; found \[1, 4, 6\]"):
+        when.replicas_were_never_below(4)
+
+
 def test_the_preview_answers_before_users_have_it(
     when: When, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,3 +151,17 @@ blueGreen:
 {{- $unit := . | trimAll "0123456789" -}}
 {{- mul (. | trimSuffix $unit | int) (get (dict "s" 1 "m" 60 "h" 3600) $unit) -}}
 {{- end }}
+
+{{/*
+Between which numbers of pods the autoscaler chooses. A fixed number is its too, so that one hand sets it always: whoever begins or
+ends autoscaling under load moves only these bounds.
+*/}}
+{{- define "crm.replicas" -}}
+{{- if .Values.autoscaling.enabled -}}
+min: {{ .Values.autoscaling.minReplicas }}
+max: {{ .Values.autoscaling.maxReplicas }}
+{{- else -}}
+min: {{ .Values.replicas }}
+max: {{ .Values.replicas }}
+{{- end }}
+{{- end }}
