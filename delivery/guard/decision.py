@@ -314,7 +314,9 @@ def works_on_another(application: Object | None) -> bool:
     if application is None:
         return False
     operation = (application.get("status") or {}).get("operationState") or {}
-    source = (operation.get("syncResult") or {}).get("source")
+    # The result is empty for a moment between two tries.
+    asked, found = (operation.get("operation") or {}).get("sync") or {}, operation.get("syncResult") or {}
+    source = asked.get("source") or found.get("source")
     return operation.get("phase") == "Running" and source not in (None, application["spec"].get("source"))
 
 

@@ -279,7 +279,8 @@ def test_what_nobody_expected_ends_neither_the_round_nor_the_guard(
     entry = Entry("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
     remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "by hand")
     said: list[str] = []
-    of = Rounds(cluster, repository, ["production"], tell=said.append, delivered=Delivered())
+    of = rounds(cluster, repository, GOOD, latest)
+    of.tell = said.append
 
     of.go()
     of.go()
