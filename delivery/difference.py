@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +13,17 @@ from typing import Any
 import yaml
 from rich.text import Text
 
+from delivery import processes
 from delivery.commands import refuse_incomplete, refuse_unknown_commit, strategy_of
 from delivery.environments import fetch_existing
 from delivery.errors import Refused
 from delivery.git import Repository
 from delivery.release import Release, environment_name
+from delivery.texts import one_line
 
 _CHART = "charts/crm"
+_HELM_SECONDS = 60.0
+_MOST_RENDERED = 16 * 1024 * 1024
 # What the chart asks the cluster about: the Prometheus operator is part of the platform.
 _APIS = ("monitoring.coreos.com/v1",)
 # A name that ends in its content's hash is the same object with another content.
@@ -109,15 +112,20 @@ def _rendered(
 
 def _helm(command: Sequence[str], folder: Path, given: str, release: Release) -> str:
     try:
-        done = subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)
+        done = processes.run(
+            command, cwd=folder, given=given.encode(), seconds=_HELM_SECONDS, most=_MOST_RENDERED
+        )
+        said = one_line(done.errors.decode(errors="replace"), 1000)
+        why = (said or f"exit status {done.status}") if done.status else ""
     except FileNotFoundError as error:
         raise Refused("The program helm is not on PATH; install it, or see Argo CD's own diff.") from error
-    if done.returncode:
-        why = " ".join(done.stderr.split())
+    except processes.Late as late:
+        why = f"helm {late}"
+    if why:
         raise Refused(
             f"The chart of {release.image.version} ({release.revision[:12]}) cannot be rendered: {why}"
         )
-    return done.stdout
+    return done.output.decode()
 
 
 def _objects(text: str) -> Iterator[tuple[str, Object]]:

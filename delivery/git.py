@@ -126,7 +126,8 @@ class Repository:
         self._identity = identity(folder)
         self._texts: dict[tuple[str, str], str | _No | None] = {}
         self._remembered = 0
-        self._fetched: list[str | None] = []
+        self._fetched: list[str] = []
+        self._large: set[str] = set()
         self._settings = {
             "http.lowSpeedLimit": "1",
             "http.lowSpeedTime": str(_SILENT_SECONDS),
@@ -145,20 +146,35 @@ class Repository:
 
         What is larger than any file may be stays where it is, if the server can do that.
         """
-        tracking = f"{REMOTE_TRACKING}/{branch}"
-        content = f"--filter=blob:limit={documents.MOST_BYTES + 1}"
         try:
-            self._git("fetch", "--quiet", "--no-tags", content, "origin", f"+refs/heads/{branch}:{tracking}")
+            self._fetch(branch)
         except GitFailed as error:
             if _NO_SUCH_BRANCH in str(error):
                 return None
             raise
-        tip = self._tip(tracking)
-        self._fetched += [tip] if tip not in self._fetched[-1:] else []
+        tip = self._tip(f"{REMOTE_TRACKING}/{branch}")
+        if tip and tip not in self._fetched[-1:]:
+            if self._missing(tip) - self._large:
+                # Another branch brought these commits first, without files.
+                self._fetch(branch, "--refetch")
+                self._large |= self._missing(tip)
+            self._fetched.append(tip)
         if len(self._fetched) >= _FETCHES_BEFORE_TIDYING:
             self._fetched = []
             self._tidy()
         return tip
+
+    def _fetch(self, branch: str, *more: str) -> None:
+        content = f"--filter=blob:limit={documents.MOST_BYTES + 1}"
+        there, here = f"refs/heads/{branch}", f"{REMOTE_TRACKING}/{branch}"
+        self._git("fetch", "--quiet", "--no-tags", content, *more, "origin", f"+{there}:{here}")
+
+    def _missing(self, commit: str) -> set[str]:
+        """The names of a commit's folders and files that were left out of a fetch."""
+        listed = self._git(
+            "rev-list", "--no-walk", "--objects", "--no-object-names", "--missing=print", commit
+        )
+        return {line for line in listed.splitlines() if line.startswith("?")}
 
     def fetch_history(self, commits: int | None = None) -> None:
         """Fetch every branch and tag; folders and files only when asked for, if the server can do that.
@@ -278,7 +294,7 @@ class Repository:
         if self._remembered > _MOST_REMEMBERED:
             self._texts, self._remembered = {}, 0
         self._texts[asked] = found
-        self._remembered += len(found) if isinstance(found, str) else 0
+        self._remembered += 200 + (len(found) if isinstance(found, str) else 0)
 
     def check_out(self, commit: str, folder: Path) -> None:
         """Write all files of a commit into an empty folder."""

@@ -156,6 +156,25 @@ def test_of_a_bounded_history_only_commits_come_and_few(remote: Remote) -> None:
         assert len(repository.commits(str(branch.tip))) == 2
 
 
+@pytest.mark.parametrize("commits", [None, 10], ids=["history", "bounded history"])
+def test_a_change_that_was_another_branch_before_is_whole(remote: Remote, commits: int | None) -> None:
+    """As a pull request to the branch is: its commits have come already, without what is in them."""
+    file = f"production/{FILE}"
+    remote.commit("environments", {"README.md": "start\n"})
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        fetch_existing(repository)
+        remote.git("branch", "change", "environments")
+        remote.commit("change", {file: "first: try\n"})
+        tip = remote.commit("change", {file: GOOD.to_yaml()})
+        repository.fetch_history(commits)
+        remote.git("update-ref", "refs/heads/environments", tip)
+
+        branch = fetch_existing(repository)
+        assert branch.release("production") == GOOD
+        assert [each.files for each in repository.commits(tip, 2)] == [{file: True}] * 2
+        assert repository.text(f"{tip}~1", file) == "first: try\n"
+
+
 def _always(change: Change, _: Environments) -> Change:
     return change
 
@@ -184,3 +203,15 @@ def test_what_is_larger_than_any_file_may_be_is_not_fetched(remote: Remote) -> N
         assert max(map(int, listed)) < 1000
         assert publish(repository, lambda _: Change({"README.md": "changed\n"}, "ours"))
     assert remote.git("cat-file", "-s", "environments:large").strip() == "3000000"
+
+
+def test_a_server_that_leaves_nothing_out_is_read_as_well(remote: Remote) -> None:
+    remote.git("config", "uploadpack.allowFilter", "false")
+    remote.commit("environments", {"large": "x" * 3_000_000, "README.md": "small\n"})
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        branch = fetch_existing(repository)
+        repository.fetch_history(3)
+        assert branch.text("README.md") == "small\n"
+        with pytest.raises(Refused, match="has 3,000,000 bytes, and 1,048,576 are the most"):
+            branch.text("large")
+        assert publish(repository, lambda _: Change({"README.md": "changed\n"}, "ours"))
