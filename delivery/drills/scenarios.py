@@ -385,6 +385,29 @@ def abort_without_stable_pod(production: Environment) -> None:
     _felt_by(when, below=0.005)
 
 
+def abort_without_guard(production: Environment) -> None:
+    """The same while there is no guard: what Argo Rollouts does by itself."""
+    when = _released_well(production)
+    when.weight_is(20, within=minutes(2))
+    with when.guard_down(), when.stable_pod_missing():
+        when.aborted_by_hand()
+        when.rollout_is("Degraded", within=AT_ONCE)
+        when.requests_go_on(1_200)
+    _back(when, blamed=False, healed_within=minutes(2))
+    when.users_lost_it(within=minutes(2))
+
+
+def rollback_without_guard(production: Environment) -> None:
+    """The guard is away and a migration fails, again and again: a rollback arrives all the same, if late."""
+    given = _given(production)
+    when = given.released(images.bad_migration())
+    with when.guard_down():
+        when.migration_fails(within=minutes(3))
+        when.rolled_back_by_hand()
+        arrives(when, within=minutes(12))
+    _nobody_felt_it(when)
+
+
 def odd_bytes(production: Environment) -> None:
     """Release files of dev that nobody can read stop neither the guard nor production."""
     given = _given(production)
@@ -761,6 +784,16 @@ MORE = (
         "rollback-to-missing-image", "A rollback to an image that is deleted", rollback_to_missing_image
     ),
     Scenario("autoscaler-in-bake", "Both versions at full size for 10 minutes", autoscaler_in_bake),
+    Scenario(
+        "rollback-without-guard",
+        "The guard is away, and a failing migration is rolled back",
+        rollback_without_guard,
+    ),
+    Scenario(
+        "abort-without-guard",
+        "The guard and a stable pod are away while a release is aborted",
+        abort_without_guard,
+    ),
     Scenario("undone-by-hand", "A person undoes a release in the cluster alone", undone_by_hand),
     Scenario("replaced", "All pods are replaced and evicted", replaced),
     Scenario("ab-test-lost-wins", "A/B: the group beta wins no deals", ab_test_lost_wins, "ab-test"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from delivery import freeze, git, performance
+from delivery import freeze, git, performance, promoted
 from delivery.cli import main
 from delivery.environments import Past, fetch
 from delivery.guard.decision import Heal
@@ -99,6 +99,23 @@ def test_a_file_that_could_not_be_read_is_part_of_it(branch: Remote, told: Any) 
     assert (gone["kind"], gone["version"]) == ("release", None)
     assert (dev["environment"], dev["version"], dev["was"]) == ("dev", "1.1", None)
     assert "is not YAML" in broken["problem"]
+
+
+def test_it_says_what_became_of_each_release(branch: Remote, told: Any) -> None:
+    """By what the guard has written down, at the time and later."""
+    third = replace(BAD, image=replace(BAD.image, version="1.3", digest=f"sha256:{'3' * 64}"))
+    record = promoted.Record().with_promoted(promoted.Entry.of(GOOD, promoted.PROMOTED, START))
+    for release, weight in ((BAD, 5), (third, 20)):
+        entry = promoted.Entry.of(release, promoted.ON_ITS_WAY, START)
+        record = record.with_moving(replace(entry, weight=weight)).with_aborted(entry)
+        branch.commit("environments", {promoted.FILE: promoted.copy_text({"production": record})}, "record")
+    branch.commit("environments", {promoted.FILE: "- a slip\n"}, "by hand")
+    became = [(each["version"], each["outcome"], each["weight"]) for each in told("production")]
+    assert [each for each in became if each[1]] == [
+        ("1.3", "aborted", 20),
+        ("1.2", "aborted", 5),
+        ("1.1", "promoted", None),
+    ]
 
 
 def test_people_get_a_table(branch: Remote, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

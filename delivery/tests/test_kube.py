@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from delivery.kube import Cluster, Object, is_moving
+from delivery.errors import ClusterUnreachable
+from delivery.kube import RECORD, Cluster, Object, is_moving
 from delivery.tests.cluster import Server, rollout
 from delivery.tests.test_status import serving
 
@@ -64,13 +66,51 @@ def test_workloads_are_all_that_may_start_pods(tmp_path: Path, monkeypatch: pyte
     assert found[0] == rollout()
 
 
+@pytest.mark.parametrize(
+    ("write", "status"),
+    [
+        (lambda cluster: cluster.abort("dev", "41"), {"abort": True}),
+        (lambda cluster: cluster.promote_in_full("dev", "41"), {"promoteFull": True}),
+    ],
+    ids=["abort", "promote in full"],
+)
 @pytest.mark.parametrize("failing", [None, 409], ids=["as seen", "changed since"])
-def test_a_rollout_is_aborted_as_it_was_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int | None
+def test_a_rollout_is_written_to_as_it_was_seen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: int | None,
+    write: Callable[[Cluster], None],
+    status: Object,
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     path = "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm/status"
     server = Server({path: rollout()}, failing=failing)
     with serving(server, tmp_path / "kubeconfig"):
-        Cluster.from_kubeconfig().abort("dev", "41")
-    assert server.patched == [(path, {"metadata": {"resourceVersion": "41"}, "status": {"abort": True}})]
+        write(Cluster.from_kubeconfig())
+    assert server.patched == [(path, {"metadata": {"resourceVersion": "41"}, "status": status})]
+
+
+def test_the_guard_keeps_its_record_in_a_config_map_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    path = f"/api/v1/namespaces/argocd/configmaps/{RECORD}"
+    server = Server({path: {"kind": "ConfigMap", "metadata": {"name": RECORD}, "data": {"dev": "known"}}})
+    with serving(server, tmp_path / "kubeconfig"):
+        cluster = Cluster.from_kubeconfig()
+        assert (cluster.kept(RECORD, "dev"), cluster.kept(RECORD, "production")) == ("known", "")
+        cluster.keep(RECORD, "dev", "newer")
+        assert server.patched == [(path, {"data": {"dev": "newer"}})]
+        server.objects.clear()
+        for ask in (lambda: cluster.kept(RECORD, "dev"), lambda: cluster.keep(RECORD, "dev", "newest")):
+            with pytest.raises(ClusterUnreachable, match=f"There is no ConfigMap {RECORD} in argocd"):
+                ask()
+
+
+def test_an_aborted_version_loses_its_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    path = "/apis/apps/v1/namespaces/crm-dev/replicasets/crm-new/scale"
+    server = Server({path: {"kind": "Scale"}})
+    with serving(server, tmp_path / "kubeconfig"):
+        Cluster.from_kubeconfig().scale_to_zero("dev", "crm-new")
+    assert server.patched == [(path, {"spec": {"replicas": 0}})]
