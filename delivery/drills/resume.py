@@ -1,18 +1,19 @@
 """Accounts of scenarios that ended as they should, kept for the commit that they were played at.
 
 They lie in the cluster's cache, which outlives the checkout, so that a long run may take more than one sitting. What
-was played at another commit or another rate counts for nothing, and is deleted.
+was played at another commit or another rate counts for nothing, and is deleted; only pages may change meanwhile.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import pickle
 import shutil
 from pathlib import Path
 
 from cluster import paths
-from delivery.drills import images, traffic
+from delivery.drills import local, traffic
 from delivery.drills.account import Account
 
 FOLDER = paths.CACHE / "drills"
@@ -40,4 +41,11 @@ def kept(name: str) -> tuple[Account, float] | None:
 
 
 def _folder() -> Path:
-    return FOLDER / f"{images.head()[:12]}-{traffic.usual_rate()}"
+    return FOLDER / f"{code()}-{traffic.usual_rate()}"
+
+
+def code() -> str:
+    """What names everything in HEAD but its pages."""
+    entries = local.output(["git", "ls-tree", "HEAD"]).splitlines()
+    played = [each for each in entries if not each.endswith(("\tdocs", ".md"))]
+    return hashlib.sha256("\n".join(played).encode()).hexdigest()[:12]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,6 +53,7 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     monkeypatch.setattr(resume, "FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(resume, "code", lambda: images.head()[:12])
     monkeypatch.setattr(report, "write_drill", lambda account, folder: folder / account.name)
     monkeypatch.setattr(matrix, "Kubernetes", object)
     monkeypatch.setattr(matrix, "Environment", Environment)
@@ -143,6 +146,25 @@ def test_a_run_goes_on_where_another_ended_at_the_same_commit(
     assert matrix.main(["errors", "--resume"]) == 0
     assert played == ["errors"]
     assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_only_pages_may_change_between_two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
+    run_git(["git", "init", "--quiet"])
+
+    def after(path: str, text: str) -> str:
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        run_git(["git", "add", "--all"])
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+        run_git(["git", *who, "commit", "--quiet", "--message", path])
+        return resume.code()
+
+    first = after("app/code.py", "1")
+    assert after("docs/page.md", "newer") == after("README.md", "newer") == first
+    assert after("app/code.py", "2") != first
 
 
 def test_a_slow_machine_sends_less_and_its_page_says_so(
