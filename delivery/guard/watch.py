@@ -19,7 +19,7 @@ from typing import Protocol
 
 from delivery import freeze, promoted, quarantine
 from delivery.environments import Environments, fetch_existing
-from delivery.errors import Refused
+from delivery.errors import Refused, UnreadableRelease
 from delivery.git import Repository
 from delivery.guard import counts, figures
 from delivery.guard.decision import (
@@ -190,7 +190,11 @@ class Guard:
             return ""
         branch = fetch_existing(self.repository)
         self._note(branch)
-        seen = self._see(environment, branch, migration, record)
+        try:
+            seen = self._see(environment, branch, migration, record)
+        except UnreadableRelease:
+            self._arrivals[environment].is_looked_at = True  # it stays so until somebody pushes again
+            raise
         if seen is None:
             return ""
         decision = decide(seen)
@@ -199,8 +203,7 @@ class Guard:
         if decision == WELL:
             self._well[environment] = (_version(rollout), time.monotonic())
         done = self._do(environment, decision, branch, seen.rollout or rollout)
-        if arrival := self._arrivals.get(environment):
-            arrival.is_looked_at = True
+        self._arrivals[environment].is_looked_at = True
         return done
 
     def look_into_git(self) -> None:
@@ -213,7 +216,11 @@ class Guard:
             self._note(self._branch)
             said = self._refusals.follow(self._branch, self.records.known)
         except Refused as refusal:
-            said = f"cannot go on: {refusal}"
+            said = f"cannot go on: {one_line(refusal, _MOST_SAID)}"
+        except Exception as error:
+            said = f"cannot go on: {one_line(repr(error))}"
+            if said != self._told.get("Git"):
+                LOG.exception("Git:")
         self._say("Git", said)
 
     def _note(self, branch: Environments) -> None:
@@ -250,7 +257,7 @@ class Guard:
 
     def _heal(self, environment: str, decision: Heal, branch: Environments) -> str:
         left = promoted.Entry.of(decision.left, promoted.ABORTED, now())
-        record = self.records.known[environment].with_aborted(left)
+        record = self.records.known.get(environment, Record()).with_aborted(left)
         if decision.handled:
             record = replace(record, handled=decision.handled)
         done = heal(

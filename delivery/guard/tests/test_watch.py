@@ -489,6 +489,27 @@ def test_a_file_that_cannot_be_read_is_told(
     assert "is not YAML" in said[0]
 
 
+def test_a_file_that_cannot_be_read_is_looked_at_once(
+    guard: Guard, remote: Remote, cluster: MadeUp, asked: list[str]
+) -> None:
+    everybody_has(cluster, guard, remote, GOOD)
+    remote.commit("environments", {FILE: "revision: [\n"})
+    guard._fetched = -10
+    guard.look_into_git()
+    guard.look("production")
+    asked.clear()
+    guard.look("production")
+    assert asked == []
+
+
+def test_what_nobody_expected_of_the_branch_does_not_end_the_looks(
+    guard: Guard, cluster: MadeUp, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "kept", lambda *_: 1 / 0)
+    guard.look_into_git()
+    assert said == ["Git: cannot go on: ZeroDivisionError('division by zero')"]
+
+
 def test_it_watches_until_it_is_stopped(guard: Guard, said: list[str]) -> None:
     stopped = threading.Event()
     watching = threading.Thread(target=guard.watch, args=(stopped,))
