@@ -618,6 +618,7 @@ def autoscaling_begins(production: Environment) -> None:
     """A fixed number of pods becomes the autoscaler's under load, and fixed again: nobody loses a pod by that."""
     production.settings = {"autoscaling": {"enabled": False}, "replicas": 4}
     given = production.serving(serving_now(production)).under(traffic())
+    given.replicas_are(4, within=minutes(2))
     begun = settings.with_settings(
         "production", {"autoscaling": {"maxReplicas": 6}}, file=settings.LOCAL_SETTINGS
     )

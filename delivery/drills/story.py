@@ -419,6 +419,16 @@ class Given:
         self.environment.until(no_other, within, "no pod of another version")
         return self
 
+    def replicas_are(self, count: int, *, within: timedelta) -> Given:
+        """So many pods are wanted, and as many are ready."""
+
+        def so_many(seen: Sighting) -> bool:
+            wanted = seen.rollout.replicas if seen.rollout else 0
+            return wanted == count and sum(pod.ready for pod in seen.pods) >= count
+
+        self.environment.until(so_many, within, f"{count} pods")
+        return self
+
     def released(self, recipe: Recipe, *, revision: str | None = None) -> When:
         """Release an image by `delivery release`; `revision` when not the commit that it was built from."""
         return self._release(images.image(recipe), revision)

@@ -37,6 +37,8 @@ class Seen:
     release: Release
     is_rollback: bool
     """The release was promoted through its gates here before, and nothing speaks against it since."""
+    was_promoted: bool = False
+    """Everybody had it here before, through its gates or not."""
     history: tuple[Past, ...] = ()
     rollout: Object | None = None
     replica_sets: list[Object] = field(default_factory=list)
@@ -151,8 +153,8 @@ def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
             "a person has to choose where to go back to."
         )
     same_image = to.release.image.digest == seen.release.image.digest
-    # What was proven here before is not to blame for a way back to it that did not arrive.
-    blame = trouble.blame and not same_image and not seen.is_rollback
+    # What everybody had before is not to blame for a way back to it that did not arrive.
+    blame = trouble.blame and not same_image and not seen.was_promoted
     return Heal(to, seen.release, seen.commit, trouble.reasons, blame, trouble.handled)
 
 

@@ -310,6 +310,7 @@ class Guard:
             commit=commit,
             release=release,
             is_rollback=record.skips_steps(release, quarantined),
+            was_promoted=record.find(release) is not None,
             history=branch.past(environment),
             rollout=observed.rollout,
             replica_sets=observed.replica_sets,

@@ -193,7 +193,7 @@ def test_without_a_commit_on_the_stable_pods_the_image_decides() -> None:
 
 
 def test_a_rollback_that_does_not_arrive_ends_at_the_stable_release_and_blames_nobody() -> None:
-    decision = healed(is_rollback=True)
+    decision = healed(is_rollback=False, was_promoted=True)
     assert decision.to.release == GOOD
     assert not decision.blame
 
