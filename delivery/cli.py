@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     here = Path.cwd()
     remote = options.remote or os.environ.get(REMOTE_VARIABLE) or git.origin_of(here)
-    patience = GIT_SECONDS if options.command == "guard" else git.PATIENCE_SECONDS
+    patience = GIT_SECONDS if options.command in ("guard", "verdicts") else git.PATIENCE_SECONDS
     with git.opened(remote, here, patience) as repository:
         match options.command:
             case "init":
@@ -115,6 +115,8 @@ def _run(options: argparse.Namespace) -> int:
                 print(commands.thaw(repository, options.environment, reason=options.reason))
             case "guard":
                 _guard(repository)
+            case "verdicts":
+                _verdicts(repository)
             case _:
                 return _show(repository, options)
     return 0
@@ -176,7 +178,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _guard(repository: git.Repository) -> None:
+def _verdicts(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
@@ -185,6 +187,18 @@ def _guard(repository: git.Repository) -> None:
         for variable in (security.KEY_VARIABLE, security.SBOM_KEY_VARIABLE)
     )
     registries = security.registries_from(os.environ.get(security.REGISTRIES_VARIABLE, ""))
+    asked = security.Security(repository, key, registries, sbom_key)
+    port = os.environ.get(PORT_VARIABLE, "")
+    if not port.isdecimal():
+        raise Refused(f"{PORT_VARIABLE} must be the port to answer at, not {port!r}.")
+    with server.serving(int(port), lambda path: server.verdict(path, asked)):
+        stopped.wait()
+
+
+def _guard(repository: git.Repository) -> None:
+    """Until SIGTERM, or Ctrl-C."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
     promotions = promotion.parse(os.environ.get(promotion.VARIABLE, ""), environments)
@@ -194,9 +208,7 @@ def _guard(repository: git.Repository) -> None:
     port = os.environ.get(PORT_VARIABLE, "")
     with contextlib.ExitStack() as besides:
         if port.isdecimal():
-            copy = besides.enter_context(git.opened(repository.remote, Path.cwd(), GIT_SECONDS))
-            asked = security.Security(copy, key, registries, sbom_key, liveness=guard.liveness)
-            besides.enter_context(server.serving(int(port), guard, asked))
+            besides.enter_context(server.serving(int(port), lambda path: server.answer(path, guard)))
         if prometheus:
             prober = Prober(Cluster.from_here(), environments, prometheus, liveness=guard.liveness)
             besides.enter_context(probing(prober, stopped))
@@ -285,6 +297,11 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "guard",
         "Watch the environments until stopped: after an abort, put Git back to the release before and say why.",
+    )
+
+    command(
+        "verdicts",
+        "Answer over HTTP, until stopped, whether an image may be released: the analyses' question `security`.",
     )
 
     diff = command(

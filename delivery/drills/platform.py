@@ -47,7 +47,11 @@ def install(*, promotions: Sequence[str] = ()) -> str:
     apply = ["kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-"]
     ours = yaml.safe_dump_all([scan.secret(), receiver.people(), *receiver.manifests(image)])
     local.output(apply, stdin=f"{ours}---\n{manifests}", seconds=120)
-    for namespace, deployment in (("argocd", "delivery-guard"), (receiver.NAMESPACE, receiver.NAME)):
+    for namespace, deployment in (
+        ("argocd", "delivery-guard"),
+        ("argocd", "delivery-verdicts"),
+        (receiver.NAMESPACE, receiver.NAME),
+    ):
         ready = ["kubectl", "rollout", "status", f"--namespace={namespace}", f"deployment/{deployment}"]
         local.output([*ready, "--timeout=120s"], seconds=130)
     return commit

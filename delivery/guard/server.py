@@ -1,7 +1,7 @@
-"""What the guard answers over HTTP: does it live (/healthz), can it answer (/readyz), its figures (/metrics), verdicts.
+"""What the guard answers over HTTP, and whoever answers `security`: whether it lives and is ready, metrics, verdicts.
 
-Whoever asks for a verdict must not be sent away because of an environment that it is not about: what stands in the way
-of one is told by /readyz, the log and `delivery_guard_looks_total`, and changes no status.
+What stands in the way of one environment is told by the guard's /readyz, its log and `delivery_guard_looks_total`, and
+changes no status: a restart would not help.
 """
 
 from __future__ import annotations
@@ -39,23 +39,34 @@ class Answer:
     kind: str = "text/plain; charset=utf-8"
 
 
-def answer(path: str, guard: Guard, security: Security | None = None) -> Answer:
-    """The answer to a GET request."""
-    place, _, query = path.partition("?")
-    match place:
+def answer(path: str, guard: Guard) -> Answer:
+    """The guard's answer to a GET request."""
+    match path.partition("?")[0]:
         case "/healthz":
-            late = guard.liveness.late()
-            return Answer(503, f"{late}\n") if late else Answer(200, "ok\n")
+            return _health(guard.liveness.late())
         case "/readyz":
-            why = guard.liveness.late("security") or ("" if guard.has_looked else "has not looked yet")
             told = "".join(f"{name}: {said}\n" for name, said in guard.hindrances.items())
-            return Answer(503, f"{why}\n") if why else Answer(200, f"ok\n{told}")
+            return Answer(200, f"ok\n{told}") if guard.has_looked else _health("has not looked yet")
         case "/metrics":
             return Answer(200, generate_latest(figures.REGISTRY).decode(), CONTENT_TYPE_LATEST)
-        case "/verdicts/security" if security:
+        case _:
+            return Answer(404, "there are /healthz, /readyz and /metrics\n")
+
+
+def verdict(path: str, security: Security) -> Answer:
+    """The answer of whoever answers the question `security`, to a GET request."""
+    place, _, query = path.partition("?")
+    match place:
+        case "/healthz" | "/readyz":
+            return _health(security.liveness.late())
+        case "/verdicts/security":
             return _verdict(security, parse_qs(query).get("image", [""])[-1])
         case _:
-            return Answer(404, "there are /healthz, /readyz, /metrics and /verdicts/security?image=…\n")
+            return Answer(404, "there are /healthz, /readyz and /verdicts/security?image=…\n")
+
+
+def _health(why: str) -> Answer:
+    return Answer(503, f"{why}\n") if why else Answer(200, "ok\n")
 
 
 def _verdict(security: Security, image: str) -> Answer:
@@ -71,9 +82,9 @@ def _verdict(security: Security, image: str) -> Answer:
 
 
 @contextmanager
-def serving(port: int, guard: Guard, security: Security | None = None) -> Iterator[int]:
+def serving(port: int, answered: Callable[[str], Answer]) -> Iterator[int]:
     """Answer on all addresses as long as this lasts; gives the port, which the system chooses for 0."""
-    server = ThreadingHTTPServer(("", port), _handler(lambda path: answer(path, guard, security)))
+    server = ThreadingHTTPServer(("", port), _handler(answered))
     thread = threading.Thread(target=server.serve_forever, name="guard-http", daemon=True)
     thread.start()
     try:

@@ -17,7 +17,7 @@ from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named,
 from tests.gitops.test_rights import NAMESPACES, Right, rights
 
 IMAGE = "registry.example.com/delivery-guard@sha256:" + "a" * 64
-NAME = "delivery-guard"
+NAME, VERDICTS = "delivery-guard", "delivery-verdicts"
 
 
 def guarded(**guard: Any) -> str:
@@ -29,22 +29,26 @@ def text() -> str:
     return guarded()
 
 
-def pod(text: str) -> Manifest:
-    spec: Manifest = named(text, "Deployment")[f"argocd/{NAME}"]["spec"]["template"]["spec"]
+def pod(text: str, of: str = NAME) -> Manifest:
+    spec: Manifest = named(text, "Deployment")[f"argocd/{of}"]["spec"]["template"]["spec"]
     return spec
 
 
-def container(text: str) -> Manifest:
-    (only,) = pod(text)["containers"]
+def container(text: str, of: str = NAME) -> Manifest:
+    (only,) = pod(text, of)["containers"]
     return dict(only)
 
 
-def variables(text: str) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in container(text)["env"]}
+def variables(text: str, of: str = NAME) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in container(text, of)["env"]}
+
+
+both = pytest.mark.parametrize("of", [NAME, VERDICTS])
 
 
 def test_without_an_image_there_is_none(rendered: str) -> None:
     assert NAME not in rendered
+    assert VERDICTS not in rendered
 
 
 # --- rights ---------------------------------------------------------------------------------------------------
@@ -162,33 +166,45 @@ def test_there_is_one_at_a_time(text: str) -> None:
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_the_pod_could_run_under_pod_security_restricted(text: str) -> None:
-    assert pod(text)["securityContext"]["runAsNonRoot"] is True
-    assert pod(text)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container(text)["securityContext"] == {
+def test_verdicts_are_answered_while_the_guard_is_away_and_without_an_account(text: str) -> None:
+    spec = named(text, "Deployment")[f"argocd/{VERDICTS}"]["spec"]
+    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]["maxUnavailable"]) == (2, 0)
+    assert "serviceAccountName" not in pod(text, VERDICTS)
+    assert pod(text, VERDICTS)["automountServiceAccountToken"] is False
+    assert container(text, VERDICTS)["args"] == ["verdicts"]
+
+
+@both
+def test_the_pod_could_run_under_pod_security_restricted(text: str, of: str) -> None:
+    assert pod(text, of)["securityContext"]["runAsNonRoot"] is True
+    assert pod(text, of)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(text, of)["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
 
 
-def test_it_runs_as_the_user_that_the_image_has(text: str) -> None:
+@both
+def test_it_runs_as_the_user_that_the_image_has(text: str, of: str) -> None:
     (user,) = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "delivery/Containerfile").read_text(), re.MULTILINE)
-    context = pod(text)["securityContext"]
+    context = pod(text, of)["securityContext"]
     assert (str(context["runAsUser"]), str(context["runAsGroup"])) == user
 
 
-def test_git_works_in_a_folder_that_may_be_written(text: str) -> None:
-    assert {"name": "tmp", "mountPath": "/tmp"} in container(text)["volumeMounts"]  # noqa: S108
-    (folder,) = [each for each in pod(text)["volumes"] if each["name"] == "tmp"]
+@both
+def test_git_works_in_a_folder_that_may_be_written(text: str, of: str) -> None:
+    assert {"name": "tmp", "mountPath": "/tmp"} in container(text, of)["volumeMounts"]  # noqa: S108
+    (folder,) = [each for each in pod(text, of)["volumes"] if each["name"] == "tmp"]
     assert folder["emptyDir"]["sizeLimit"]
 
 
-def test_it_is_asked_how_it_does_where_it_answers(text: str) -> None:
-    (port,) = container(text)["ports"]
+@both
+def test_it_is_asked_how_it_does_where_it_answers(text: str, of: str) -> None:
+    (port,) = container(text, of)["ports"]
     assert port["containerPort"] == 8080
     for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
-        assert container(text)[probe]["httpGet"] == {"path": path, "port": port["name"]}
+        assert container(text, of)[probe]["httpGet"] == {"path": path, "port": port["name"]}
     service = named(text, "Service")[f"argocd/{NAME}"]["spec"]
     assert service["ports"] == [{"name": "http", "port": 8080, "targetPort": port["name"]}]
 
@@ -196,8 +212,15 @@ def test_it_is_asked_how_it_does_where_it_answers(text: str) -> None:
 def test_service_policy_and_monitor_select_its_pod() -> None:
     text = render(apis=["monitoring.coreos.com/v1"], guard={"image": IMAGE})
     labels = named(text, "Deployment")[f"argocd/{NAME}"]["spec"]["template"]["metadata"]["labels"]
-    selectors: list[Mapping[str, str]] = [
+    answers = named(text, "Deployment")[f"argocd/{VERDICTS}"]["spec"]
+    of_verdicts = answers["template"]["metadata"]["labels"]
+    for selector in (
         named(text, "Service")[f"argocd/{NAME}"]["spec"]["selector"],
+        named(text, "NetworkPolicy")[f"argocd/{VERDICTS}"]["spec"]["podSelector"]["matchLabels"],
+        answers["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= of_verdicts.items()
+    selectors: list[Mapping[str, str]] = [
         named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["podSelector"]["matchLabels"],
         named(text, "PodMonitor")[f"argocd/{NAME}"]["spec"]["selector"]["matchLabels"],
         named(text, "Deployment")[f"argocd/{NAME}"]["spec"]["selector"]["matchLabels"],
@@ -211,12 +234,11 @@ def test_it_is_monitored_only_where_an_operator_knows_what_that_means(text: str)
     assert not named(text, "PodMonitor")
 
 
-def test_prometheus_and_the_verdicts_reach_it_and_nobody_else(text: str) -> None:
-    spec = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]
-    (rule,) = spec["ingress"]
+@pytest.mark.parametrize(("of", "who"), [(NAME, "monitoring"), (VERDICTS, "argo-rollouts")])
+def test_only_who_has_to_ask_reaches_it(text: str, of: str, who: str) -> None:
+    (rule,) = named(text, "NetworkPolicy")[f"argocd/{of}"]["spec"]["ingress"]
     assert [each["namespaceSelector"]["matchLabels"] for each in rule["from"]] == [
-        {"kubernetes.io/metadata.name": "monitoring"},
-        {"kubernetes.io/metadata.name": "argo-rollouts"},
+        {"kubernetes.io/metadata.name": who}
     ]
 
 
@@ -254,24 +276,26 @@ def test_it_is_told_where_everything_is() -> None:
 
 
 def test_what_is_not_set_is_not_told(text: str) -> None:
-    assert not {"DELIVERY_PROMOTIONS", KEY_VARIABLE, REGISTRIES_VARIABLE} & set(variables(text))
+    assert not {"DELIVERY_PROMOTIONS"} & set(variables(text))
+    assert not {KEY_VARIABLE, REGISTRIES_VARIABLE} & set(variables(text, VERDICTS))
     assert "DELIVERY_PROMETHEUS" not in variables(guarded(prometheus=""))
 
 
-def mounted(text: str, name: str) -> tuple[str, Manifest]:
+def mounted(text: str, name: str, of: str = NAME) -> tuple[str, Manifest]:
     """Where a Secret is mounted, and what of it."""
-    (volume,) = [each for each in pod(text)["volumes"] if each["name"] == name]
-    (mount,) = [each for each in container(text)["volumeMounts"] if each["name"] == name]
+    (volume,) = [each for each in pod(text, of)["volumes"] if each["name"] == name]
+    (mount,) = [each for each in container(text, of)["volumeMounts"] if each["name"] == name]
     assert mount["readOnly"] is True
     return mount["mountPath"], volume["secret"]
 
 
-def test_gits_password_is_a_file_that_the_helper_reads_for_this_address_alone() -> None:
+@both
+def test_gits_password_is_a_file_that_the_helper_reads_for_this_address_alone(of: str) -> None:
     text = guarded(gitSecret="somebody")
-    folder, secret = mounted(text, "git")
+    folder, secret = mounted(text, "git", of)
     assert secret["secretName"] == "somebody"
     assert [item["path"] for item in secret["items"]] == ["username", "password"]
-    told = variables(text)
+    told = variables(text, of)
     assert (told["GIT_CONFIG_COUNT"], told["GIT_CONFIG_KEY_0"]) == ("1", f"credential.{REPOSITORY}.helper")
     helper, given = told["GIT_CONFIG_VALUE_0"].split()
     assert given == folder
@@ -280,9 +304,10 @@ def test_gits_password_is_a_file_that_the_helper_reads_for_this_address_alone() 
     assert "COPY delivery/ /app/delivery/" in (ROOT / "delivery/Containerfile").read_text()
 
 
-def test_no_variable_comes_from_a_secret(text: str) -> None:
-    assert not [each for each in container(guarded(scanKeySecret="s"))["env"] if "valueFrom" in each]
-    assert "envFrom" not in container(text)
+@both
+def test_no_variable_comes_from_a_secret(text: str, of: str) -> None:
+    assert not [each for each in container(guarded(scanKeySecret="s"), of)["env"] if "valueFrom" in each]
+    assert "envFrom" not in container(text, of)
 
 
 @pytest.mark.parametrize(
@@ -290,12 +315,12 @@ def test_no_variable_comes_from_a_secret(text: str) -> None:
     [("scanKeySecret", "scan", KEY_VARIABLE), ("sbomKeySecret", "sbom", SBOM_KEY_VARIABLE)],
 )
 def test_of_a_signers_secret_only_the_public_key_is_mounted(value: str, volume: str, variable: str) -> None:
-    assert variable not in variables(guarded())
+    assert variable not in variables(guarded(), VERDICTS)
     text = guarded(**{value: "the-key"})
-    folder, secret = mounted(text, volume)
+    folder, secret = mounted(text, volume, VERDICTS)
     assert secret["secretName"] == "the-key"
     assert secret["items"] == [{"key": "public.pem", "path": "public.pem"}]
-    assert variables(text)[variable] == f"{folder}/public.pem"
+    assert variables(text, VERDICTS)[variable] == f"{folder}/public.pem"
 
 
 def test_whoever_is_told_comes_from_a_secret_and_mail_may_leave() -> None:
@@ -311,9 +336,9 @@ def test_whoever_is_told_comes_from_a_secret_and_mail_may_leave() -> None:
 def test_registries_with_another_address_are_told_and_may_be_asked() -> None:
     registries = {"localhost:30500": "http://registry.forge.svc:5001", "b.example.com": "https://10.0.0.1"}
     text = guarded(registries=registries)
-    told = variables(text)[REGISTRIES_VARIABLE]
+    told = variables(text, VERDICTS)[REGISTRIES_VARIABLE]
     assert registries_from(told) == registries
-    egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
+    egress = named(text, "NetworkPolicy")[f"argocd/{VERDICTS}"]["spec"]["egress"]
     assert {443, 5000, 5001} <= {port["port"] for port in egress[-1]["ports"]}
 
 

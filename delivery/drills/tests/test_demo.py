@@ -142,7 +142,8 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     }
     assert said[2].startswith("kubectl apply --server-side")
     assert "rollout status --namespace=argocd deployment/delivery-guard" in said[3]
-    assert "rollout status --namespace=monitoring deployment/receiver" in said[4]
+    assert "rollout status --namespace=argocd deployment/delivery-verdicts" in said[4]
+    assert "rollout status --namespace=monitoring deployment/receiver" in said[5]
 
     platform.install(promotions=["dev>staging=1m"])
     assert given[1]["guard"] == {**given[0]["guard"], "promotions": ["dev>staging=1m"]}  # type: ignore[dict-item]

@@ -28,8 +28,6 @@ from delivery.errors import Refused
 from delivery.guard import security, server
 from delivery.guard.security import KEY_VARIABLE, Security, Verdict
 from delivery.guard.tests.sights import release
-from delivery.guard.tests.test_watch import MadeUp
-from delivery.guard.watch import Guard
 from delivery.release import Image, Release
 from delivery.tests import slow
 from delivery.tests.conftest import wait_for
@@ -256,8 +254,7 @@ def test_several_may_ask_at_once(guard: Security, image: Pushed) -> None:
 
 def test_an_answer_that_nobody_expected_is_unknown(guard: Security, image: Pushed, monkeypatch: Any) -> None:
     monkeypatch.setattr(security, "attestations", lambda *_, **__: 1 / 0)
-    watch = Guard(MadeUp(), guard.repository, [])
-    said = server.answer(f"/verdicts/security?image={image}", watch, guard)
+    said = server.verdict(f"/verdicts/security?image={image}", guard)
     assert said.status == 200
     assert json.loads(said.text)["verdict"] == "unknown"
     assert "ZeroDivisionError" in said.text
@@ -281,20 +278,9 @@ def test_a_git_that_stays_silent_is_unknown_and_holds_up_no_other_question(image
     assert not guard.liveness.late()
 
 
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: nobody
-contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
-clusters: [{name: nobody, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: nobody, user: {}}]
-"""
-
-
 def test_the_program_answers(image: Pushed, guard: Security, remote: Remote, tmp_path: Path) -> None:
-    """The guard as it runs, here without a cluster: what it is told in variables arrives at the verdict."""
+    """As it runs, without a cluster: what it is told in variables arrives at the verdict."""
     scanned(image, "HIGH")
-    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
     (tmp_path / "public.pem").write_bytes(pem())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -304,10 +290,10 @@ def test_the_program_answers(image: Pushed, guard: Security, remote: Remote, tmp
         "DELIVERY_PORT": str(port),
         "DELIVERY_SCAN_KEY": str(tmp_path / "public.pem"),
         "DELIVERY_REGISTRIES": "registry.example.com=https://registry.example.com",
-        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "KUBECONFIG": "/nowhere",
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
-    program = [sys.executable, "-m", "delivery", "guard"]
+    program = [sys.executable, "-m", "delivery", "verdicts"]
     with subprocess.Popen(program, env={**os.environ, **told}, stdout=subprocess.DEVNULL) as running:
         try:
             url = f"http://127.0.0.1:{port}/verdicts/security?image={image}"
@@ -340,7 +326,7 @@ def test_the_program_refuses_what_it_cannot_use(
     text: str,
 ) -> None:
     monkeypatch.setenv(variable, text)
-    assert main(["guard"]) == 1
+    assert main(["verdicts"]) == 1
     assert f"delivery: {variable} " in capsys.readouterr().err
 
 

@@ -25,7 +25,19 @@ def guard(remote: Remote) -> Iterator[Guard]:
 
 @pytest.fixture
 def url(guard: Guard) -> Iterator[str]:
-    with server.serving(0, guard, Security(guard.repository)) as port:
+    with server.serving(0, lambda path: server.answer(path, guard)) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def security(remote: Remote) -> Iterator[Security]:
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        yield Security(repository)
+
+
+@pytest.fixture
+def verdicts(security: Security) -> Iterator[str]:
+    with server.serving(0, lambda path: server.verdict(path, security)) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -45,7 +57,7 @@ def test_it_lives_from_the_start_and_is_ready_after_a_look(url: str, guard: Guar
 def test_what_stands_in_the_way_of_one_environment_is_told_and_sends_nobody_away(
     url: str, guard: Guard
 ) -> None:
-    """The Service of a pod that is not ready has no address, and production's `security` would get no answer."""
+    """And a guard that is not ready could not be upgraded."""
     assert isinstance(guard.cluster, MadeUp)
     guard.cluster.away = True
     guard.look("dev")
@@ -64,7 +76,7 @@ def test_what_stands_in_the_way_of_one_environment_is_told_and_sends_nobody_away
     assert httpx.get(f"{url}/readyz").text == "ok\n"
 
 
-@pytest.mark.parametrize("part", ["watch", "rounds", "prober", "security"])
+@pytest.mark.parametrize("part", ["watch", "rounds", "prober"])
 def test_a_part_that_stands_still_is_dead(url: str, guard: Guard, part: str) -> None:
     guard.look("dev")
     guard.liveness.expect(part, -1)
@@ -72,7 +84,7 @@ def test_a_part_that_stands_still_is_dead(url: str, guard: Guard, part: str) -> 
     asked = httpx.get(f"{url}/healthz")
 
     assert (asked.status_code, asked.text) == (503, f"not heard of in time: {part}\n")
-    assert httpx.get(f"{url}/readyz").status_code == (503 if part == "security" else 200)
+    assert httpx.get(f"{url}/readyz").status_code == 200
     guard.liveness.expect(part, 60)
     assert httpx.get(f"{url}/healthz").status_code == 200
 
@@ -96,9 +108,9 @@ def test_anything_else_is_not_there(url: str) -> None:
 IMAGE = f"registry.example.com/crm@sha256:{'a' * 64}"
 
 
-def test_a_verdict_is_json_that_argo_rollouts_can_read(url: str, remote: Remote) -> None:
+def test_a_verdict_is_json_that_argo_rollouts_can_read(verdicts: str, remote: Remote) -> None:
     remote.commit("environments", {"README.md": ""})
-    asked = httpx.get(f"{url}/verdicts/security?image={IMAGE}")
+    asked = httpx.get(f"{verdicts}/verdicts/security?image={IMAGE}")
     assert (asked.status_code, asked.headers["Content-Type"]) == (200, "application/json")
     assert asked.json() == {
         "verdict": "unknown",
@@ -109,12 +121,21 @@ def test_a_verdict_is_json_that_argo_rollouts_can_read(url: str, remote: Remote)
 @pytest.mark.parametrize(
     "query", ["", "?image=", "?image=crm", f"?other={IMAGE}", "?image=http://localhost/"]
 )
-def test_a_question_about_no_image_is_an_error_for_argo_rollouts(url: str, query: str) -> None:
+def test_a_question_about_no_image_is_an_error_for_argo_rollouts(verdicts: str, query: str) -> None:
     """And no success, which any other text than JSON would be with the status 200."""
-    asked = httpx.get(f"{url}/verdicts/security{query}")
+    asked = httpx.get(f"{verdicts}/verdicts/security{query}")
     assert asked.status_code == 400
     assert json.loads(asked.text)["verdict"] == "unknown"
 
 
-def test_where_nobody_may_ask_for_verdicts_there_are_none(guard: Guard) -> None:
-    assert server.answer(f"/verdicts/security?image={IMAGE}", guard).status == 404
+def test_a_question_that_stands_still_is_dead(verdicts: str, security: Security) -> None:
+    assert httpx.get(f"{verdicts}/readyz").status_code == 200
+    security.liveness.expect("security", -1)
+    for path in ("healthz", "readyz"):
+        asked = httpx.get(f"{verdicts}/{path}")
+        assert (asked.status_code, asked.text) == (503, "not heard of in time: security\n")
+
+
+def test_each_answers_its_own_questions_alone(url: str, verdicts: str) -> None:
+    assert httpx.get(f"{url}/verdicts/security?image={IMAGE}").status_code == 404
+    assert httpx.get(f"{verdicts}/metrics").status_code == 404
