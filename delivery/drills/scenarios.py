@@ -360,8 +360,12 @@ def rollback_to_missing_image(production: Environment) -> None:
     """A rollback to an image that the registry has deleted: the stable version keeps serving, and Git is put back."""
     # What is deleted is of no use to a later run.
     old = images.good(f"1.{time.time():.0f}")
-    production.serving(old)
-    given = production.serving(serving_good(production)).under(traffic())
+    given = production.serving(old).under(traffic())
+    newer = given.released(images.good(GOOD[0]))
+    newer.weight_is(5, within=minutes(2))
+    newer.promoted_in_full_by_hand()
+    arrives(newer, within=minutes(2))
+    production.stable = newer.image
     images.deleted(images.image(old))
     when = given.rolled_back_to(images.image(old))
     when.healed(within=minutes(3), blamed=False)
@@ -827,11 +831,6 @@ def serving_now(production: Environment) -> str:
     """The good version that serves already, if one does."""
     serves = production.answering_version()
     return serves if serves in GOOD else GOOD[0]
-
-
-def serving_good(production: Environment) -> str:
-    """A good version, whatever serves now."""
-    return next(version for version in GOOD if version != production.answering_version())
 
 
 def other_good_version(production: Environment) -> str:
