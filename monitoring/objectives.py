@@ -161,7 +161,7 @@ SEEN_AFTER: dict[str, Duration] = {
     "BeatDoubled": "1m",
     "CertificateExpiresSoon": "1m",
     "ScrapeTargetDown": "30s",
-    "MetricsSourceAbsent": "3m",  # so long a changed monitor may take to reach Prometheus
+    "MetricsSourceAbsent": "7m",  # the new configuration takes a minute or two, and Prometheus looks back 5
     "DeadMansSwitch": "1m",
 }
 """How long after its fault begins an alert's expression holds at the latest; then it waits for its `for`.
