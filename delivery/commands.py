@@ -176,7 +176,7 @@ def _rolled_back_already(
 
     Raises Refused where `seen` is not what the environment has, or has just left.
     """
-    if now is None or to:
+    if now is None:
         return ""
     seen = seen.rpartition("@")[2] if seen else None
     version = now.image.version
@@ -186,7 +186,7 @@ def _rolled_back_already(
         return ""
     if seen and not (left and seen in (left.version, left.digest)):
         raise Refused(f"{environment} has {version} in Git, not {seen}; nothing was changed. {further}")
-    if left is None:
+    if left is None or (to and not seen):
         return ""
     return f"{environment} is rolled back from {left.version} to {version} already; nothing was changed. {further}"
 

@@ -452,6 +452,8 @@ class TestRollbackByTheRecord:
         assert "production has 1.1 in Git, not 1.7; nothing was changed." in refusal(
             capsys, "rollback", "production", "--from", "1.7"
         )
+        first = branch.git("log", "--reverse", "--format=%H", "environments", "--", PRODUCTION).split()[0]
+        assert "not 1.7" in refusal(capsys, "rollback", "production", "--from", "1.7", "--to", first)
         assert branch.tip("environments") == tip
         assert main(["rollback", "production", "--from", "1.1"]) == 0
         assert self.version(branch) == "1.0"
