@@ -9,6 +9,7 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 
 from crm.authentication.models import Team, User
 from crm.metrics.business import SIGN_INS
+from crm.notifications.addresses import validate_deliverable
 
 
 class TeamSerializer(serializers.ModelSerializer[Team]):
@@ -35,6 +36,7 @@ class RegistrationSerializer(serializers.ModelSerializer[User]):
         fields = ("username", "email", "password", "invitation")
 
     def validate_email(self, email: str) -> str:
+        validate_deliverable(email)
         if User.objects.filter(email__iexact=email).exists():
             raise serializers.ValidationError(
                 "A user with this e-mail address exists already.", code="unique"
