@@ -12,8 +12,11 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from crm.api.errors import Refused
+from crm.api.fields import AmountField, RelatedField
 from crm.authentication.models import User
 from crm.records.models import Record, RecordQuerySet
+
+KEY = "[0-9]+"  # in an address; to Python "1_000" is a number as well
 
 RecordT = TypeVar("RecordT", bound=Record)
 RelatedT = TypeVar("RelatedT", bound=models.Model)
@@ -32,7 +35,7 @@ class InUse(Refused):
     code = "in_use"
 
 
-class TeamRelatedField(serializers.PrimaryKeyRelatedField[RelatedT]):
+class TeamRelatedField(RelatedField[RelatedT]):
     """A reference to a record of the user's own team; others look like missing ones."""
 
     def get_queryset(self) -> Any:
@@ -42,6 +45,12 @@ class TeamRelatedField(serializers.PrimaryKeyRelatedField[RelatedT]):
 
 class RecordSerializer(serializers.ModelSerializer[RecordT]):
     """Saves what was sent and nothing else, so that it does not undo what somebody else changed meanwhile."""
+
+    serializer_related_field = RelatedField
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DecimalField: AmountField,
+    }
 
     def update(self, instance: RecordT, validated_data: dict[str, Any]) -> RecordT:
         for name, value in validated_data.items():
@@ -58,6 +67,7 @@ class RecordViewSet(viewsets.ModelViewSet[RecordT]):
 
     permission_classes = (IsAuthenticated, MayChange)
     http_method_names = ("get", "post", "patch", "delete", "head", "options")
+    lookup_value_regex = KEY
 
     @property
     def user(self) -> User:

@@ -1,10 +1,12 @@
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.validators import UniqueValidator
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 
 from crm.authentication.models import Team, User
@@ -27,7 +29,21 @@ class UserSerializer(serializers.ModelSerializer[User]):
         read_only_fields = ("id", "username", "email", "date_joined")
 
 
+class UsernameField(serializers.CharField):
+    """A name in the form in which it is stored, so that this form is what is checked and what signs in."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return User.normalize_username(super().to_internal_value(data))
+
+
 class RegistrationSerializer(serializers.ModelSerializer[User]):
+    username = UsernameField(
+        max_length=150,
+        validators=[
+            UnicodeUsernameValidator(),
+            UniqueValidator(User.objects.all(), message="A user with that username already exists."),
+        ],
+    )
     password = serializers.CharField(write_only=True, max_length=128, trim_whitespace=False)
     invitation = serializers.CharField(write_only=True, required=False, default="", allow_blank=True)
 

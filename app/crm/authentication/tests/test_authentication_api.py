@@ -37,6 +37,9 @@ def test_who_registers_can_sign_in(anonymous: APIClient, db: None) -> None:
     ("change", "field"),
     [
         ({"username": "alice"}, "username"),
+        ({"username": "\uff41lice"}, "username"),  # a full-width letter
+        ({"username": "\ufdfa" * 10}, "username"),  # 18 characters each, once it is normalised
+        ({"username": "\ufb03" * 60}, "username"),
         ({"email": "ALICE@example.com"}, "email"),
         ({"email": "not an address"}, "email"),
         ({"email": None}, "email"),

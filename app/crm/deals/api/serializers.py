@@ -1,5 +1,6 @@
 from rest_framework import serializers
 
+from crm.api.fields import RelatedField
 from crm.companies.models import Company
 from crm.contacts.models import Contact
 from crm.deals.models import Deal, Pipeline, Stage, StageChange
@@ -57,7 +58,7 @@ class DealChangeSerializer(DealSerializer):
 
 
 class MoveSerializer(serializers.Serializer[None]):
-    stage = serializers.PrimaryKeyRelatedField(queryset=Stage.objects.all())
+    stage = RelatedField(queryset=Stage.objects.all())
 
 
 class StageChangeSerializer(serializers.ModelSerializer[StageChange]):

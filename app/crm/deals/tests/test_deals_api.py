@@ -1,3 +1,4 @@
+import json
 import threading
 from collections.abc import Callable
 
@@ -50,6 +51,14 @@ def test_a_new_deal_is_in_the_first_stage(api: APIClient, sales: Pipeline) -> No
         ({"pipeline": 0}, "pipeline"),
         ({"title": ""}, "title"),
         ({"stage": 0}, "stage"),
+        ({"stage": True}, "stage"),
+        ({"pipeline": 1.7}, "pipeline"),
+        ({"pipeline": "1_000"}, "pipeline"),
+        ({"pipeline": 10**30}, "pipeline"),
+        ({"contact": "\u0661"}, "contact"),  # 1 in Arabic
+        ({"company": []}, "company"),
+        ({"amount": "1_000"}, "amount"),
+        ({"amount": True}, "amount"),
     ],
 )
 def test_a_bad_deal_is_refused(
@@ -58,6 +67,26 @@ def test_a_bad_deal_is_refused(
     answer = api.post("/api/v1/deals/", {"title": "Big", "pipeline": sales.pk, "amount": "1"} | change)
     assert answer.status_code == 400
     assert list(answer.json()["error"]["fields"]) == [field]
+
+
+def test_an_amount_is_never_minus_zero(api: APIClient, sales: Pipeline) -> None:
+    answer = api.post("/api/v1/deals/", {"title": "Big", "pipeline": sales.pk, "amount": "-0.00"})
+    assert answer.json()["amount"] == "0.00"
+
+
+@pytest.mark.parametrize("field", ["pipeline", "stage", "contact", "company", "amount"])
+def test_a_number_beyond_all_numbers_is_refused(api: APIClient, sales: Pipeline, field: str) -> None:
+    body = json.dumps({"title": "Big", "pipeline": sales.pk, "amount": 1, field: "huge"})
+    answer = api.post("/api/v1/deals/", body.replace('"huge"', "1e400"), content_type="application/json")
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == [field]
+
+
+@pytest.mark.parametrize("key", ["OWN", "%D9%A1", "1.0", "9" * 5000, "9" * 20, "-1", "%00"])
+def test_an_address_with_a_strange_key_is_nowhere(api: APIClient, deal: Deal, key: str) -> None:
+    key = key.replace("OWN", "_".join(f"{deal.pk:02}"))
+    for path in (f"/api/v1/deals/{key}/", f"/api/v1/deals/{key}/history/", f"/api/v1/pipelines/{key}/"):
+        assert api.get(path).status_code == 404
 
 
 def test_a_deal_moves_and_its_history_tells(api: APIClient, deal: Deal, stages: dict[str, Stage]) -> None:

@@ -104,6 +104,9 @@ def test_a_database_that_is_away_is_a_503(api: APIClient, monkeypatch: pytest.Mo
     [
         ("put", "{}", "application/json", 405, "method_not_allowed"),
         ("post", "{", "application/json", 400, "parse_error"),
+        ("post", "[" * 5000, "application/json", 400, "parse_error"),
+        ("post", '{"a":' * 5000, "application/json", 400, "parse_error"),
+        ("post", '{"amount": ' + "9" * 5000 + "}", "application/json", 400, "parse_error"),
         ("post", "[]", "application/json", 400, "invalid"),
         ("post", "a=b", "text/plain", 415, "unsupported_media_type"),
     ],
