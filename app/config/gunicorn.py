@@ -73,9 +73,12 @@ logconfig_dict = {
             "role": "web",
         },
     },
+    "filters": {"requests": {"()": "crm.http.log_lines.NotTheirWords"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
     },
     "root": {"handlers": ["stdout"], "level": "INFO"},
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "filters": ["requests"], "propagate": True}
+    },
 }

@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "crm.http.hosts.HostCheck",
+    "crm.http.readable.Readable",
     "django.middleware.csrf.CsrfViewMiddleware",
 ]
 
@@ -144,6 +145,7 @@ SECURE_HSTS_PRELOAD = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_COOKIE_SECURE = True
+CSRF_FAILURE_VIEW = "crm.api.errors.forbidden"
 SESSION_COOKIE_SECURE = True
 
 # Users

@@ -119,6 +119,20 @@ def test_a_malformed_request_gets_the_one_error_shape(
     assert answer.json()["error"]["code"] == code
 
 
+@pytest.mark.parametrize("path", ["/", "/metrics", "/health/live/"])
+def test_what_no_page_of_ours_may_post_is_refused_in_the_one_error_shape(path: str) -> None:
+    answer = Client(enforce_csrf_checks=True).post(path)
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "forbidden"
+
+
+def test_a_body_that_is_too_large_is_413(api: APIClient) -> None:
+    for path in ("/api/v1/deals/", "/"):
+        answer = api.generic("POST", path, " " * 2_700_000, content_type="application/json")
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "too_large"
+
+
 def test_an_exception_is_told_without_the_values_of_rows() -> None:
     refused = OperationalError("duplicate key\nDETAIL:  Key (email)=(alice@example.com) already exists.\n")
     because = (OperationalError, refused, None)
