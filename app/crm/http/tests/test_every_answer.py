@@ -133,6 +133,13 @@ def test_a_body_that_is_too_large_is_413(api: APIClient) -> None:
         assert answer.json()["error"]["code"] == "too_large"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_an_address_without_its_slash_keeps_the_method(api: APIClient, method: str) -> None:
+    answer = api.generic(method, "/api/v1/deals?page=1", "{}", content_type="application/json")
+    assert answer.status_code == 308
+    assert answer["Location"] == "/api/v1/deals/?page=1"
+
+
 def test_an_exception_is_told_without_the_values_of_rows() -> None:
     refused = OperationalError("duplicate key\nDETAIL:  Key (email)=(alice@example.com) already exists.\n")
     because = (OperationalError, refused, None)
