@@ -2,9 +2,8 @@
 
 from typing import Any, TypeVar, cast
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.deletion import ProtectedError
-from django.shortcuts import get_object_or_404
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
@@ -13,6 +12,7 @@ from rest_framework.views import APIView
 
 from crm.api.errors import Refused
 from crm.api.fields import AmountField, RelatedField
+from crm.api.serializers import ChangeSerializer
 from crm.authentication.models import User
 from crm.records.models import Record, RecordQuerySet
 
@@ -43,23 +43,12 @@ class TeamRelatedField(RelatedField[RelatedT]):
         return queryset.visible_to(self.context["request"].user)
 
 
-class RecordSerializer(serializers.ModelSerializer[RecordT]):
-    """Saves what was sent and nothing else, so that it does not undo what somebody else changed meanwhile."""
-
+class RecordSerializer(ChangeSerializer[RecordT]):
     serializer_related_field = RelatedField
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
         models.DecimalField: AmountField,
     }
-
-    def update(self, instance: RecordT, validated_data: dict[str, Any]) -> RecordT:
-        for name, value in validated_data.items():
-            setattr(instance, name, value)
-        rows = type(instance)._default_manager.select_for_update()  # noqa: SLF001
-        with transaction.atomic():
-            get_object_or_404(rows, pk=instance.pk)
-            instance.save(update_fields=(*validated_data, "updated_at"))
-        return instance
 
 
 class RecordViewSet(viewsets.ModelViewSet[RecordT]):

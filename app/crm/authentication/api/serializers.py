@@ -9,6 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.validators import UniqueValidator
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 
+from crm.api.serializers import ChangeSerializer
 from crm.authentication.models import Team, User
 from crm.metrics.business import SIGN_INS
 from crm.notifications.addresses import validate_deliverable
@@ -20,7 +21,7 @@ class TeamSerializer(serializers.ModelSerializer[Team]):
         fields = ("id", "name")
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
+class UserSerializer(ChangeSerializer[User]):
     team = TeamSerializer(read_only=True)
 
     class Meta:

@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from crm.authentication import services
+from crm.authentication.api.serializers import UserSerializer
 from crm.authentication.models import User
 from crm.metrics.business import SIGN_INS, USER_REGISTRATIONS
 
@@ -154,6 +155,16 @@ def test_users_change_their_name_but_not_their_team(api: APIClient, alice: User)
     assert answer.json()["first_name"] == "Alice"
     assert answer.json()["username"] == "alice"
     assert answer.json()["team"]["id"] == alice.team_id
+
+
+def test_a_change_of_a_name_does_not_undo_a_lock_out_that_happened_meanwhile(alice: User) -> None:
+    read_before = User.objects.get(pk=alice.pk)
+    User.objects.filter(pk=alice.pk).update(is_active=False, password="!", is_staff=True)
+    change = UserSerializer(read_before, data={"first_name": "Alice"}, partial=True)
+    change.is_valid(raise_exception=True)
+    change.save()
+    alice.refresh_from_db()
+    assert (alice.first_name, alice.is_active, alice.password, alice.is_staff) == ("Alice", False, "!", True)
 
 
 def test_a_superuser_gets_a_team(db: None) -> None:
