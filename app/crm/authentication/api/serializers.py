@@ -8,8 +8,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.validators import UniqueValidator
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from crm.api.serializers import ChangeSerializer
+from crm.authentication.api.tokens import Authentication, refresh_token_for
 from crm.authentication.models import Team, User
 from crm.metrics.business import SIGN_INS
 from crm.notifications.addresses import validate_deliverable
@@ -31,7 +33,7 @@ class UserSerializer(ChangeSerializer[User]):
 
 
 class UsernameField(serializers.CharField):
-    """A name in the form in which it is stored, so that this form is what is checked and what signs in."""
+    """A name in the form in which it is stored, and so that is what is checked."""
 
     def to_internal_value(self, data: Any) -> str:
         return User.normalize_username(super().to_internal_value(data))
@@ -42,7 +44,9 @@ class RegistrationSerializer(serializers.ModelSerializer[User]):
         max_length=150,
         validators=[
             UnicodeUsernameValidator(),
-            UniqueValidator(User.objects.all(), message="A user with that username already exists."),
+            UniqueValidator(
+                User.objects.all(), message="A user with that username already exists.", lookup="iexact"
+            ),
         ],
     )
     password = serializers.CharField(write_only=True, max_length=128, trim_whitespace=False)
@@ -70,19 +74,26 @@ class RegistrationSerializer(serializers.ModelSerializer[User]):
 
 
 class SignInSerializer(TokenObtainPairSerializer):
+    @classmethod
+    def get_token(cls, user: Any) -> Token:
+        return refresh_token_for(user)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        attrs["username"] = User.normalize_username(attrs["username"])
         tokens = super().validate(attrs)
         transaction.on_commit(SIGN_INS.inc, robust=True)
         return tokens
 
 
 class RefreshSerializer(TokenRefreshSerializer):
-    """simplejwt's own lets the refresh of a deleted user end in a 500."""
+    """simplejwt's own lets the refresh of a deleted user end in a 500, and one after a change of the password pass."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         try:
-            return super().validate(attrs)
+            tokens = super().validate(attrs)
+            Authentication().get_user(RefreshToken(attrs["refresh"]))
         except User.DoesNotExist as error:
             raise AuthenticationFailed(
                 "The user of this token does not exist.", "no_active_account"
             ) from error
+        return tokens

@@ -39,6 +39,7 @@ def test_who_registers_can_sign_in(anonymous: APIClient, db: None) -> None:
     [
         ({"username": "alice"}, "username"),
         ({"username": "\uff41lice"}, "username"),  # a full-width letter
+        ({"username": "Alice"}, "username"),
         ({"username": "\ufdfa" * 10}, "username"),  # 18 characters each, once it is normalised
         ({"username": "\ufb03" * 60}, "username"),
         ({"email": "ALICE@example.com"}, "email"),
@@ -67,6 +68,43 @@ def test_the_e_mail_address_is_unique_in_the_database_too(
     answer = anonymous.post("/api/v1/auth/register/", DANA | {"email": "Alice@Example.com"})
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "conflict"
+
+
+@pytest.mark.parametrize("typed", ["\ufb01ona", "\uff26iona"])  # a ligature, a full-width letter
+def test_who_registers_signs_in_with_what_was_typed(anonymous: APIClient, db: None, typed: str) -> None:
+    registered = anonymous.post("/api/v1/auth/register/", DANA | {"username": typed})
+    assert registered.json()["username"].isascii()
+    for name in (typed, registered.json()["username"]):
+        body = {"username": name, "password": DANA["password"]}
+        assert anonymous.post("/api/v1/auth/token/", body).status_code == 200
+
+
+def test_a_new_password_ends_every_token(alice: User, anonymous: APIClient) -> None:
+    sign_in = {"username": "alice", "password": "correct horse"}
+    tokens = anonymous.post("/api/v1/auth/token/", sign_in).json()
+    alice.set_password("battery staple")
+    alice.save()
+    refreshed = anonymous.post("/api/v1/auth/token/refresh/", {"refresh": tokens["refresh"]})
+    assert (refreshed.status_code, refreshed.json()["error"]["code"]) == (401, "password_changed")
+    asked = anonymous.get("/api/v1/users/me/", headers={"authorization": f"Bearer {tokens['access']}"})
+    assert (asked.status_code, asked.json()["error"]["code"]) == (401, "password_changed")
+    again = anonymous.post("/api/v1/auth/token/", sign_in | {"password": "battery staple"}).json()
+    new = anonymous.post("/api/v1/auth/token/refresh/", {"refresh": again["refresh"]}).json()
+    answer = anonymous.get("/api/v1/users/me/", headers={"authorization": f"Bearer {new['access']}"})
+    assert answer.status_code == 200
+
+
+def test_a_token_of_the_version_before_signs_nobody_out(alice: User, anonymous: APIClient) -> None:
+    refresh = str(RefreshToken.for_user(alice))
+    assert anonymous.post("/api/v1/auth/token/refresh/", {"refresh": refresh}).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_a_token_may_be_written_in_any_case(
+    alice: User, anonymous: APIClient, scheme: str
+) -> None:
+    header = f"{scheme} {RefreshToken.for_user(alice).access_token}"
+    assert anonymous.get("/api/v1/users/me/", headers={"authorization": header}).status_code == 200
 
 
 def test_a_wrong_password_is_401(alice: User, anonymous: APIClient) -> None:
