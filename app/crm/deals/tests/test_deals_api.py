@@ -48,6 +48,7 @@ def test_a_new_deal_is_in_the_first_stage(api: APIClient, sales: Pipeline) -> No
         ({"amount": "1e99"}, "amount"),
         ({"currency": "euro"}, "currency"),
         ({"currency": "EU\n"}, "currency"),
+        ({"currency": "ABC"}, "currency"),
         ({"pipeline": 0}, "pipeline"),
         ({"title": ""}, "title"),
         ({"stage": 0}, "stage"),
@@ -128,9 +129,25 @@ def test_a_pipeline_without_stages_takes_no_deal(api: APIClient) -> None:
 def test_a_change_leaves_stage_and_pipeline_alone(
     api: APIClient, deal: Deal, stages: dict[str, Stage]
 ) -> None:
-    answer = api.patch(f"/api/v1/deals/{deal.pk}/", {"title": "Bigger", "stage": stages["Won"].pk})
-    assert answer.json()["title"] == "Bigger"
-    assert answer.json()["stage_name"] == "Lead"
+    read = api.get(f"/api/v1/deals/{deal.pk}/").json()
+    answer = api.patch(f"/api/v1/deals/{deal.pk}/", read | {"title": "Bigger"})
+    assert (answer.status_code, answer.json()["title"], answer.json()["stage_name"]) == (
+        200,
+        "Bigger",
+        "Lead",
+    )
+
+
+def test_a_change_of_the_stage_is_told_to_be_a_move(
+    api: APIClient, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    other = Pipeline.objects.create(name="Other")
+    for name, value in (("stage", stages["Won"].pk), ("pipeline", other.pk)):
+        answer = api.patch(f"/api/v1/deals/{deal.pk}/", {"title": "Bigger", name: value})
+        assert answer.status_code == 400
+        assert list(answer.json()["error"]["fields"]) == [name]
+    deal.refresh_from_db()
+    assert (deal.title, deal.stage.name) == ("Big one", "Lead")
 
 
 @pytest.mark.parametrize("who", ["bob", "charlie"])
@@ -247,7 +264,8 @@ def test_a_change_does_not_undo_a_move_that_happened_meanwhile(
 ) -> None:
     read_before = Deal.objects.get(pk=deal.pk)
     move_deal(deal=deal, to=stages["Proposal"], by=alice)
-    change = DealChangeSerializer(read_before, data={"title": "Bigger"}, partial=True)
+    sent_back = {"title": "Bigger", "stage": read_before.stage_id, "pipeline": read_before.pipeline_id}
+    change = DealChangeSerializer(read_before, data=sent_back, partial=True)
     change.is_valid(raise_exception=True)
     change.save()
     deal.refresh_from_db()
