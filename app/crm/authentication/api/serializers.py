@@ -12,7 +12,7 @@ from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from crm.api.serializers import ChangeSerializer
 from crm.authentication.api.tokens import Authentication, refresh_token_for
-from crm.authentication.models import Team, User
+from crm.authentication.models import Invitation, Team, User
 from crm.metrics.business import SIGN_INS
 from crm.notifications.addresses import validate_deliverable
 
@@ -71,6 +71,17 @@ class RegistrationSerializer(serializers.ModelSerializer[User]):
         except DjangoValidationError as error:
             raise serializers.ValidationError({"password": error.messages}) from error
         return attrs
+
+
+class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+    class Meta:
+        model = Invitation
+        fields = ("id", "email", "by", "created_at")
+        read_only_fields = ("by",)
+
+    def validate_email(self, email: str) -> str:
+        validate_deliverable(email)
+        return email
 
 
 class SignInSerializer(TokenObtainPairSerializer):

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core import signing
@@ -9,7 +10,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from crm.authentication import services
 from crm.authentication.api.serializers import UserSerializer
-from crm.authentication.models import User
+from crm.authentication.models import Invitation, User
 from crm.metrics.business import SIGN_INS, USER_REGISTRATIONS
 
 pytestmark = pytest.mark.security
@@ -169,12 +170,87 @@ def test_who_signs_in_counts_and_who_only_tries_does_not(
     assert SIGN_INS._value.get() == before + counted
 
 
-def test_an_invitation_leads_into_the_team(
-    alice: User, anonymous: APIClient, as_user: Callable[[User], APIClient]
+@pytest.fixture
+def invited(api: APIClient) -> str:
+    """What Alice gives to Dana."""
+    answer = api.post("/api/v1/auth/invitations/", {"email": "Dana@example.com"})
+    assert answer.status_code == 201, answer.json()
+    return str(answer.json()["invitation"])
+
+
+def registered(client: APIClient, invitation: str, **change: str) -> Any:
+    """The team into which it led, or the error's code."""
+    answer = client.post("/api/v1/auth/register/", DANA | {"invitation": invitation} | change).json()
+    return answer["team"]["id"] if "team" in answer else answer["error"]["code"]
+
+
+def test_an_invitation_leads_into_the_team_once(alice: User, anonymous: APIClient, invited: str) -> None:
+    assert registered(anonymous, invited) == alice.team_id
+    User.objects.filter(username="dana").update(email="dana@example.org")
+    assert registered(anonymous, invited, username="dana2") == "invitation_invalid"
+
+
+def test_an_invitation_is_for_one_address(anonymous: APIClient, invited: str) -> None:
+    assert registered(anonymous, invited, email="eve@example.com") == "invitation_invalid"
+    assert registered(anonymous, invited) != "invitation_invalid"
+
+
+@pytest.mark.parametrize("change", ["locked out", "in another team", "gone"])
+def test_an_invitation_ends_with_the_membership_of_its_inviter(
+    alice: User, charlie: User, anonymous: APIClient, invited: str, change: str
 ) -> None:
-    invitation = as_user(alice).post("/api/v1/auth/invitations/").json()["invitation"]
-    answer = anonymous.post("/api/v1/auth/register/", DANA | {"invitation": invitation})
-    assert answer.json()["team"]["id"] == alice.team_id
+    if change == "locked out":
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+    elif change == "in another team":
+        User.objects.filter(pk=alice.pk).update(team=charlie.team)
+    else:
+        alice.delete()
+    assert registered(anonymous, invited) == "invitation_invalid"
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "opens"),
+    [
+        ("alice", 204, False),
+        ("bob", 403, True),
+        ("staff", 204, False),
+        ("charlie", 404, True),
+        ("nobody", 401, True),
+    ],
+)
+def test_who_invited_and_the_teams_staff_withdraw_an_invitation(
+    who: str,
+    status: int,
+    opens: bool,
+    alice: User,
+    bob: User,
+    charlie: User,
+    anonymous: APIClient,
+    as_user: Callable[[User], APIClient],
+    invited: str,
+) -> None:
+    User.objects.filter(pk=bob.pk).update(is_staff=who == "staff")
+    [open_one] = as_user(bob).get("/api/v1/auth/invitations/").json()["results"]
+    assert (open_one["email"], open_one["by"]) == ("Dana@example.com", alice.pk)
+    assert as_user(charlie).get("/api/v1/auth/invitations/").json()["count"] == 0
+    users = {"alice": alice, "bob": bob, "staff": bob, "charlie": charlie}
+    client = as_user(users[who]) if who in users else APIClient()
+    assert client.delete(f"/api/v1/auth/invitations/{open_one['id']}/").status_code == status
+    assert (registered(anonymous, invited) == alice.team_id) == opens
+    assert as_user(bob).get("/api/v1/auth/invitations/").json()["count"] == 0
+
+
+def test_an_invitation_names_an_address(api: APIClient) -> None:
+    answer = api.post("/api/v1/auth/invitations/")
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == ["email"]
+
+
+def test_two_versions_take_each_others_invitations(alice: User, anonymous: APIClient, invited: str) -> None:
+    assert signing.loads(invited, salt=services.INVITATION_SALT) == alice.team_id
+    theirs = signing.dumps(alice.team_id, salt=services.INVITATION_SALT)
+    Invitation.objects.all().delete()
+    assert registered(anonymous, theirs) == alice.team_id
 
 
 @pytest.mark.parametrize(
