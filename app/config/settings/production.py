@@ -43,6 +43,7 @@ MIDDLEWARE = [
     "crm.metrics.middleware.RequestMetrics",  # outermost, so that it sees every answer and its whole time
     "crm.http.request_log.RequestLog",
     "crm.http.response_headers.ResponseHeaders",
+    "crm.http.redirects.SameMethod",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "corsheaders.middleware.CorsMiddleware",

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 from django.db import OperationalError
-from django.test import Client
+from django.test import Client, override_settings
 from rest_framework.test import APIClient
 
 from crm.http.log_lines import JsonLines, OnlyExceptions
@@ -138,6 +138,12 @@ def test_an_address_without_its_slash_keeps_the_method(api: APIClient, method: s
     answer = api.generic(method, "/api/v1/deals?page=1", "{}", content_type="application/json")
     assert answer.status_code == 308
     assert answer["Location"] == "/api/v1/deals/?page=1"
+
+
+@override_settings(SECURE_SSL_REDIRECT=True)
+def test_a_redirect_to_https_keeps_the_method() -> None:
+    answer = Client().post("/api/v1/auth/token/", {})
+    assert (answer.status_code, answer["Location"]) == (308, "https://testserver/api/v1/auth/token/")
 
 
 def test_an_exception_is_told_without_the_values_of_rows() -> None:
