@@ -173,6 +173,12 @@ def test_what_cannot_be_read_is_an_error_like_every_other(web: Web, path: str, c
     assert "dora" not in web.role.output()
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_no_header_is_taken_for_the_path(web: Web, name: str) -> None:
+    answer = web.ask("/", headers={name: "/metrics"})
+    assert (answer.status, json.loads(answer.text)["name"]) == (200, "CRM")
+
+
 def test_a_request_that_is_none_is_logged_without_its_words(web: Web) -> None:
     with socket.create_connection(("127.0.0.1", web.port), timeout=15) as client:
         client.sendall(b"GET /?dora@example.com as HTTP/1.1\r\n\r\n")
