@@ -23,6 +23,8 @@ graceful_timeout = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
 timeout = 60
 worker_tmp_dir = "/tmp"  # nosec B108  # noqa: S108  (the one place that may be written)
 control_socket_disable = True
+# No header is taken for the path of the application: a stranger's SCRIPT_NAME was answered 500, outside of all metrics.
+forwarder_headers = ""
 
 METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)
 
@@ -73,9 +75,12 @@ logconfig_dict = {
             "role": "web",
         },
     },
+    "filters": {"requests": {"()": "crm.http.log_lines.NotTheirWords"}},
     "handlers": {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
     },
     "root": {"handlers": ["stdout"], "level": "INFO"},
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "filters": ["requests"], "propagate": True}
+    },
 }

@@ -169,7 +169,7 @@ def _target(
     }
     if beta:
         target["header"]["X-User-Group"] = ["beta"]
-        target["url"] += f"{'&' if '?' in path else '?'}{BETA}"
+        target["url"] += f"#{BETA}"  # is recorded and not sent
     if body is not None:
         target["header"]["Content-Type"] = ["application/json"]
         target["body"] = base64.b64encode(json.dumps(body).encode()).decode()

@@ -43,10 +43,12 @@ MIDDLEWARE = [
     "crm.metrics.middleware.RequestMetrics",  # outermost, so that it sees every answer and its whole time
     "crm.http.request_log.RequestLog",
     "crm.http.response_headers.ResponseHeaders",
+    "crm.http.redirects.SameMethod",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "crm.http.hosts.HostCheck",
+    "crm.http.readable.Readable",
     "django.middleware.csrf.CsrfViewMiddleware",
 ]
 
@@ -144,6 +146,7 @@ SECURE_HSTS_PRELOAD = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_COOKIE_SECURE = True
+CSRF_FAILURE_VIEW = "crm.api.errors.forbidden"
 SESSION_COOKIE_SECURE = True
 
 # Users
@@ -160,10 +163,10 @@ SIMPLE_JWT = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["crm.authentication.api.tokens.Authentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["crm.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "crm.api.pagination.Pages",
     "EXCEPTION_HANDLER": "crm.api.errors.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

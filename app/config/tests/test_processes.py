@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -44,7 +46,7 @@ class Answer:
 class Web:
     def __init__(self, role: Role, port: int, metrics_port: int) -> None:
         self.role = role
-        self._port = port
+        self.port = port
         self.metrics_port = metrics_port
 
     def ask(
@@ -71,7 +73,7 @@ class Web:
         headers: dict[str, str] | None = None,
     ) -> HTTPConnection:
         """A connection on which a request was sent, and nobody waits for the answer yet."""
-        http = HTTPConnection("127.0.0.1", self._port, timeout=15)
+        http = HTTPConnection("127.0.0.1", self.port, timeout=15)
         sent = {"Content-Type": "application/json"} | (headers or {})
         if user:
             sent["Authorization"] = f"Bearer {AccessToken.for_user(user)}"
@@ -144,6 +146,76 @@ def test_an_outage_is_a_503_where_it_matters_and_ends(web: Web, servers: Any) ->
 def test_whoever_asks_about_health_may_have_a_new_connection_each_time(web: Web) -> None:
     assert web.ask("/health/ready/").headers["Connection"] == "keep-alive"
     assert web.ask("/health/ready/", headers={"Connection": "close"}).headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/", "application/json; a*=bogus'x'%41"),
+        ("/", "application/json; charset*=us-ascii''%00"),
+        ("/?dora@example.com=1", "application/json; charset=zlib"),
+        ("/?dora@example.com=%ff", "application/json; charset=undefined"),
+        ("/?dora@example.com=%ff", "application/json; charset=idna"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_like_every_other(web: Web, path: str, content_type: str) -> None:
+    series = 'django_requests_total{endpoint="root",method="GET",status="400"}'
+    before, written = web.metric(series), len(web.role.output())
+    answer = web.ask(path, headers={"Content-Type": content_type})
+    assert answer.status == 400
+    error = json.loads(answer.text)["error"]
+    assert error["code"] == "bad_request"
+    assert error["request_id"] == answer.headers["X-Request-ID"]
+    assert answer.headers["X-CRM-Version"] == "1.2.3"
+    assert web.metric(series) == before + 1
+    assert '"level": "INFO"' in web.role.output()[written:]
+    assert '"level": "ERROR"' not in web.role.output()[written:]
+    assert "dora" not in web.role.output()
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_no_header_is_taken_for_the_path(web: Web, name: str) -> None:
+    answer = web.ask("/", headers={name: "/metrics"})
+    assert (answer.status, json.loads(answer.text)["name"]) == (200, "CRM")
+
+
+def test_a_request_that_is_none_is_logged_without_its_words(web: Web) -> None:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=15) as client:
+        client.sendall(b"GET /?dora@example.com as HTTP/1.1\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+    web.role.wait_until(lambda: "Invalid request from ip=127.0.0.1" in web.role.output())
+    assert "dora" not in web.role.output()
+
+
+def test_a_body_in_chunks_is_read(web: Web, alice: User) -> None:
+    def patched(*chunks: bytes) -> Answer:
+        http = HTTPConnection("127.0.0.1", web.port, timeout=15)
+        sent = {"Content-Type": "application/json", "Authorization": f"Bearer {AccessToken.for_user(alice)}"}
+        try:
+            http.request("PATCH", "/api/v1/users/me/", iter(chunks), sent, encode_chunked=True)
+            answer = http.getresponse()
+            return Answer(answer.status, dict(answer.headers), answer.read().decode())
+        finally:
+            http.close()
+
+    answer = patched(b'{"first_name":', b' "Alice"}')
+    assert (answer.status, json.loads(answer.text)["first_name"]) == (200, "Alice")
+    assert patched(b"{").status == 400
+    assert patched(*[b" " * 2**20] * 3).status == 413
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100\r\n", "Transfer-Encoding: chunked\r\n"])
+def test_who_leaves_while_sending_is_no_failure_of_ours(web: Web, framing: str) -> None:
+    """By a reset, as from a router that gives up."""
+    failed = 'django_requests_total{endpoint="auth-register",method="POST",status="%s"}'
+    before = {status: web.metric(failed % status) for status in (400, 500)}
+    with socket.create_connection(("127.0.0.1", web.port), timeout=15) as client:
+        head = f"POST /api/v1/auth/register/ HTTP/1.1\r\nHost: localhost\r\n{framing}"
+        client.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n5\r\n{")
+        time.sleep(0.3)  # a thread has begun to read
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    web.role.wait_until(lambda: web.metric(failed % 400) > before[400])
+    assert web.metric(failed % 500) == before[500]
 
 
 def test_a_deal_is_won_while_redis_is_away(web: Web, servers: Any, alice: User, sales: Pipeline) -> None:

@@ -8,7 +8,7 @@
 from typing import Any
 
 from django.db import IntegrityError, InterfaceError, OperationalError
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -46,6 +46,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, IntegrityError) and isinstance(exc.__cause__, UniqueViolation | ForeignKeyViolation):
         body = envelope("conflict", "Somebody else changed this at the same moment; look again.")
         return Response(body, status=409)
+    if isinstance(exc, UnreadablePostError):  # the client has left while it sent
+        exc = exceptions.ParseError("The request could not be read.")
     response = exception_handler(exc, context)
     if response is None:
         return None
@@ -59,11 +61,11 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     return JsonResponse(envelope("bad_request", "The request could not be read."), status=400)
 
 
-def forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:
+def forbidden(request: HttpRequest, exception: Exception | None = None, reason: str = "") -> JsonResponse:
     return JsonResponse(envelope("forbidden", "This is not allowed."), status=403)
 
 

@@ -40,3 +40,30 @@ class User(AbstractUser):
                 violation_error_message="A user with this e-mail address exists already.",
             ),
         )
+
+
+class Invitation(models.Model):
+    """Lets one person, known by an e-mail address, into the team of whoever invites, once.
+
+    Rows stay: a signed invitation without one is taken for one of the version that kept none.
+    """
+
+    digest = models.CharField(max_length=64, unique=True)  # of what the invited person was given
+    email = models.EmailField()
+    # Without a constraint: the version before removes users, and does not know of this table.
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    # Accepted or withdrawn.
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return self.email
+
+    def lets_in(self, email: str, team_id: int) -> bool:
+        """Whether it lets that address into that team, as long as the inviter is in it."""
+        inviter = self.by
+        membership = inviter is not None and inviter.is_active and inviter.team_id == team_id
+        return membership and self.ended_at is None and self.email.lower() == email.lower()

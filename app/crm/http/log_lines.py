@@ -16,6 +16,15 @@ class OnlyExceptions(logging.Filter):
         return bool(record.exc_info)
 
 
+class NotTheirWords(logging.Filter):
+    """Of a request that gunicorn could not parse it repeats the line, with whatever a stranger wrote there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if str(record.msg).startswith("Invalid request from"):
+            record.msg = str(record.msg).partition(": ")[0]
+        return True
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a record; `logger.info(text, extra={"fields": {…}})` adds fields of its own.
 

@@ -2,7 +2,6 @@
 
 import logging
 from datetime import timedelta
-from smtplib import SMTPException
 from typing import TYPE_CHECKING
 
 from celery import current_app
@@ -55,7 +54,8 @@ def deliver(email_id: int) -> None:
         email.attempts += 1
         try:
             _message(email).send()
-        except (OSError, SMTPException) as error:
+        # Whatever it is: an e-mail that cannot even be written would stay due for ever and fail its task each time.
+        except Exception as error:  # noqa: BLE001
             logger.warning("E-mail %s was not sent: %s", email.key, type(error).__name__)
             email.due_at = timezone.now() + GRACE * 2 ** (email.attempts - 1)
             if email.attempts >= MAX_ATTEMPTS:
@@ -63,7 +63,20 @@ def deliver(email_id: int) -> None:
         else:
             email.status = Email.Status.SENT
             email.sent_at = timezone.now()
-        email.save()
+        email.save(update_fields=("status", "attempts", "due_at", "sent_at"))
+
+
+def claim_overdue(*, limit: int = 500) -> list[int]:
+    """Ready e-mails whose task was lost or failed, longest due first; each goes to the end of the line.
+
+    So those that are never sent, whatever the reason, take turns with all others.
+    """
+    with transaction.atomic():
+        overdue = Email.objects.filter(status=Email.Status.READY, due_at__lte=timezone.now())
+        waiting = overdue.order_by("due_at").select_for_update(skip_locked=True)
+        ids = list(waiting.values_list("pk", flat=True)[:limit])
+        Email.objects.filter(pk__in=ids).update(due_at=timezone.now() + GRACE)
+    return ids
 
 
 def _message(email: Email) -> EmailMessage:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from crm.notifications import selectors, services
+from crm.notifications import services
 
 
 @shared_task
@@ -13,5 +13,5 @@ def send_email(email_id: int) -> None:
 @shared_task
 def send_overdue_emails() -> None:
     """Queued every minute by beat."""
-    for email_id in selectors.overdue_email_ids():
+    for email_id in services.claim_overdue():
         send_email.delay(email_id)

@@ -2,9 +2,8 @@
 
 from typing import Any, TypeVar, cast
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.deletion import ProtectedError
-from django.shortcuts import get_object_or_404
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
@@ -12,8 +11,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from crm.api.errors import Refused
+from crm.api.fields import AmountField, RelatedField
+from crm.api.serializers import ChangeSerializer
 from crm.authentication.models import User
 from crm.records.models import Record, RecordQuerySet
+
+KEY = "[0-9]+"  # in an address; to Python "1_000" is a number as well
 
 RecordT = TypeVar("RecordT", bound=Record)
 RelatedT = TypeVar("RelatedT", bound=models.Model)
@@ -32,7 +35,7 @@ class InUse(Refused):
     code = "in_use"
 
 
-class TeamRelatedField(serializers.PrimaryKeyRelatedField[RelatedT]):
+class TeamRelatedField(RelatedField[RelatedT]):
     """A reference to a record of the user's own team; others look like missing ones."""
 
     def get_queryset(self) -> Any:
@@ -40,17 +43,12 @@ class TeamRelatedField(serializers.PrimaryKeyRelatedField[RelatedT]):
         return queryset.visible_to(self.context["request"].user)
 
 
-class RecordSerializer(serializers.ModelSerializer[RecordT]):
-    """Saves what was sent and nothing else, so that it does not undo what somebody else changed meanwhile."""
-
-    def update(self, instance: RecordT, validated_data: dict[str, Any]) -> RecordT:
-        for name, value in validated_data.items():
-            setattr(instance, name, value)
-        rows = type(instance)._default_manager.select_for_update()  # noqa: SLF001
-        with transaction.atomic():
-            get_object_or_404(rows, pk=instance.pk)
-            instance.save(update_fields=(*validated_data, "updated_at"))
-        return instance
+class RecordSerializer(ChangeSerializer[RecordT]):
+    serializer_related_field = RelatedField
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DecimalField: AmountField,
+    }
 
 
 class RecordViewSet(viewsets.ModelViewSet[RecordT]):
@@ -58,6 +56,7 @@ class RecordViewSet(viewsets.ModelViewSet[RecordT]):
 
     permission_classes = (IsAuthenticated, MayChange)
     http_method_names = ("get", "post", "patch", "delete", "head", "options")
+    lookup_value_regex = KEY
 
     @property
     def user(self) -> User:

@@ -1,6 +1,8 @@
 from typing import cast
 
+from django.db.models import QuerySet
 from rest_framework import generics, status
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,12 +11,13 @@ from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from crm.authentication import services
 from crm.authentication.api.serializers import (
+    InvitationSerializer,
     RefreshSerializer,
     RegistrationSerializer,
     SignInSerializer,
     UserSerializer,
 )
-from crm.authentication.models import User
+from crm.authentication.models import Invitation, User
 
 
 class RegisterView(APIView):
@@ -36,10 +39,32 @@ class RefreshView(TokenRefreshView):
     serializer_class = RefreshSerializer
 
 
-class InvitationView(APIView):
+class TeamsInvitations(generics.GenericAPIView[Invitation]):
+    """Those that are open, of the user's team."""
+
+    serializer_class = InvitationSerializer
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        user = cast("User", self.request.user)
+        return Invitation.objects.filter(by__team_id=user.team_id, ended_at=None)
+
+
+class InvitationsView(generics.ListAPIView[Invitation], TeamsInvitations):
     def post(self, request: Request) -> Response:
-        invitation = services.invite(by=cast("User", request.user))
-        return Response({"invitation": invitation}, status=status.HTTP_201_CREATED)
+        """`invitation` is what the invited person needs; nobody is shown it again."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        invitation, given = services.invite(by=cast("User", request.user), **serializer.validated_data)
+        body = self.get_serializer(invitation).data | {"invitation": given}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+
+class InvitationView(generics.DestroyAPIView[Invitation], TeamsInvitations):
+    def perform_destroy(self, instance: Invitation) -> None:
+        user = cast("User", self.request.user)
+        if not (instance.by_id == user.pk or user.is_staff):
+            raise PermissionDenied("Only who invited may withdraw an invitation.")
+        services.withdraw(instance)
 
 
 class MeView(generics.RetrieveUpdateAPIView[User]):

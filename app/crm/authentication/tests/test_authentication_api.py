@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core import signing
@@ -8,7 +9,8 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from crm.authentication import services
-from crm.authentication.models import User
+from crm.authentication.api.serializers import UserSerializer
+from crm.authentication.models import Invitation, User
 from crm.metrics.business import SIGN_INS, USER_REGISTRATIONS
 
 pytestmark = pytest.mark.security
@@ -37,6 +39,10 @@ def test_who_registers_can_sign_in(anonymous: APIClient, db: None) -> None:
     ("change", "field"),
     [
         ({"username": "alice"}, "username"),
+        ({"username": "\uff41lice"}, "username"),  # a full-width letter
+        ({"username": "Alice"}, "username"),
+        ({"username": "\ufdfa" * 10}, "username"),  # 18 characters each, once it is normalised
+        ({"username": "\ufb03" * 60}, "username"),
         ({"email": "ALICE@example.com"}, "email"),
         ({"email": "not an address"}, "email"),
         ({"email": None}, "email"),
@@ -63,6 +69,43 @@ def test_the_e_mail_address_is_unique_in_the_database_too(
     answer = anonymous.post("/api/v1/auth/register/", DANA | {"email": "Alice@Example.com"})
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "conflict"
+
+
+@pytest.mark.parametrize("typed", ["\ufb01ona", "\uff26iona"])  # a ligature, a full-width letter
+def test_who_registers_signs_in_with_what_was_typed(anonymous: APIClient, db: None, typed: str) -> None:
+    registered = anonymous.post("/api/v1/auth/register/", DANA | {"username": typed})
+    assert registered.json()["username"].isascii()
+    for name in (typed, registered.json()["username"]):
+        body = {"username": name, "password": DANA["password"]}
+        assert anonymous.post("/api/v1/auth/token/", body).status_code == 200
+
+
+def test_a_new_password_ends_every_token(alice: User, anonymous: APIClient) -> None:
+    sign_in = {"username": "alice", "password": "correct horse"}
+    tokens = anonymous.post("/api/v1/auth/token/", sign_in).json()
+    alice.set_password("battery staple")
+    alice.save()
+    refreshed = anonymous.post("/api/v1/auth/token/refresh/", {"refresh": tokens["refresh"]})
+    assert (refreshed.status_code, refreshed.json()["error"]["code"]) == (401, "password_changed")
+    asked = anonymous.get("/api/v1/users/me/", headers={"authorization": f"Bearer {tokens['access']}"})
+    assert (asked.status_code, asked.json()["error"]["code"]) == (401, "password_changed")
+    again = anonymous.post("/api/v1/auth/token/", sign_in | {"password": "battery staple"}).json()
+    new = anonymous.post("/api/v1/auth/token/refresh/", {"refresh": again["refresh"]}).json()
+    answer = anonymous.get("/api/v1/users/me/", headers={"authorization": f"Bearer {new['access']}"})
+    assert answer.status_code == 200
+
+
+def test_a_token_of_the_version_before_signs_nobody_out(alice: User, anonymous: APIClient) -> None:
+    refresh = str(RefreshToken.for_user(alice))
+    assert anonymous.post("/api/v1/auth/token/refresh/", {"refresh": refresh}).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_a_token_may_be_written_in_any_case(
+    alice: User, anonymous: APIClient, scheme: str
+) -> None:
+    header = f"{scheme} {RefreshToken.for_user(alice).access_token}"
+    assert anonymous.get("/api/v1/users/me/", headers={"authorization": header}).status_code == 200
 
 
 def test_a_wrong_password_is_401(alice: User, anonymous: APIClient) -> None:
@@ -127,12 +170,87 @@ def test_who_signs_in_counts_and_who_only_tries_does_not(
     assert SIGN_INS._value.get() == before + counted
 
 
-def test_an_invitation_leads_into_the_team(
-    alice: User, anonymous: APIClient, as_user: Callable[[User], APIClient]
+@pytest.fixture
+def invited(api: APIClient) -> str:
+    """What Alice gives to Dana."""
+    answer = api.post("/api/v1/auth/invitations/", {"email": "Dana@example.com"})
+    assert answer.status_code == 201, answer.json()
+    return str(answer.json()["invitation"])
+
+
+def registered(client: APIClient, invitation: str, **change: str) -> Any:
+    """The team into which it led, or the error's code."""
+    answer = client.post("/api/v1/auth/register/", DANA | {"invitation": invitation} | change).json()
+    return answer["team"]["id"] if "team" in answer else answer["error"]["code"]
+
+
+def test_an_invitation_leads_into_the_team_once(alice: User, anonymous: APIClient, invited: str) -> None:
+    assert registered(anonymous, invited) == alice.team_id
+    User.objects.filter(username="dana").update(email="dana@example.org")
+    assert registered(anonymous, invited, username="dana2") == "invitation_invalid"
+
+
+def test_an_invitation_is_for_one_address(anonymous: APIClient, invited: str) -> None:
+    assert registered(anonymous, invited, email="eve@example.com") == "invitation_invalid"
+    assert registered(anonymous, invited) != "invitation_invalid"
+
+
+@pytest.mark.parametrize("change", ["locked out", "in another team", "gone"])
+def test_an_invitation_ends_with_the_membership_of_its_inviter(
+    alice: User, charlie: User, anonymous: APIClient, invited: str, change: str
 ) -> None:
-    invitation = as_user(alice).post("/api/v1/auth/invitations/").json()["invitation"]
-    answer = anonymous.post("/api/v1/auth/register/", DANA | {"invitation": invitation})
-    assert answer.json()["team"]["id"] == alice.team_id
+    if change == "locked out":
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+    elif change == "in another team":
+        User.objects.filter(pk=alice.pk).update(team=charlie.team)
+    else:
+        alice.delete()
+    assert registered(anonymous, invited) == "invitation_invalid"
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "opens"),
+    [
+        ("alice", 204, False),
+        ("bob", 403, True),
+        ("staff", 204, False),
+        ("charlie", 404, True),
+        ("nobody", 401, True),
+    ],
+)
+def test_who_invited_and_the_teams_staff_withdraw_an_invitation(
+    who: str,
+    status: int,
+    opens: bool,
+    alice: User,
+    bob: User,
+    charlie: User,
+    anonymous: APIClient,
+    as_user: Callable[[User], APIClient],
+    invited: str,
+) -> None:
+    User.objects.filter(pk=bob.pk).update(is_staff=who == "staff")
+    [open_one] = as_user(bob).get("/api/v1/auth/invitations/").json()["results"]
+    assert (open_one["email"], open_one["by"]) == ("Dana@example.com", alice.pk)
+    assert as_user(charlie).get("/api/v1/auth/invitations/").json()["count"] == 0
+    users = {"alice": alice, "bob": bob, "staff": bob, "charlie": charlie}
+    client = as_user(users[who]) if who in users else APIClient()
+    assert client.delete(f"/api/v1/auth/invitations/{open_one['id']}/").status_code == status
+    assert (registered(anonymous, invited) == alice.team_id) == opens
+    assert as_user(bob).get("/api/v1/auth/invitations/").json()["count"] == 0
+
+
+def test_an_invitation_names_an_address(api: APIClient) -> None:
+    answer = api.post("/api/v1/auth/invitations/")
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == ["email"]
+
+
+def test_two_versions_take_each_others_invitations(alice: User, anonymous: APIClient, invited: str) -> None:
+    assert signing.loads(invited, salt=services.INVITATION_SALT) == alice.team_id
+    theirs = signing.dumps(alice.team_id, salt=services.INVITATION_SALT)
+    Invitation.objects.all().delete()
+    assert registered(anonymous, theirs) == alice.team_id
 
 
 @pytest.mark.parametrize(
@@ -151,6 +269,16 @@ def test_users_change_their_name_but_not_their_team(api: APIClient, alice: User)
     assert answer.json()["first_name"] == "Alice"
     assert answer.json()["username"] == "alice"
     assert answer.json()["team"]["id"] == alice.team_id
+
+
+def test_a_change_of_a_name_does_not_undo_a_lock_out_that_happened_meanwhile(alice: User) -> None:
+    read_before = User.objects.get(pk=alice.pk)
+    User.objects.filter(pk=alice.pk).update(is_active=False, password="!", is_staff=True)
+    change = UserSerializer(read_before, data={"first_name": "Alice"}, partial=True)
+    change.is_valid(raise_exception=True)
+    change.save()
+    alice.refresh_from_db()
+    assert (alice.first_name, alice.is_active, alice.password, alice.is_staff) == ("Alice", False, "!", True)
 
 
 def test_a_superuser_gets_a_team(db: None) -> None:

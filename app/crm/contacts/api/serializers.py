@@ -2,6 +2,7 @@ from rest_framework import serializers
 
 from crm.companies.models import Company
 from crm.contacts.models import Contact
+from crm.notifications.addresses import validate_deliverable
 from crm.records.api import RecordSerializer, TeamRelatedField
 
 
@@ -24,6 +25,8 @@ class ContactSerializer(RecordSerializer[Contact]):
         read_only_fields = ("owner",)
 
     def validate_email(self, email: str) -> str:
+        if email:
+            validate_deliverable(email)
         same = Contact.objects.filter(team_id=self.context["request"].user.team_id, email__iexact=email)
         if self.instance:
             same = same.exclude(pk=self.instance.pk)

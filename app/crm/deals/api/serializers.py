@@ -1,7 +1,11 @@
+from typing import Any
+
 from rest_framework import serializers
 
+from crm.api.fields import RelatedField
 from crm.companies.models import Company
 from crm.contacts.models import Contact
+from crm.deals.currencies import CURRENCIES
 from crm.deals.models import Deal, Pipeline, Stage, StageChange
 from crm.records.api import RecordSerializer, TeamRelatedField
 
@@ -46,18 +50,30 @@ class DealSerializer(RecordSerializer[Deal]):
         read_only_fields = ("owner",)
         extra_kwargs = {"stage": {"required": False}}
 
+    def validate_currency(self, currency: str) -> str:
+        if currency not in CURRENCIES:
+            raise serializers.ValidationError(f"'{currency}' is no currency of ISO 4217.", code="invalid")
+        return currency
+
 
 class DealChangeSerializer(DealSerializer):
-    """A deal stays in its pipeline, and its stage changes by a move, which is recorded."""
+    """A deal stays in its pipeline, and its stage changes by a move, which is recorded.
 
-    class Meta:
-        model = Deal
-        fields = DealSerializer.Meta.fields
-        read_only_fields = ("owner", "pipeline", "stage")
+    Whoever sends back what they have read may name both; they are not saved, since somebody may be moving the deal.
+    """
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name, advice in (
+            ("pipeline", "A deal stays in its pipeline."),
+            ("stage", "Move the deal: POST …/move/."),
+        ):
+            if name in attrs and attrs.pop(name) != getattr(self.instance, name):
+                raise serializers.ValidationError({name: advice})
+        return attrs
 
 
 class MoveSerializer(serializers.Serializer[None]):
-    stage = serializers.PrimaryKeyRelatedField(queryset=Stage.objects.all())
+    stage = RelatedField(queryset=Stage.objects.all())
 
 
 class StageChangeSerializer(serializers.ModelSerializer[StageChange]):

@@ -12,12 +12,13 @@ from crm.deals.api.serializers import (
     StageChangeSerializer,
 )
 from crm.deals.models import Deal, Pipeline
-from crm.records.api import RecordViewSet
+from crm.records.api import KEY, RecordViewSet
 
 
 class PipelineViewSet(viewsets.ReadOnlyModelViewSet[Pipeline]):
     queryset = selectors.pipelines()
     serializer_class = PipelineSerializer
+    lookup_value_regex = KEY
 
 
 class DealViewSet(RecordViewSet[Deal]):

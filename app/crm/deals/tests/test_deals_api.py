@@ -1,3 +1,4 @@
+import json
 import threading
 from collections.abc import Callable
 
@@ -47,9 +48,18 @@ def test_a_new_deal_is_in_the_first_stage(api: APIClient, sales: Pipeline) -> No
         ({"amount": "1e99"}, "amount"),
         ({"currency": "euro"}, "currency"),
         ({"currency": "EU\n"}, "currency"),
+        ({"currency": "ABC"}, "currency"),
         ({"pipeline": 0}, "pipeline"),
         ({"title": ""}, "title"),
         ({"stage": 0}, "stage"),
+        ({"stage": True}, "stage"),
+        ({"pipeline": 1.7}, "pipeline"),
+        ({"pipeline": "1_000"}, "pipeline"),
+        ({"pipeline": 10**30}, "pipeline"),
+        ({"contact": "\u0661"}, "contact"),  # 1 in Arabic
+        ({"company": []}, "company"),
+        ({"amount": "1_000"}, "amount"),
+        ({"amount": True}, "amount"),
     ],
 )
 def test_a_bad_deal_is_refused(
@@ -58,6 +68,26 @@ def test_a_bad_deal_is_refused(
     answer = api.post("/api/v1/deals/", {"title": "Big", "pipeline": sales.pk, "amount": "1"} | change)
     assert answer.status_code == 400
     assert list(answer.json()["error"]["fields"]) == [field]
+
+
+def test_an_amount_is_never_minus_zero(api: APIClient, sales: Pipeline) -> None:
+    answer = api.post("/api/v1/deals/", {"title": "Big", "pipeline": sales.pk, "amount": "-0.00"})
+    assert answer.json()["amount"] == "0.00"
+
+
+@pytest.mark.parametrize("field", ["pipeline", "stage", "contact", "company", "amount"])
+def test_a_number_beyond_all_numbers_is_refused(api: APIClient, sales: Pipeline, field: str) -> None:
+    body = json.dumps({"title": "Big", "pipeline": sales.pk, "amount": 1, field: "huge"})
+    answer = api.post("/api/v1/deals/", body.replace('"huge"', "1e400"), content_type="application/json")
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == [field]
+
+
+@pytest.mark.parametrize("key", ["OWN", "%D9%A1", "1.0", "9" * 5000, "9" * 20, "-1", "%00"])
+def test_an_address_with_a_strange_key_is_nowhere(api: APIClient, deal: Deal, key: str) -> None:
+    key = key.replace("OWN", "_".join(f"{deal.pk:02}"))
+    for path in (f"/api/v1/deals/{key}/", f"/api/v1/deals/{key}/history/", f"/api/v1/pipelines/{key}/"):
+        assert api.get(path).status_code == 404
 
 
 def test_a_deal_moves_and_its_history_tells(api: APIClient, deal: Deal, stages: dict[str, Stage]) -> None:
@@ -99,9 +129,25 @@ def test_a_pipeline_without_stages_takes_no_deal(api: APIClient) -> None:
 def test_a_change_leaves_stage_and_pipeline_alone(
     api: APIClient, deal: Deal, stages: dict[str, Stage]
 ) -> None:
-    answer = api.patch(f"/api/v1/deals/{deal.pk}/", {"title": "Bigger", "stage": stages["Won"].pk})
-    assert answer.json()["title"] == "Bigger"
-    assert answer.json()["stage_name"] == "Lead"
+    read = api.get(f"/api/v1/deals/{deal.pk}/").json()
+    answer = api.patch(f"/api/v1/deals/{deal.pk}/", read | {"title": "Bigger"})
+    assert (answer.status_code, answer.json()["title"], answer.json()["stage_name"]) == (
+        200,
+        "Bigger",
+        "Lead",
+    )
+
+
+def test_a_change_of_the_stage_is_told_to_be_a_move(
+    api: APIClient, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    other = Pipeline.objects.create(name="Other")
+    for name, value in (("stage", stages["Won"].pk), ("pipeline", other.pk)):
+        answer = api.patch(f"/api/v1/deals/{deal.pk}/", {"title": "Bigger", name: value})
+        assert answer.status_code == 400
+        assert list(answer.json()["error"]["fields"]) == [name]
+    deal.refresh_from_db()
+    assert (deal.title, deal.stage.name) == ("Big one", "Lead")
 
 
 @pytest.mark.parametrize("who", ["bob", "charlie"])
@@ -218,7 +264,8 @@ def test_a_change_does_not_undo_a_move_that_happened_meanwhile(
 ) -> None:
     read_before = Deal.objects.get(pk=deal.pk)
     move_deal(deal=deal, to=stages["Proposal"], by=alice)
-    change = DealChangeSerializer(read_before, data={"title": "Bigger"}, partial=True)
+    sent_back = {"title": "Bigger", "stage": read_before.stage_id, "pipeline": read_before.pipeline_id}
+    change = DealChangeSerializer(read_before, data=sent_back, partial=True)
     change.is_valid(raise_exception=True)
     change.save()
     deal.refresh_from_db()

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 from django.db import OperationalError
-from django.test import Client
+from django.test import Client, override_settings
 from rest_framework.test import APIClient
 
 from crm.http.log_lines import JsonLines, OnlyExceptions
@@ -104,6 +104,9 @@ def test_a_database_that_is_away_is_a_503(api: APIClient, monkeypatch: pytest.Mo
     [
         ("put", "{}", "application/json", 405, "method_not_allowed"),
         ("post", "{", "application/json", 400, "parse_error"),
+        ("post", "[" * 5000, "application/json", 400, "parse_error"),
+        ("post", '{"a":' * 5000, "application/json", 400, "parse_error"),
+        ("post", '{"amount": ' + "9" * 5000 + "}", "application/json", 400, "parse_error"),
         ("post", "[]", "application/json", 400, "invalid"),
         ("post", "a=b", "text/plain", 415, "unsupported_media_type"),
     ],
@@ -114,6 +117,33 @@ def test_a_malformed_request_gets_the_one_error_shape(
     answer = api.generic(method.upper(), "/api/v1/deals/", body, content_type=content_type)
     assert answer.status_code == status
     assert answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/health/live/"])
+def test_what_no_page_of_ours_may_post_is_refused_in_the_one_error_shape(path: str) -> None:
+    answer = Client(enforce_csrf_checks=True).post(path)
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "forbidden"
+
+
+def test_a_body_that_is_too_large_is_413(api: APIClient) -> None:
+    for path in ("/api/v1/deals/", "/"):
+        answer = api.generic("POST", path, " " * 2_700_000, content_type="application/json")
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "too_large"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_an_address_without_its_slash_keeps_the_method(api: APIClient, method: str) -> None:
+    answer = api.generic(method, "/api/v1/deals?page=1", "{}", content_type="application/json")
+    assert answer.status_code == 308
+    assert answer["Location"] == "/api/v1/deals/?page=1"
+
+
+@override_settings(SECURE_SSL_REDIRECT=True)
+def test_a_redirect_to_https_keeps_the_method() -> None:
+    answer = Client().post("/api/v1/auth/token/", {})
+    assert (answer.status_code, answer["Location"]) == (308, "https://testserver/api/v1/auth/token/")
 
 
 def test_an_exception_is_told_without_the_values_of_rows() -> None:

@@ -16,7 +16,6 @@ from crm.deals.models import Pipeline, Stage
 from crm.deals.services import create_deal
 from crm.notifications import services
 from crm.notifications.models import Email
-from crm.notifications.selectors import overdue_email_ids
 from crm.notifications.tasks import send_email, send_overdue_emails
 
 
@@ -68,7 +67,9 @@ def test_a_task_that_runs_twice_sends_once(email: Email) -> None:
     assert email.sent_at is not None
 
 
-@pytest.mark.parametrize("error", [ConnectionRefusedError(), smtplib.SMTPServerDisconnected()])
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError(), smtplib.SMTPServerDisconnected(), UnicodeError("label too long")]
+)
 def test_a_failed_e_mail_becomes_due_later_and_is_given_up_in_the_end(
     email: Email, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -86,14 +87,56 @@ def test_a_failed_e_mail_becomes_due_later_and_is_given_up_in_the_end(
     assert (email.status, email.attempts) == (Email.Status.FAILED, services.MAX_ATTEMPTS)
 
 
-def test_beat_finds_lost_e_mails(email: Email) -> None:
-    assert overdue_email_ids() == []
+def overdue() -> list[int]:
     Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-    assert overdue_email_ids() == [email.pk]
+    return services.claim_overdue()
+
+
+def test_beat_finds_lost_e_mails(email: Email) -> None:
+    assert services.claim_overdue() == []
+    Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
     send_overdue_emails()
     assert queued() == 1
+    assert services.claim_overdue() == [], "it waits for the task that was queued for it"
     send_email(email.pk)
-    assert overdue_email_ids() == []
+    assert overdue() == []
+
+
+def test_e_mails_that_are_never_sent_take_turns_with_the_others(email: Email) -> None:
+    Email.objects.bulk_create(
+        Email(key=f"bad-{n}", to="a@example.com", due_at=timezone.now() - timedelta(hours=1))
+        for n in range(500)
+    )
+    Email.objects.filter(pk=email.pk).update(due_at=timezone.now() - timedelta(minutes=1))
+    assert email.pk not in services.claim_overdue()
+    assert services.claim_overdue() == [email.pk]
+
+
+UNDELIVERABLE = (
+    "a@" + "é" * 60 + ".com",  # more than the 63 letters of a domain's label, once it is encoded
+    "a@" + ".".join(["é" * 10] * 20) + ".com",
+    "a@" + ".".join(["İ" * 10] * 20) + ".com",  # grows past the column in lower case
+    "\u017f@example.com",  # no letter of ASCII, though Django takes it for one
+    "a@\u200dé.com",
+    '"\\\x01"@example.com',
+)
+
+
+@pytest.mark.parametrize("address", UNDELIVERABLE)
+def test_an_address_that_no_mail_server_can_be_told_is_refused(api: APIClient, address: str) -> None:
+    dana = {"username": "dana", "email": address, "password": "correct horse"}
+    for path, body in (
+        ("/api/v1/auth/register/", dana),
+        ("/api/v1/contacts/", {"last_name": "Doe", "email": address}),
+    ):
+        answer = api.post(path, body)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["fields"] == {"email": ["No e-mail can be sent to this address."]}
+
+
+@pytest.mark.parametrize("address", ["a@é.com", "a@xn--9ca.com", "a.b+c@[192.0.2.1]", ""])
+def test_other_addresses_are_not(api: APIClient, address: str) -> None:
+    assert api.post("/api/v1/contacts/", {"last_name": "Doe", "email": address}).status_code == 201
 
 
 @pytest.mark.django_db(transaction=True)

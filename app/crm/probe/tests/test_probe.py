@@ -91,4 +91,4 @@ def test_it_finds_what_it_looks_up_in_the_cache(
 def test_plain_http_is_not_sent_elsewhere(client: Client, settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = True
     assert client.get("/probe/", headers=MARKED).status_code == 200
-    assert client.get("/").status_code == 301
+    assert client.get("/").status_code == 308

@@ -135,3 +135,13 @@ def test_pages_have_at_most_100_rows(api: APIClient, alice: User) -> None:
     assert (page["count"], len(page["results"])) == (101, 100)
     assert page["next"]
     assert api.get("/api/v1/companies/?page=9").status_code == 404
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "pipelines"])
+@pytest.mark.parametrize(
+    "query", ["search=doe", "owner=1&page=1", "page_size=abc", "page_size=0", "page_size=-1", "page_size=1_0"]
+)
+def test_a_list_refuses_what_it_would_pass_over(api: APIClient, kind: str, query: str) -> None:
+    answer = api.get(f"/api/v1/{kind}/?{query}")
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == [query.partition("=")[0]]
