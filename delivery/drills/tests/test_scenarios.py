@@ -73,7 +73,7 @@ def test_autoscaling_that_begins_or_ends_takes_no_pod(monkeypatch: pytest.Monkey
 
     asked = [(name, arguments) for name, arguments, _ in asked_by("autoscaling-begins")]
 
-    assert [arguments for name, arguments in asked if name == "replicas_were_never_below"] == [(4,), (4,)]
+    assert [arguments for name, arguments in asked if name == "replicas_were_never_below"] == [(3,), (3,)]
     assert ("no_request_failed", ()) in asked
 
 
