@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from delivery.environments import Past
 from delivery.kube import Object, is_moving
+from delivery.promoted import identity
 from delivery.release import Release
 from delivery.verdicts import Count, findings
 
@@ -143,7 +144,7 @@ def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
     to = _fully_promoted(seen, rollout)
     if to is None:
         return Nothing("No fully promoted release is known in Git: there is nothing to go back to.")
-    if to.release == seen.release:
+    if identity(to.release) == identity(seen.release):
         if not (seen.frozen and seen.before):
             return Nothing("Git names the fully promoted release already.")
         to = seen.before
@@ -334,7 +335,7 @@ def _fully_promoted(seen: Seen, rollout: Object) -> Past | None:
         (past for past in matching if past.release.revision == revision),
         key=lambda past: past.release.strategy != strategy,
     )
-    others = (past for past in matching if past.release != seen.release)
+    others = (past for past in matching if identity(past.release) != identity(seen.release))
     return next(iter(exact), None) or next(others, None)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -269,6 +270,14 @@ def test_a_sync_of_an_outdated_source_is_ended_whoever_changed_it() -> None:
     assert decide(seen(application=application, rollout=rollout())) != EndSync()
     application["spec"] = {"source": {"targetRevision": "newer"}}
     assert decide(seen(application=application, rollout=rollout())) == EndSync()
+
+
+def test_another_name_for_the_same_release_is_no_other_release() -> None:
+    renamed = replace(
+        GOOD, image=replace(GOOD.image, version="1.1-again", repository="mirror.example.com/crm")
+    )
+    said = nothing(release=renamed, rollout=aborted(GOOD, currentPodHash="newer"), analysis_runs=[])
+    assert said == "Git names the fully promoted release already."
 
 
 def test_an_abort_long_before_its_start_is_ignored_and_said() -> None:
