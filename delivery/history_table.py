@@ -22,7 +22,7 @@ def table(events: Iterable[Event]) -> Table:
     """One row an event, in the given order."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("when (UTC)", no_wrap=True)
-    for heading in ("environment", "what", "version", "became", "by"):
+    for heading in ("environment", "what", "version", "outcome", "by"):
         shown.add_column(heading)
     shown.add_column("why", overflow="fold")
     shown.add_column("commit", no_wrap=True)
@@ -32,7 +32,7 @@ def table(events: Iterable[Event]) -> Table:
             each.environment or "all",
             Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
             _version(each),
-            became(each),
+            outcome(each),
             # Text: what people wrote in brackets is no style.
             Text(each.by),
             Text(each.problem, style="red") if each.problem else Text(each.why),
@@ -41,7 +41,7 @@ def table(events: Iterable[Event]) -> Table:
     return shown
 
 
-def became(event: Event) -> str:
+def outcome(event: Event) -> str:
     """What became of a release: promoted, aborted at 5 %, replaced at 20 %; empty where nobody knows."""
     if event.outcome in (promoted.ABORTED, promoted.REPLACED) and event.weight is not None:
         return f"{event.outcome} at {event.weight} %"
