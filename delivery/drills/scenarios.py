@@ -408,7 +408,8 @@ def rollback_without_guard(production: Environment) -> None:
     with when.guard_down():
         when.migration_fails(within=minutes(3))
         when.rolled_back_by_hand()
-        arrives(when, within=minutes(12))
+        # Argo CD tries the failing sync for ten minutes (decision 0033), and then has what Git names.
+        when.argocd_is_content(within=minutes(12))
     _nobody_felt_it(when)
 
 
