@@ -794,7 +794,7 @@ MORE = (
     Scenario(
         "rollback-to-missing-image", "A rollback to an image that is deleted", rollback_to_missing_image
     ),
-    Scenario("autoscaler-in-bake", "Both versions at full size for 10 minutes", autoscaler_in_bake),
+    Scenario("autoscaler-in-bake", "Both versions stand at full size for minutes", autoscaler_in_bake),
     Scenario(
         "rollback-without-guard",
         "The guard is away, and a failing migration is rolled back",
