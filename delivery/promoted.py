@@ -262,5 +262,6 @@ def _entry(read: Mapping[str, object]) -> Entry:
     )
     if not all(isinstance(each, str) for each in texts) or entry.outcome not in _OUTCOMES:
         raise TypeError(f"no release: {read!r:.80}")
-    datetime.fromisoformat(entry.at)
+    if entry.since.tzinfo is None:
+        raise ValueError(f"a time without its zone: {entry.at:.40}")
     return entry

@@ -138,3 +138,10 @@ def test_the_copy_for_people_lets_nothing_skip_a_step() -> None:
 )
 def test_a_copy_that_people_broke_knows_nothing(text: str) -> None:
     assert copies_of(Branch(text)) == {}
+
+
+def test_a_time_without_its_zone_is_no_entry() -> None:
+    """It cannot be compared with the guard's own, and would have stopped the guard for that environment."""
+    text = copy_text({"production": after(A)})
+    assert copies_of(Branch(text))
+    assert copies_of(Branch(text.replace("+00:00", ""))) == {}
