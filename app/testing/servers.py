@@ -7,6 +7,8 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS = 20.0
@@ -41,6 +43,19 @@ class Server(ABC):
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{type(self).__name__} did not start: {log.read_text()[-2000:]}")
             time.sleep(0.05)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """All its processes stand still, while the kernel goes on accepting connections for them."""
+        assert self._process is not None
+        processes = [self._process.pid, *_children(self._process.pid)]
+        try:
+            for pid in processes:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -99,6 +114,10 @@ class Postgres(Server):
     def answers(self) -> bool:
         probe = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(probe, check=False).returncode == 0
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _program(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from config.env import env
@@ -64,14 +65,23 @@ DATABASES: dict[str, dict[str, Any]] = {
         "PASSWORD": env.text("DB_PASSWORD"),
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 3, "application_name": f"crm {VERSION}"},
+        "OPTIONS": {
+            "connect_timeout": 3,
+            "application_name": f"crm {VERSION}",
+            # That a server's machine or network has gone is noticed after 20 s, and not after hours.
+            "keepalives_idle": 10,
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,  # milliseconds
+        },
     }
 }
 # Seconds that the migrate role has; its Job should have a little more.
 MIGRATE_DEADLINE = env.integer("MIGRATE_DEADLINE", 240, least=1, most=3600)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Redis: database 0 for Celery, 1 for the cache. An outage is an answer after two seconds, not a wait.
+# Redis: database 0 for Celery, 1 for the cache. What hangs is given up after a second and not asked again; a connection
+# that an outage has left behind is replaced.
 REDIS_HOST = env.text("REDIS_HOST")
 REDIS_PORT = env.integer("REDIS_PORT", 6379, least=1, most=65535)
 REDIS_PASSWORD = env.text("REDIS_PASSWORD", "")
@@ -81,7 +91,11 @@ CACHES = {
         "BACKEND": "crm.metrics.cache.CountedCache",
         "LOCATION": f"{REDIS_URL}/1",
         "KEY_PREFIX": "crm",
-        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2, "retry": Retry(NoBackoff(), 1)},
+        "OPTIONS": {
+            "socket_connect_timeout": 1,
+            "socket_timeout": 1,
+            "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        },
     }
 }
 
