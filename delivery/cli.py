@@ -30,6 +30,7 @@ from delivery.environments import ENVIRONMENTS, fetch_existing
 from delivery.errors import Refused
 from delivery.guard import counts, promotion, security, server
 from delivery.guard.announcing import Announcer
+from delivery.guard.health import Health
 from delivery.guard.prober import Prober, probing
 from delivery.guard.rounds import Rounds, going
 from delivery.guard.watch import GIT_SECONDS, Guard
@@ -191,7 +192,8 @@ def _verdicts(repository: git.Repository) -> None:
     port = os.environ.get(PORT_VARIABLE, "")
     if not port.isdecimal():
         raise Refused(f"{PORT_VARIABLE} must be the port to answer at, not {port!r}.")
-    with server.serving(int(port), lambda path: server.verdict(path, asked)):
+    both = Health()
+    with server.serving(int(port), lambda path: server.verdict(path, asked, both)):
         stopped.wait()
 
 

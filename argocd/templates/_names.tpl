@@ -74,6 +74,17 @@ capabilities: {drop: [ALL]}
     - {protocol: TCP, port: 53}
 {{- end }}
 
+{{/* To the application's pods, through their Services. */}}
+{{- define "argocd.guardToPods" -}}
+- to:
+    {{- range .Values.environments }}
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ include "argocd.namespace" .name }}}}
+      podSelector: {matchLabels: {app.kubernetes.io/name: crm, app.kubernetes.io/component: web}}
+    {{- end }}
+  ports:
+    - {protocol: TCP, port: http}
+{{- end }}
+
 {{/* Ports of what no label selects the addresses of; takes (list usual addresses), of which some have ports of their own. */}}
 {{- define "argocd.guardPorts" -}}
 {{- $ports := index . 0 -}}

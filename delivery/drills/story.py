@@ -963,7 +963,7 @@ class When:
             if measured.question == "health-watch"
         }
         last = answers[max(answers)] if answers else "none"
-        if f'"version":"{self.image.version}"' not in last:
+        if f"{self.image.version} is healthy" not in last:
             self.environment.fail(f"the last answer about health from {self.image.version}", last)
 
     def canary_service_was_left_alone(self) -> None:

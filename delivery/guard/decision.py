@@ -250,9 +250,7 @@ def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool
         why = message if "timed out" in message else "the new pods did not become ready in time"
         reasons += (f"progress: {why}",)
     failed = any(finding.phase == "Failed" for finding in found)
-    unhealthy = any(finding.question == "health" and finding.phase == "Error" for finding in found)
-    blame = failed or stuck or (unhealthy and _stable_holds(seen, rollout))
-    return _Trouble(at, reasons or (message or "aborted, without a verdict",), blame)
+    return _Trouble(at, reasons or (message or "aborted, without a verdict",), blame=failed or stuck)
 
 
 def denied(application: Object | None) -> str:
@@ -337,14 +335,6 @@ def _fully_promoted(seen: Seen, rollout: Object) -> Past | None:
     )
     others = (past for past in matching if identity(past.release) != identity(seen.release))
     return next(iter(exact), None) or next(others, None)
-
-
-def _stable_holds(seen: Seen, rollout: Object) -> bool:
-    stable = _replica_set(seen, (rollout.get("status") or {}).get("stableRS"))
-    if stable is None:
-        return False
-    wanted = int(stable["spec"].get("replicas") or 0)
-    return 0 < wanted <= int((stable.get("status") or {}).get("readyReplicas") or 0)
 
 
 def _replica_set(seen: Seen, pod_hash: str | None) -> Object | None:

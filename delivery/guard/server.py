@@ -1,4 +1,4 @@
-"""What the guard answers over HTTP, and whoever answers `security`: whether it lives and is ready, metrics, verdicts.
+"""What the guard and `delivery verdicts` answer over HTTP: whether they live and are ready, metrics, verdicts.
 
 What stands in the way of one environment is told by the guard's /readyz, its log and `delivery_guard_looks_total`, and
 changes no status: a restart would not help.
@@ -26,6 +26,7 @@ from delivery.texts import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from delivery.guard.health import Health
     from delivery.guard.security import Security
     from delivery.guard.watch import Guard
 
@@ -53,31 +54,35 @@ def answer(path: str, guard: Guard) -> Answer:
             return Answer(404, "there are /healthz, /readyz and /metrics\n")
 
 
-def verdict(path: str, security: Security) -> Answer:
-    """The answer of whoever answers the question `security`, to a GET request."""
+def verdict(path: str, security: Security, health: Health) -> Answer:
+    """The answer of `delivery verdicts` to a GET request."""
     place, _, query = path.partition("?")
+    named = parse_qs(query)
     match place:
         case "/healthz" | "/readyz":
             return _health(security.liveness.late())
         case "/verdicts/security":
-            return _verdict(security, parse_qs(query).get("image", [""])[-1])
+            return _verdict(place, lambda: security.verdict(named.get("image", [""])[-1]))
+        case "/verdicts/health":
+            return _verdict(place, lambda: health.verdict(named.get("namespace", [""])[-1]))
         case _:
-            return Answer(404, "there are /healthz, /readyz and /verdicts/security?image=…\n")
+            places = "/verdicts/security?image=… and /verdicts/health?namespace=…"
+            return Answer(404, f"there are /healthz, /readyz, {places}\n")
 
 
 def _health(why: str) -> Answer:
     return Answer(503, f"{why}\n") if why else Answer(200, "ok\n")
 
 
-def _verdict(security: Security, image: str) -> Answer:
+def _verdict(place: str, judged: Callable[[], Verdict]) -> Answer:
     """Always JSON: Argo Rollouts takes any other text for a success, whatever it says."""
     try:
-        status, verdict = 200, security.verdict(image)
+        status, verdict = 200, judged()
     except Refused as refusal:
         status, verdict = 400, Verdict(UNKNOWN, one_line(refusal))
     except Exception as error:
-        LOG.exception("the question security:")
-        status, verdict = 200, Verdict(UNKNOWN, f"the guard cannot tell: {one_line(repr(error))}")
+        LOG.exception("%s:", place)
+        status, verdict = 200, Verdict(UNKNOWN, f"it cannot be told: {one_line(repr(error))}")
     return Answer(status, json.dumps(asdict(verdict), ensure_ascii=False) + "\n", "application/json")
 
 

@@ -50,11 +50,6 @@ def test_what_follows_from_an_answer(
     assert templates[f"{name}-watch"].phase(result) == watch
 
 
-def test_health_is_the_status_code_alone(templates: dict[str, Template]) -> None:
-    """Everything but 2xx is an Error before the conditions are looked at; see the provider's source."""
-    assert templates["health-watch"].phase([]) == "Successful"
-
-
 def test_a_condition_without_its_guard_is_noticed() -> None:
     with pytest.raises(IndexError):
         holds("result[0] >= 4.6", [])

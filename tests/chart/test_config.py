@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from delivery.guard.health import Health
 from tests.chart.rendering import Values, render
 
 EMAIL: Values = {"email": {"host": "smtp.other.example.com"}}
@@ -62,9 +63,9 @@ def test_the_settings_of_production() -> None:
 
 def test_the_health_question_is_an_allowed_host() -> None:
     manifests = render("staging", "canary", local=True)
-    (metric,) = manifests.one("AnalysisTemplate", "health-watch")["spec"]["metrics"]
-    host = metric["provider"]["web"]["url"].split("/")[2]
-    assert host in manifests.config["data"]["allowed-hosts"].split(",")
+    for version in ("canary", "stable"):
+        host = Health().address.format(version=version, namespace="crm-staging").split("/")[2]
+        assert host in manifests.config["data"]["allowed-hosts"].split(",")
 
 
 def test_probes_are_answered_by_the_services_names_alone() -> None:

@@ -51,9 +51,9 @@ def test_who_may_come_in_where_everything_is_embedded() -> None:
     assert edges(render("dev", "canary"), "ingress") == {
         ("web", "namespace traefik", "http"),
         ("web", "namespace monitoring", "metrics"),
-        ("web", "namespace argo-rollouts", "http"),
         ("worker", "namespace monitoring", "metrics"),
         ("web", "delivery-guard of namespace argocd", "http"),
+        ("web", "delivery-verdicts of namespace argocd", "http"),
         ("beat", "namespace monitoring", "metrics"),
         *(("postgresql", component, "5432") for component in APPLICATION),
         *(("redis", component, "6379") for component in APPLICATION),
@@ -103,7 +103,7 @@ def test_the_router_in_use_may_come_in(provider: str, usual: str) -> None:
 
 def test_without_a_router_nobody_comes_in_its_place() -> None:
     manifests = render("dev", values={"routing": {"provider": "none"}})
-    assert ("web", "namespace argo-rollouts", "http") in edges(manifests, "ingress")
+    assert ("web", "delivery-guard of namespace argocd", "http") in edges(manifests, "ingress")
     assert not {other for _, other, _ in edges(manifests, "ingress") if other == "namespace "}
 
 

@@ -40,9 +40,12 @@ class Live(Health):
 
 
 class Ready(Health):
-    """Requests can be answered: a pod whose database or cache is away gets none."""
+    """Requests can be answered: a pod whose database is away gets none.
 
-    named: ClassVar = {"database": Database, "cache": Cache}
+    Redis is not asked: no request needs it, and when it is away, it is so for every pod.
+    """
+
+    named: ClassVar = {"database": Database}
 
 
 class Deep(Health):

@@ -345,7 +345,7 @@ def test_health_that_was_asked_of_the_version_before_fails(when: When, cluster: 
         {
             "phase": "Successful",
             "finishedAt": f"2026-11-24T21:58:0{number}Z",
-            "value": f'{{"version":"{each}"}}',
+            "value": f'{{"verdict":"fine","says":"{each} is healthy"}}',
         }
         for number, each in enumerate(["1.0", version])
     ]
@@ -356,7 +356,9 @@ def test_health_that_was_asked_of_the_version_before_fails(when: When, cluster: 
     if version == "1.1":
         when.health_was_asked_of_it()
     else:
-        with pytest.raises(DrillFailed, match=r'from 1\.1; found {"version":"1\.0"}'):
+        with pytest.raises(
+            DrillFailed, match=r'from 1\.1; found {"verdict":"fine","says":"1\.0 is healthy"}'
+        ):
             when.health_was_asked_of_it()
 
 

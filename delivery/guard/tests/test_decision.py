@@ -72,12 +72,15 @@ def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:
     assert not healed(analysis_runs=[]).blame
 
 
-@pytest.mark.parametrize(("ready", "blame"), [(4, True), (3, False)])
-def test_failed_health_blames_only_while_the_stable_version_holds(ready: int, blame: bool) -> None:
-    sets = [replica_set(GOOD, "old", ready), replica_set(BAD, "new")]
-    sets[1]["spec"]["replicas"] = 0
-    runs = [run("health-watch", "Error", message="503")]
-    assert healed(analysis_runs=runs, replica_sets=sets).blame is blame
+@pytest.mark.parametrize(("phase", "blame"), [("Failed", True), ("Error", False)])
+def test_health_blames_for_what_was_found_and_not_where_nobody_could_be_asked(
+    phase: str, blame: bool
+) -> None:
+    said = json.dumps(
+        {"verdict": "bad", "says": "1.2 without redis answers 503, while the stable version is healthy"}
+    )
+    runs = [run("health-watch", phase, value=said if blame else None, message="connection refused")]
+    assert healed(analysis_runs=runs).blame is blame
 
 
 def test_progress_that_failed_blames() -> None:

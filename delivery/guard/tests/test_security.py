@@ -26,6 +26,7 @@ from delivery.drills.scan import attach, attach_bundle, listing, signed, stateme
 from delivery.environments import path_of
 from delivery.errors import Refused
 from delivery.guard import security, server
+from delivery.guard.health import Health
 from delivery.guard.security import KEY_VARIABLE, Security, Verdict
 from delivery.guard.tests.sights import release
 from delivery.release import Image, Release
@@ -254,7 +255,7 @@ def test_several_may_ask_at_once(guard: Security, image: Pushed) -> None:
 
 def test_an_answer_that_nobody_expected_is_unknown(guard: Security, image: Pushed, monkeypatch: Any) -> None:
     monkeypatch.setattr(security, "attestations", lambda *_, **__: 1 / 0)
-    said = server.verdict(f"/verdicts/security?image={image}", guard)
+    said = server.verdict(f"/verdicts/security?image={image}", guard, Health())
     assert said.status == 200
     assert json.loads(said.text)["verdict"] == "unknown"
     assert "ZeroDivisionError" in said.text

@@ -11,6 +11,7 @@ import pytest
 
 from delivery import git
 from delivery.guard import server
+from delivery.guard.health import Health
 from delivery.guard.security import Security
 from delivery.guard.tests.test_watch import MadeUp
 from delivery.guard.watch import Guard
@@ -37,7 +38,7 @@ def security(remote: Remote) -> Iterator[Security]:
 
 @pytest.fixture
 def verdicts(security: Security) -> Iterator[str]:
-    with server.serving(0, lambda path: server.verdict(path, security)) as port:
+    with server.serving(0, lambda path: server.verdict(path, security, Health())) as port:
         yield f"http://127.0.0.1:{port}"
 
 
