@@ -7,6 +7,8 @@ import contextlib
 import errno
 import socket
 import sys
+from functools import partial
+from time import monotonic
 from typing import Any
 
 from config.env import env
@@ -21,6 +23,9 @@ keepalive = 100
 graceful_timeout = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
 # A worker that has not answered its master for this long is killed.
 timeout = 60
+# A body has this long to arrive: each one that is late holds a thread. A router that buffers sends it at once, however
+# slow the client is (charts/crm/templates/routing).
+BODY_SECONDS = 5.0
 worker_tmp_dir = "/tmp"  # nosec B108  # noqa: S108  (the one place that may be written)
 control_socket_disable = True
 # No header is taken for the path of the application: a stranger's SCRIPT_NAME was answered 500, outside of all metrics.
@@ -61,6 +66,21 @@ def pre_request(_worker: Any, request: Any) -> None:
     with contextlib.suppress(BlockingIOError):  # nothing to read: the client waits
         if not request.unreader.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
             raise ConnectionResetError(errno.ECONNRESET, "the client has left")
+    request.unreader.chunk = partial(_read, request.unreader, monotonic() + BODY_SECONDS)
+
+
+def post_request(_worker: Any, request: Any, *_: Any) -> None:
+    """The next request on the connection comes when it comes."""
+    vars(request.unreader).pop("chunk", None)
+
+
+def _read(unreader: Any, until: float, size_hint: int | None = None) -> bytes:
+    """Some more of a body; raises TimeoutError once its time is over, however often a byte of it comes."""
+    unreader.sock.settimeout(max(until - monotonic(), 0.001))
+    try:
+        return bytes(type(unreader).chunk(unreader, size_hint))
+    finally:
+        unreader.sock.settimeout(None)
 
 
 # The line of a request is written by crm.http.request_log.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cluster import addresses, paths
+from cluster import addresses, paths, processes
 from delivery.drills.errors import NotReady
 
 CHECKOUT = paths.CHECKOUT
@@ -68,6 +70,38 @@ def variables() -> dict[str, str]:
 
 def argocd_password() -> str:
     return paths.ARGOCD_PASSWORD.read_text(encoding="utf-8").strip()
+
+
+@contextmanager
+def hanging(namespace: str, pod: str) -> Iterator[None]:
+    """As long as this lasts all processes of a pod stand still, while the kernel takes connections for them.
+
+    Raises NotReady.
+    """
+    uid = output(
+        ["kubectl", "get", "pod", pod, f"--namespace={namespace}", "--output=jsonpath={.metadata.uid}"]
+    )
+    pids = [
+        pid for pid, words in processes.command_lines() if not words.startswith("/pause") and _is_of(pid, uid)
+    ]
+    if not pids:
+        raise NotReady(f"{pod} of {namespace} has no process on this machine.")
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _is_of(pid: int, uid: str) -> bool:
+    """Whether a process is of the pod with that id."""
+    try:
+        return uid in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except OSError:  # it has ended
+        return False
 
 
 def output(

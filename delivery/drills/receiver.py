@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -20,7 +22,9 @@ DELIVERIES = "deliveries"
 """The path that the guard's Slack has here: alerts come to another one."""
 HURRY = 60.0
 """Minutes of waiting are seconds here: of Alertmanager's ladder, and of the alerts where a drill says so."""
-_HOST = f"{NAME}.{NAMESPACE}.svc"
+SMTP = {"host": f"{NAME}.{NAMESPACE}.svc", "port": 25}
+"""As the chart's `email`, for a CRM whose e-mails are to come here."""
+_HOST = str(SMTP["host"])
 _CODE = local.CHECKOUT / "monitoring" / "receiver.py"
 _ADDRESSES = alertmanager.Addresses(
     smtp=f"{_HOST}:25",
@@ -30,6 +34,7 @@ _ADDRESSES = alertmanager.Addresses(
     status_page=f"http://{_HOST}/status-page",
     dead_mans_switch=f"http://{_HOST}/heartbeat",
 )
+_MESSAGE_ID = re.compile(r"^Message-ID: <([^@>]+)@", re.MULTILINE)
 # The operator takes the Secret of this name for its Alertmanager `alertmanager`.
 _SECRET = "alertmanager-alertmanager"  # noqa: S105
 
@@ -115,6 +120,11 @@ class Inbox:
         """As monitoring/receiver.py says it, from that time on (seconds since 1970). Raises NotReady."""
         self._messages += _asked(len(self._messages))
         return [each for each in self._messages if each["at"] >= since]
+
+    def mails(self, since: float) -> Counter[str]:
+        """How often an e-mail of the CRM came since then, by what its Message-ID has before the @. Raises NotReady."""
+        texts = [each["body"] for each in self.messages(since) if each["by"] == "email"]
+        return Counter(match[1] for text in texts for match in _MESSAGE_ID.finditer(text))
 
     def deliveries(self, since: float) -> list[str]:
         """The subjects of what the guard has told in Slack since then. Raises NotReady."""

@@ -11,10 +11,10 @@ from functools import partial
 from itertools import pairwise
 
 from cluster import addresses, kyverno
-from delivery.drills import images, local, platform, scan, settings, signing
+from delivery.drills import images, local, platform, receiver, scan, settings, signing
 from delivery.drills.images import Recipe
 from delivery.drills.story import Environment, Given, When, minutes, seconds
-from delivery.drills.traffic import traffic
+from delivery.drills.traffic import traffic, usual_rate
 
 WEIGHTS = (5, 20, 50, 100)
 GOOD = ("1.0", "1.1")
@@ -31,6 +31,8 @@ USUAL = minutes(3)
 AT_ONCE = minutes(1)
 # From the abort to Git, by the guard.
 HEALED = seconds(10)
+# What nobody waits longer for, whatever hangs.
+PATIENCE = seconds(3.5)
 # The guard goes its round every quarter of a minute.
 TOLD = seconds(40)
 
@@ -502,6 +504,74 @@ def hoarding(production: Environment) -> None:
     _nobody_felt_it(when)
 
 
+def slow_clients(production: Environment) -> None:
+    """They reach no pod: the router has a request's whole body before it sends it on."""
+    given = _given(production).alone(within=minutes(3))
+    when = When(production, given.stable)
+    began = time.time()
+    with when.slow_clients(50):
+        when.requests_go_on(90 * usual_rate())
+    when.pods_were_ready(began)
+    _nobody_felt_it(when)
+
+
+def redis_missing(production: Environment) -> None:
+    """No request of a user needs it; what was to be e-mailed is, when it is back."""
+    when, began = _sending_mail(production)
+    with when.redis_missing():
+        when.requests_go_on(60 * usual_rate())
+    _no_mail_is_lost(when, began)
+
+
+def redis_hanging(production: Environment) -> None:
+    """The same, but it takes connections and answers nobody."""
+    when, began = _sending_mail(production)
+    with when.hanging("redis-0"):
+        when.requests_go_on(60 * usual_rate())
+    _no_mail_is_lost(when, began)
+
+
+def _sending_mail(production: Environment) -> tuple[When, float]:
+    production.settings = {"email": receiver.SMTP}
+    given = _given(production).alone(within=minutes(3))
+    began = time.time()
+    return When(production, given.stable), began
+
+
+def _no_mail_is_lost(when: When, began: float) -> None:
+    when.pods_were_ready(began)
+    _nobody_felt_it(when)
+    when.no_answer_took_longer(than=PATIENCE)
+    # A task that Redis has lost is queued again after two minutes, by a beat that looks each minute.
+    when.every_mail_was_sent_once(began, within=minutes(6))
+
+
+def postgresql_hanging(production: Environment) -> None:
+    """Nothing works without it: users are told so at once, and the release under way is not to blame."""
+    when = _released_well(production)
+    when.weight_is(5, within=minutes(1))
+    began = time.time()
+    with when.hanging("postgresql-0"):
+        when.requests_go_on(60 * usual_rate())
+    ended = time.time()
+    # As long as an abort would take: what failed in that minute is looked at for two more.
+    when.requests_go_on(130 * usual_rate())
+    when.was_not_aborted()
+    when.promoted_in_full_by_hand()
+    arrives(when, within=minutes(3))
+    when.load_ends(after=AFTER, of_at_least=LEAST)
+    when.requests_failed_only_between(began, ended + 5)
+    when.no_answer_took_longer(than=PATIENCE)
+    when.pods_were_never_restarted()
+
+
+def wrong_redis(production: Environment) -> None:
+    """Its web pods are ready, answer every request, and do not find Redis, which the stable version's do."""
+    when = _rolled_back(production, images.wrong_redis())
+    when.weight_was_never_above(50)
+    _nobody_felt_it(when)
+
+
 def lost_writes(production: Environment) -> None:
     """Every answer is a success, and nothing is kept."""
     _nobody_felt_it(_rolled_back(production, images.lost_writes(), within=minutes(5)))
@@ -788,6 +858,11 @@ MORE = (
     Scenario("signed", "Only signed images may start, and it is signed", signed, admission=True),
     Scenario("errors-unhurried", "Every answer is a 500, with production's times", errors_unhurried),
     Scenario("hoarding", "Requests wait for connections to the database", hoarding),
+    Scenario("slow-clients", "50 clients send a byte a second", slow_clients),
+    Scenario("redis-missing", "Redis is away for a minute", redis_missing),
+    Scenario("redis-hanging", "Redis hangs for a minute", redis_hanging),
+    Scenario("postgresql-hanging", "PostgreSQL hangs for a minute of a release", postgresql_hanging),
+    Scenario("wrong-redis", "Web pods do not find Redis", wrong_redis),
     Scenario("router-lies", "The router sends the canary nothing, a person aborts", router_lies),
     Scenario("left-by-hand", "A person takes a release back at 20 %", left_by_hand),
     Scenario("revert-without-guard", "The guard is away, and a release is reverted", revert_without_guard),

@@ -35,6 +35,7 @@ from delivery.drills.images import Image, Recipe
 from delivery.drills.observe import Kubernetes, Watcher
 from delivery.drills.record import Record, Request
 from delivery.drills.sightings import Application, Object, Pod, Sighting
+from delivery.drills.slow_clients import slow_clients
 from delivery.drills.timeline import Moment
 from delivery.drills.traffic import RunningTraffic, Traffic
 from delivery.errors import Refused
@@ -759,14 +760,48 @@ class When:
         self.environment.done("deed", "promote --full by hand")
         self.environment.promote("--full")
 
+    def stable_pod_missing(self) -> AbstractContextManager[None]:
+        """As long as this lasts the stable version has one pod less than it should have."""
+        return self._without_new_pods(self.stable_pod_deleted)
+
+    def redis_missing(self) -> AbstractContextManager[None]:
+        """As long as this lasts there is no Redis, and what it held is lost."""
+
+        def delete() -> None:
+            self.environment.done("deed", "delete Redis")
+            self.environment.kubernetes.delete_pod(self.environment.namespace, "redis-0")
+
+        return self._without_new_pods(delete)
+
     @contextmanager
-    def stable_pod_missing(self) -> Iterator[None]:
-        """As long as this lasts the node takes no new pod, and the stable version has one less than it should have."""
+    def hanging(self, pod: str) -> Iterator[None]:
+        """As long as this lasts the pod's processes stand still (SIGSTOP), and take connections all the same."""
+        self.environment.done("deed", f"stop the processes of {pod}")
+        with local.hanging(self.environment.namespace, pod):
+            yield
+        self.environment.done("deed", f"the processes of {pod} go on")
+
+    @contextmanager
+    def slow_clients(self, count: int) -> Iterator[None]:
+        """As long as this lasts so many clients send a request's body one byte a second."""
+        environment = self.environment
+        environment.done("deed", f"{count} clients send a byte a second")
+        with slow_clients(environment.url, local.api_host(environment.name), count) as clients:
+            yield
+        environment.found(
+            f"{clients.sent} bytes on {clients.connections} connections of {count} slow clients"
+        )
+        if clients.connections < count:
+            environment.fail(f"{count} slow clients", f"{clients.connections} connections")
+
+    @contextmanager
+    def _without_new_pods(self, delete: Callable[[], None]) -> Iterator[None]:
+        """As long as this lasts the node takes no new pod, and what is deleted stays away."""
         (node,) = local.output(["kubectl", "get", "nodes", "--output=name"]).split()
         self.environment.done("deed", "cordon the node")
         local.output(["kubectl", "cordon", node.removeprefix("node/")])
         try:
-            self.stable_pod_deleted()
+            delete()
             yield
         finally:
             self.environment.done("deed", "uncordon the node")
@@ -1025,6 +1060,62 @@ class When:
             self.environment.fail(
                 "the stable version to stay the same", f"pod template hashes {sorted(stable)}"
             )
+
+    def requests_failed_only_between(self, start: float, end: float) -> None:
+        """Ends the load. Every request that was sent at another time was answered well."""
+        others = [each for each in self.record.failed if not start <= each.at <= end]
+        if others:
+            off = max(each.at - end for each in others)
+            self.environment.fail(
+                "failed requests in that time alone", f"{len(others)} others, the last {off:.1f} s after it"
+            )
+
+    def no_answer_took_longer(self, *, than: timedelta) -> None:
+        """Ends the load."""
+        slowest = max(each.latency for each in self.record.requests)
+        self.environment.found(f"the slowest answer took {slowest:.2f} s")
+        if slowest > than.total_seconds():
+            self.environment.fail(f"answers within {than.total_seconds():g} s", f"one after {slowest:.1f} s")
+
+    def pods_were_never_restarted(self) -> None:
+        """No container of a web pod ended in this drill."""
+        found = {pod.name for seen in self.environment.watcher.sightings for pod in seen.pods if pod.restarts}
+        if found:
+            self.environment.fail("no restart of a web pod", ", ".join(sorted(found)))
+
+    def pods_were_ready(self, since: float) -> None:
+        """No web pod that was ready then left its Service."""
+        seen = [each for each in self.environment.watcher.sightings if each.at >= since]
+        left = {pod.name for each in seen for pod in each.pods if not pod.ready}
+        if not seen or left:
+            self.environment.fail("web pods that stay ready", ", ".join(sorted(left)) or "nothing was seen")
+
+    def every_mail_was_sent_once(self, since: float, *, within: timedelta) -> None:
+        """What the CRM has queued since then came to its receivers, and nothing twice."""
+
+        def queued(status: str) -> set[str]:
+            since_then = f"created_at >= to_timestamp({since}) and status {status}"
+            query = f"select key from notifications_email where {since_then}"  # noqa: S608  # nothing of a stranger's
+            psql = f'psql --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" -Atc "{query}"'
+            pod = ("postgresql-0", f"--namespace={self.environment.namespace}")
+            return set(local.output(["kubectl", "exec", *pod, "--", "sh", "-c", psql]).split())
+
+        self._until(lambda _: not queued("= 'ready'"), within, "every e-mail to be sent")
+        came, expected = self.environment.inbox.mails(since), queued("is not null")
+        wrong = {key: came[key] for key in expected if came[key] != 1}
+        if not expected or wrong:
+            self.environment.fail(
+                "each e-mail once", f"{len(wrong)} of {len(expected)} otherwise: {sorted(wrong.items())[:5]}"
+            )
+        self.environment.found(f"{len(expected)} e-mails were queued, and each came once")
+
+    def was_not_aborted(self) -> None:
+        """Nobody aborted the release, and its image is not in quarantine."""
+        aborted = [
+            each for each in self.environment.watcher.sightings if each.rollout and each.rollout.aborted
+        ]
+        if aborted or self.environment.quarantined(self.image):
+            self.environment.fail("a release that nobody blames", "an abort, or its image in quarantine")
 
     def no_request_failed(self, *, of_at_least: int) -> None:
         """Ends the load. Every request was answered, and well."""

@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from django.conf.global_settings import DATA_UPLOAD_MAX_MEMORY_SIZE
 
 from delivery.drills.sightings import WEIGHTED_OBJECTS, Objects, router, sighting
 from tests.chart.rendering import ROUTERS, STRATEGIES, render, routed_by
@@ -107,6 +108,15 @@ def test_the_group_beta_has_the_canary_service_and_nobody_else_has() -> None:
 def test_weights_outlive_a_change_to_a_strategy_that_has_none() -> None:
     for strategy in ("blue-green", "ab-test", "rolling-update", "canary"):
         assert render("production", strategy).names("TraefikService") == {"crm"}
+
+
+def test_a_request_reaches_a_pod_when_all_of_it_is_there() -> None:
+    manifests = render("production", "canary")
+    (route,) = manifests.one("IngressRoute")["spec"]["routes"]
+    assert [each["name"] for each in route["middlewares"]] == ["crm-buffer", "crm-retry"]
+    buffering = manifests.one("Middleware", "crm-buffer")["spec"]["buffering"]
+    assert buffering["maxRequestBodyBytes"] > DATA_UPLOAD_MAX_MEMORY_SIZE, "the application says more of it"
+    assert buffering["memRequestBodyBytes"] == buffering["maxRequestBodyBytes"], "there may be no disk"
 
 
 def test_only_what_is_safe_is_sent_twice() -> None:

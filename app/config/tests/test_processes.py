@@ -1,5 +1,6 @@
 """The real processes on real servers, which are stopped and started under them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from django.db import connection, connections, transaction
 from rest_framework_simplejwt.tokens import AccessToken
 
 from config.celery import app
+from config.gunicorn import BODY_SECONDS
 from crm.authentication.models import User
 from crm.deals.models import Deal, Pipeline, Stage
 from crm.deals.services import create_deal
@@ -215,6 +217,37 @@ def test_who_leaves_while_sending_is_no_failure_of_ours(web: Web, framing: str) 
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     web.role.wait_until(lambda: web.metric(failed % 400) > before[400])
     assert web.metric(failed % 500) == before[500]
+
+
+def test_slow_bodies_hold_a_pod_for_no_longer_than_they_may(web: Web, alice: User) -> None:
+    """As many as there are threads, each of which goes on sending; a router that buffers sends none of them."""
+    head = b"POST /api/v1/auth/register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    began = time.monotonic()
+    with contextlib.ExitStack() as slow:
+        clients = [
+            slow.enter_context(socket.create_connection(("127.0.0.1", web.port), timeout=15))
+            for _ in range(4)
+        ]
+        for client in clients:
+            client.sendall(head + b"Content-Length: 100\r\n\r\n{")
+        ended = threading.Event()
+
+        def drip() -> None:
+            while not ended.wait(0.5):
+                for client in clients:
+                    with contextlib.suppress(OSError):
+                        client.sendall(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert web.ask("/api/v1/deals/", user=alice).status == 200
+        finally:
+            ended.set()
+            dripping.join()
+        assert time.monotonic() - began < BODY_SECONDS + 2
+        for client in clients:
+            assert client.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_deal_is_won_while_redis_is_away(web: Web, servers: Any, alice: User, sales: Pipeline) -> None:
