@@ -274,14 +274,13 @@ def test_a_deal_is_won_while_redis_hangs(web: Web, servers: Any, alice: User, sa
     body = {"title": "Big", "pipeline": sales.pk, "stage": won.pk, "amount": "9"}
     assert web.ask("/api/v1/deals/", "POST", body, user=alice).status == 201  # and a connection is there
     with servers.redis.hanging():
-        for _ in range(2):
-            started = time.monotonic()
-            assert web.ask("/api/v1/deals/", "POST", body, user=alice).status == 201
-            assert time.monotonic() - started < 3.5
+        started = time.monotonic()
+        assert web.ask("/api/v1/deals/", "POST", body, user=alice).status == 201
+        assert time.monotonic() - started < 3.5
         started = time.monotonic()
         assert web.status("/health/") == 503
         assert time.monotonic() - started < 3.5
-    assert Email.objects.filter(status=Email.Status.READY).count() == 3
+    assert Email.objects.filter(status=Email.Status.READY).count() == 2
 
 
 def test_a_hanging_database_holds_nobody(web: Web, servers: Any, alice: User) -> None:

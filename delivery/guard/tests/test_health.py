@@ -51,7 +51,7 @@ def services() -> Iterator[dict[str, Service]]:
     both = {version: Service(("127.0.0.1", 0), Handler) for version in ("canary", "stable")}
     for version, service in both.items():
         service.say = says({"canary": "1.2", "stable": "1.1"}[version])
-        threading.Thread(target=service.serve_forever, daemon=True).start()
+        threading.Thread(target=service.serve_forever, args=(0.01,), daemon=True).start()
     yield both
     for service in both.values():
         service.shutdown()
