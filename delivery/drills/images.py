@@ -104,11 +104,6 @@ def hoarding(*, seconds: float = 0.5, every: float = 0.6, version: str = "1.31")
     return Recipe(version, _fault("hoard", seconds=seconds, every=every))
 
 
-def wrong_redis(*, version: str = "1.33") -> Recipe:
-    """A CRM whose web pods look for Redis where there is none; its worker does not."""
-    return Recipe(version, _fault("wrong_redis"))
-
-
 def lost_wins(*, version: str = "1.32") -> Recipe:
     """A CRM that does not record that a deal was won."""
     return Recipe(version, _fault("lost_wins"))

@@ -566,8 +566,12 @@ def postgresql_hanging(production: Environment) -> None:
 
 
 def wrong_redis(production: Environment) -> None:
-    """Its web pods are ready, answer every request, and do not find Redis, which the stable version's do."""
-    when = _rolled_back(production, images.wrong_redis())
+    """Its web pods are ready and answer every request, but look for Redis where there is none, as its worker does."""
+    given = _given(production)
+    wrong = settings.with_text(
+        "charts/crm/templates/config/_config.tpl", "^redis-host: .*", "redis-host: redis.invalid"
+    )
+    when = _taken_back(given.released_again(wrong), within=USUAL)
     when.weight_was_never_above(50)
     _nobody_felt_it(when)
 
@@ -862,7 +866,7 @@ MORE = (
     Scenario("redis-missing", "Redis is away for a minute", redis_missing),
     Scenario("redis-hanging", "Redis hangs for a minute", redis_hanging),
     Scenario("postgresql-hanging", "PostgreSQL hangs for a minute of a release", postgresql_hanging),
-    Scenario("wrong-redis", "Web pods do not find Redis", wrong_redis),
+    Scenario("wrong-redis", "Only settings change, to a wrong address of Redis", wrong_redis),
     Scenario("router-lies", "The router sends the canary nothing, a person aborts", router_lies),
     Scenario("left-by-hand", "A person takes a release back at 20 %", left_by_hand),
     Scenario("revert-without-guard", "The guard is away, and a release is reverted", revert_without_guard),

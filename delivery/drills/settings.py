@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,28 @@ def with_settings(environment: str, settings: dict[str, Any], *, file: str = SET
     Main stays as it is, and no checkout is touched.
     """
     path = file.format(environment=environment)
+    return _with(path, lambda text: changed(text, settings), f"{environment} with {settings}")
+
+
+def with_text(path: str, pattern: str, text: str) -> str:
+    """The same for any file: what the pattern finds, in one place alone, becomes that text."""
+
+    def replaced(now: str) -> str:
+        found, count = re.subn(pattern, text, now, flags=re.MULTILINE)
+        if count != 1:
+            raise NotReady(f"{path} has {count} places like {pattern}; a drill changes one.")
+        return found
+
+    return _with(path, replaced, text)
+
+
+def _with(path: str, change: Callable[[str], str], called: str) -> str:
     with git.opened(local.GIT, local.CHECKOUT) as repository:
         main = repository.fetch_branch("main")
         text = repository.text(main, path) if main else None
         if main is None or text is None:
             raise NotReady(f"{local.GIT} has no {path} on main; push the checkout first (demo does).")
-        commit = repository.commit(
-            {path: changed(text, settings)}, f"drill: {environment} with {settings}\n", main
-        )
+        commit = repository.commit({path: change(text)}, f"drill: {called}\n", main)
         repository.push(commit, _branch_of(commit))
         return commit
 

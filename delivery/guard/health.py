@@ -1,12 +1,11 @@
 """The question `health`: is the new version as healthy as the stable one, which is asked at the same moment?
 
-Both are asked for /health/ through their own Services, as a user's request arrives. What fails in both is nobody's
-release: then PostgreSQL, Redis or the worker is away from everybody.
+Both are asked for /health/ through their own Services, as a user's request arrives. What both lack is nobody's fault:
+PostgreSQL, Redis or the one worker is away from everybody.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 
@@ -26,8 +25,20 @@ _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class _Found:
-    healthy: bool
+    """What one version answered: what it says in words, and which of its checks failed; None if it told of none."""
+
     says: str
+    lacks: frozenset[str] | None = None
+
+    @property
+    def healthy(self) -> bool:
+        return self.lacks == frozenset()
+
+    def is_worse_than(self, other: _Found) -> bool:
+        """It lacks what the other has. Who tells nothing is worse than the healthy alone."""
+        if self.lacks is None or other.lacks is None:
+            return other.healthy and not self.healthy
+        return not self.lacks <= other.lacks
 
 
 @dataclass
@@ -42,12 +53,11 @@ class Health:
             raise Refused(f"A namespace is asked for (?namespace=crm-production), not {namespace!r}.")
         if (canary := self._ask("canary", namespace)).healthy:
             return Verdict(FINE, canary.says)
-        if not (stable := self._ask("stable", namespace)).healthy:
-            return Verdict(UNKNOWN, f"neither is healthy: {canary.says}; stable: {stable.says}")
+        stable = self._ask("stable", namespace)
         # Once more: what both need may have come back between the two answers.
-        if (again := self._ask("canary", namespace)).healthy:
-            return Verdict(FINE, again.says)
-        return Verdict(BAD, f"{again.says}, while the stable version is healthy")
+        if canary.is_worse_than(stable) and (canary := self._ask("canary", namespace)).is_worse_than(stable):
+            return Verdict(BAD, f"{canary.says}; stable: {stable.says}")
+        return Verdict(UNKNOWN, f"no worse than the stable version: {canary.says}; stable: {stable.says}")
 
     def _ask(self, version: str, namespace: str) -> _Found:
         url = self.address.format(version=version, namespace=namespace)
@@ -58,18 +68,20 @@ class Health:
                 self.client, url, seconds=SECONDS, most=_MOST_BYTES, headers={"Connection": "close"}
             )
         except httpx.HTTPError as error:
-            return _Found(False, f"no answer: {one_line(error)}"[:_MOST_WORDS])
-        if not answer.is_success:
-            return _Found(False, f"{_told(answer)} answers {answer.status_code}")
-        return _Found(True, f"{_told(answer)} is healthy")
+            return _Found(f"no answer ({one_line(error)[:_MOST_WORDS]})")
+        return _read(answer)
 
 
-def _told(answer: httpx.Response) -> str:
-    """What the answer says that it is of, and which of its checks failed."""
+def _read(answer: httpx.Response) -> _Found:
     try:
         said = answer.json()
-        checks = [str(name) for name, state in said.get("checks", {}).items() if state != "ok"]
-        words = " ".join([str(said["version"]), *(["without", ", ".join(checks)] if checks else [])])
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
-        words = "something that is no CRM"
-    return one_line(words)[:_MOST_WORDS]
+        name = one_line(str(said["version"]))[:_MOST_WORDS]
+        lacks = frozenset(str(check) for check, state in said["checks"].items() if state != "ok")
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return _Found(f"{answer.status_code} from something that is no CRM")
+    if answer.is_success:
+        return _Found(f"{name} is healthy", frozenset())
+    listed = one_line(", ".join(sorted(lacks)))[:_MOST_WORDS]
+    return _Found(
+        f"{name} has no {listed}" if lacks else f"{name} answers {answer.status_code}", lacks or None
+    )

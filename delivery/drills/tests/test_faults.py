@@ -12,10 +12,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from celery import current_app
 from celery.app import trace
-from django.core.cache import caches
 from django.http import JsonResponse
 from django.test import RequestFactory
-from redis.exceptions import RedisError
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,7 +23,7 @@ from rest_framework.views import APIView
 from crm.deals.models import Stage
 from crm.health.views import Ready
 from crm.probe.views import Probe
-from delivery.drills.faults import bursts, crash, errors, hoard, lost_wins, slow, tasks, unready, wrong_redis
+from delivery.drills.faults import bursts, crash, errors, hoard, lost_wins, slow, tasks, unready
 
 
 class Greeting(APIView):
@@ -110,16 +108,6 @@ def test_unready_is_a_503_of_readiness_alone() -> None:
 
     assert readiness() == 503
     assert status() == 200
-
-
-def test_redis_is_looked_for_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(caches.settings["default"], "LOCATION", "redis://127.0.0.1:1/1")
-    monkeypatch.setattr(current_app.conf, "broker_url", current_app.conf.broker_url)
-
-    wrong_redis.break_it()
-
-    with pytest.raises(RedisError):
-        caches.create_connection("default").get("anything")
 
 
 def test_the_sick_are_ready_at_first(monkeypatch: pytest.MonkeyPatch) -> None:

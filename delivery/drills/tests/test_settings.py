@@ -60,6 +60,14 @@ def test_a_drills_settings_are_a_commit_on_top_of_main(remote: Path) -> None:
     assert "hold: 9s" in git(remote, "show", f"{commit}:environments/production/values.yaml")
 
 
+def test_a_drills_text_is_a_commit_on_top_of_main_at_one_place(remote: Path) -> None:
+    commit = settings.with_text("environments/production/values.yaml", "hold: .s", "hold: 9s")
+
+    assert git(remote, "show", f"{commit}:environments/production/values.yaml") == "strategy: {hold: 9s}"
+    with pytest.raises(NotReady, match="has 0 places like nowhere"):
+        settings.with_text("environments/production/values.yaml", "nowhere", "9s")
+
+
 def test_an_environment_without_settings_is_one_sentence(remote: Path) -> None:
     with pytest.raises(NotReady, match=r"has no environments/nowhere/values\.yaml on main"):
         settings.with_settings("nowhere", {})

@@ -76,9 +76,7 @@ def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:
 def test_health_blames_for_what_was_found_and_not_where_nobody_could_be_asked(
     phase: str, blame: bool
 ) -> None:
-    said = json.dumps(
-        {"verdict": "bad", "says": "1.2 without redis answers 503, while the stable version is healthy"}
-    )
+    said = json.dumps({"verdict": "bad", "says": "1.2 has no redis; stable: 1.1 is healthy"})
     runs = [run("health-watch", phase, value=said if blame else None, message="connection refused")]
     assert healed(analysis_runs=runs).blame is blame
 
