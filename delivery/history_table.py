@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from rich.table import Table
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from delivery import promoted
@@ -15,30 +16,46 @@ from delivery.performance import Performance
 from delivery.release import Release
 
 _COLOURS = {HEAL: "red", ROLLBACK: "yellow", RELEASE: "green", PROMOTION: "green", PARDON: "magenta"}
+_HEADINGS = ("when (UTC)", "environment", "what", "version", "by")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
-def table(events: Iterable[Event]) -> Table:
-    """One row an event, in the given order."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("when (UTC)", no_wrap=True)
-    for heading in ("environment", "what", "version", "outcome", "by"):
-        shown.add_column(heading)
-    shown.add_column("why", overflow="fold")
-    shown.add_column("commit", no_wrap=True)
-    for each in events:
-        shown.add_row(
-            f"{each.at:%Y-%m-%d %H:%M:%S}",
-            each.environment or "all",
+def table(events: Iterable[Event]) -> Group:
+    """One line an event, in the given order: when, where, what, which version and by whom.
+
+    Below it its commit, what became of it and why, as wide as the terminal is.
+    """
+    found = list(events)
+    rows = [
+        (
+            Text(f"{each.at:%Y-%m-%d %H:%M:%S}"),
+            Text(each.environment or "all"),
             Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
             _version(each),
-            outcome(each),
             # Text: what people wrote in brackets is no style.
             Text(each.by),
-            Text(each.problem, style="red") if each.problem else Text(each.why),
-            Text(each.commit[:8], style="dim"),
         )
-    return shown
+        for each in found
+    ]
+    when, where, what, version, by = (Text(heading, style="bold") for heading in _HEADINGS)
+    rows.insert(0, (when, where, what, version, by))
+    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    lines: list[RenderableType] = []
+    for row, event in zip(rows, (None, *found), strict=True):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for cell, width in zip(row, widths, strict=True):
+            line.append(cell).append(" " * (width - cell.cell_len + 2))
+        line.rstrip()
+        lines.append(line)
+        if event:
+            lines.append(Padding(_below(event), (0, 0, 0, 4), expand=False))
+    return Group(*lines)
+
+
+def _below(event: Event) -> Text:
+    said = Text(event.problem, style="red") if event.problem else Text(event.why)
+    parts = [Text(event.commit[:8], style="dim"), Text(outcome(event)), said]
+    return Text("  ").join(part for part in parts if part)
 
 
 def outcome(event: Event) -> str:

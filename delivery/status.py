@@ -1,15 +1,16 @@
 """Where each environment stands: what Git says, what is stable, what is the canary, what Argo CD thinks."""
 
 import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 
-from delivery import freeze, kube, quarantine
+from delivery import freeze, kube, promoted, quarantine
 from delivery.environments import Environments, fetch_existing
 from delivery.errors import ClusterUnreachable, Refused, UnreadableRelease
 from delivery.freeze import Frozen
@@ -32,6 +33,8 @@ from delivery.verdicts import answered
 _HASH_LABEL = "rollouts-pod-template-hash"
 _VERSION_LABEL = "app.kubernetes.io/version"
 _FULL = 100
+# Where in the chart it was refused.
+_PLACE = re.compile(r"execution error at \([^)]*\): ")
 
 
 def show(repository: Repository, *, as_json: bool) -> int:
@@ -55,7 +58,8 @@ def stand(branch: Environments) -> Standing:
     rules = _rules(branch, [each.name for each in environments])
     try:
         cluster = kube.Cluster.from_kubeconfig()
-        seen = [judge(each.name, each.git, cluster.observe(each.name)) for each in environments]
+        known = _names(branch, environments)
+        seen = [judge(each.name, each.git, cluster.observe(each.name), known) for each in environments]
     except ClusterUnreachable as error:
         return Standing(environments, rules, f"Not known: what runs. {error}")
     return Standing(seen, rules)
@@ -95,12 +99,20 @@ def in_git(branch: Environments, environment: str) -> InGit:
         return InGit(commit, problem=str(error))
 
 
-def judge(name: str, git: InGit, seen: Observed) -> Environment:
-    """Put together what one environment's objects say."""
-    return Environment(name, git, _in_cluster(seen), _in_argocd(git, seen))
+def judge(name: str, git: InGit, seen: Observed, known: Mapping[str, str] | None = None) -> Environment:
+    """Put together what one environment's objects say; `known` has versions by digest, where a ReplicaSet has none."""
+    return Environment(name, git, _in_cluster(seen, known or {}), _in_argocd(git, seen))
 
 
-def _in_cluster(seen: Observed) -> InCluster | None:
+def _names(branch: Environments, environments: Iterable[Environment]) -> dict[str, str]:
+    """The versions that Git knows, by digest."""
+    records = promoted.copies_of(branch).values()
+    known = {entry.digest: entry.version for record in records for entry in record.entries}
+    images = [each.git.release.image for each in environments if each.git.release]
+    return known | {image.digest: image.version for image in images}
+
+
+def _in_cluster(seen: Observed, known: Mapping[str, str]) -> InCluster | None:
     if seen.rollout is None:
         return None
     status: Object = seen.rollout.get("status", {})
@@ -116,13 +128,15 @@ def _in_cluster(seen: Observed) -> InCluster | None:
         message=status.get("message"),
         step=f"{index}/{len(steps)}" if moving and index is not None else None,
         aborted=bool(status.get("abort")),
-        stable=_version(stable_hash, seen.replica_sets, stable_weight),
-        canary=_version(newest_hash, seen.replica_sets, canary_weight) if moving else None,
+        stable=_version(stable_hash, seen.replica_sets, stable_weight, known),
+        canary=_version(newest_hash, seen.replica_sets, canary_weight, known) if moving else None,
         verdicts=_verdicts(newest_hash, seen.analysis_runs) if moving else [],
     )
 
 
-def _version(pod_hash: str, replica_sets: Iterable[Object], weight: int | None) -> Version | None:
+def _version(
+    pod_hash: str, replica_sets: Iterable[Object], weight: int | None, known: Mapping[str, str]
+) -> Version | None:
     for replica_set in replica_sets:
         if _labels(replica_set).get(_HASH_LABEL) != pod_hash or not pod_hash:
             continue
@@ -132,6 +146,7 @@ def _version(pod_hash: str, replica_sets: Iterable[Object], weight: int | None) 
         return Version(
             version=_noted(replica_set, "crm/version")
             or _labels(template).get(_VERSION_LABEL)
+            or known.get(digest or "")
             or (digest or pod_hash)[:19],
             digest=digest,
             pod_hash=pod_hash,
@@ -163,7 +178,7 @@ def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[Verdict]:
 def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
     problem = _condition(seen.application_set, "ErrorOccurred")
     if seen.application is None:
-        return InArgoCD(message=problem) if problem else None
+        return InArgoCD(message=_sentence(problem)) if problem else None
     status: Object = seen.application.get("status", {})
     source: Object = seen.application.get("spec", {}).get("source", {})
     image = source.get("helm", {}).get("valuesObject", {}).get("image", {})
@@ -181,8 +196,16 @@ def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
         health=status.get("health", {}).get("status"),
         revision=status.get("sync", {}).get("revision"),
         behind=behind,
-        message=problem or syncing or next(iter(conditions), None),
+        message=_sentence(problem or syncing or next(iter(conditions), None)),
     )
+
+
+def _sentence(message: str | None) -> str | None:
+    """What Helm or its schema refuses, where Argo CD tells that with the whole command and all that it printed."""
+    if message is None or "helm template" not in message:
+        return message
+    said = message.rpartition("Error: ")[2].partition("Use --debug flag")[0]
+    return " ".join(_PLACE.sub("", said).split())
 
 
 def _condition(thing: Object | None, kind: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What `delivery status` shows: a table of the environments, and below it what may not be released."""
+"""What `delivery status` shows: some lines an environment, and below them what may not be released."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,6 @@ from rich.text import Text
 from delivery.standing import Environment, InArgoCD, InCluster, InGit, Rules, Verdict, Version
 from delivery.verdicts import PROVEN, WEIGHED, evidence
 
-NOTHING = "-"
 _COLOURS = {
     "green": {"Successful", "Healthy", "Synced", "Succeeded"},
     "red": {"Failed", "Error", "Degraded", "Missing"},
@@ -23,89 +22,94 @@ _ROUND = 10.0
 
 
 def lines(rules: Rules) -> Iterator[Text]:
-    """One line for each freeze, each quarantined image and each file that cannot be read."""
+    """One line for each freeze and each quarantined image, cut where the terminal ends; and what cannot be read."""
     for frozen in rules.frozen:
         yield Text(f"Frozen: {frozen}", style="cyan")
     for entry in rules.quarantined:
-        words = f"Quarantined: {entry.version} ({entry.digest[:15]}) since {entry.at}, failed in {entry.environment}"
-        yield Text(f"{words}: {entry.reason}", style="magenta")
+        words = f"Quarantined: {entry.version}  {entry.digest[:15]}  {entry.at[:16]}  {entry.environment}"
+        yield Text(f"{words}  {entry.reason}", style="magenta", no_wrap=True, overflow="ellipsis")
     for problem in rules.problems:
         yield Text(problem, style="red")
 
 
 def table(environments: Iterable[Environment]) -> Table:
-    """One row an environment."""
+    """A few lines an environment, as wide as the terminal is; one for an environment without a release."""
     environments = list(environments)
     verdicts = [verdict for each in environments if each.cluster for verdict in each.cluster.verdicts]
     weighed = any(_weighed(verdict) is not None for verdict in verdicts)
-    shown = Table(show_lines=True, caption=_LEGEND if weighed else None)
-    for heading in ("environment", "Git", "stable", "canary", "verdicts", "Argo CD"):
-        shown.add_column(heading, overflow="fold")
+    shown = Table.grid(padding=(0, 2, 0, 0))
+    shown.caption = _LEGEND if weighed else None
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
     for each in environments:
-        shown.add_row(
-            Text(each.name, style="bold"),
-            _git_cell(each.git),
-            _stable_cell(each.cluster),
-            _canary_cell(each.cluster),
-            _verdict_cell(each.cluster),
-            _argocd_cell(each.argocd),
-        )
+        shown.add_row(Text(each.name, style="bold"), _git(each.git))
+        for label, said in _below(each):
+            shown.add_row(Text(f"  {label}", style="dim"), said)
     return shown
 
 
-def _git_cell(git: InGit) -> Text:
+def _git(git: InGit) -> Text:
     if git.problem:
         return Text(git.problem, style="red")
     if git.release is None:
         return Text("no release yet", style="dim")
     release = git.release
-    cell = Text(f"{release.image.version}\n", style="bold")
+    said = Text(release.image.version, style="bold")
     details = (release.strategy, f"revision {release.revision[:8]}", f"image {release.image.digest[7:15]}")
-    cell.append("\n".join(details), "not bold")
-    return cell
+    return said.append(f"  {'  '.join(details)}", "not bold dim")
 
 
-def _stable_cell(cluster: InCluster | None) -> Text:
-    if cluster is None or cluster.stable is None:
-        return Text(NOTHING, style="dim")
-    cell = _version_cell(cluster.stable)
-    if cluster.canary is None:
-        cell.append("\n").append(_coloured(cluster.phase))
-    return cell
+def _below(environment: Environment) -> Iterator[tuple[str, Text]]:
+    cluster = environment.cluster
+    if cluster and cluster.stable:
+        yield (
+            "stable",
+            _version(cluster.stable).append_text(_where(cluster) if not cluster.canary else Text()),
+        )
+    if cluster and cluster.canary:
+        yield "canary", _version(cluster.canary).append_text(_where(cluster))
+    if cluster:
+        for verdict in _worth_showing(cluster.verdicts):
+            yield verdict.question, _verdict(verdict)
+    if environment.argocd:
+        yield "Argo CD", _argocd(environment.argocd)
 
 
-def _canary_cell(cluster: InCluster | None) -> Text:
-    if cluster is None or cluster.canary is None:
-        return Text(NOTHING, style="dim")
-    cell = _version_cell(cluster.canary)
-    if cluster.step:
-        cell.append(f"\nstep {cluster.step}")
-    cell.append("\n").append(Text("Aborted", style="red") if cluster.aborted else _coloured(cluster.phase))
-    if cluster.message:
-        cell.append(f"\n{cluster.message}")
-    return cell
-
-
-def _version_cell(version: Version) -> Text:
-    cell = Text(version.version, style="bold")
+def _version(version: Version) -> Text:
+    said = Text(version.version, style="bold")
     if version.weight is not None:
-        cell.append(f" {version.weight} %", "not bold")
-    return cell.append(f"\n{version.ready} ready", "not bold")
+        said.append(f" {version.weight} %", "not bold")
+    return said.append(f"  {version.ready} ready", "not bold")
 
 
-def _verdict_cell(cluster: InCluster | None) -> Text:
-    if cluster is None or not cluster.verdicts:
-        return Text(NOTHING, style="dim")
-    cell = Text()
-    for verdict in _worth_showing(cluster.verdicts):
-        cell.append("\n" if cell else "").append(f"{verdict.question} ").append(_coloured(verdict.phase))
-        weighed = _weighed(verdict)
-        if weighed is not None:
-            cell.append("\n").append(_meter(weighed))
-        detail = verdict.message or (verdict.value if weighed is None else None)
-        if detail:
-            cell.append(f"\n  {detail}", "dim")
-    return cell
+def _where(cluster: InCluster) -> Text:
+    """At which step it is, and what Argo Rollouts says of it."""
+    said = Text(f"  step {cluster.step}" if cluster.step else "")
+    said.append("  ").append(Text("Aborted", style="red") if cluster.aborted else _coloured(cluster.phase))
+    if cluster.message and cluster.canary:
+        said.append(f"  {cluster.message}")
+    return said
+
+
+def _verdict(verdict: Verdict) -> Text:
+    said = Text().append(_coloured(verdict.phase))
+    weighed = _weighed(verdict)
+    if weighed is not None:
+        said.append("  ").append(_meter(weighed))
+    detail = verdict.message or (verdict.value if weighed is None else None)
+    return said.append(f"  {detail}", "dim") if detail else said
+
+
+def _argocd(argocd: InArgoCD) -> Text:
+    said = Text()
+    if argocd.sync:
+        said.append(_coloured(argocd.sync)).append(", ").append(_coloured(argocd.health))
+        said.append(f"  at {(argocd.revision or '?')[:8]}", "dim")
+    if argocd.behind:
+        said.append("  has not seen Git's release yet", "yellow")
+    if argocd.message:
+        said.append(f"  {argocd.message}" if said else argocd.message)
+    return said
 
 
 def _worth_showing(verdicts: list[Verdict]) -> list[Verdict]:
@@ -133,20 +137,6 @@ def _meter(weighed: float) -> Text:
     return Text("".join(marks), style=colour).append(
         f" {weighed:+.{0 if abs(weighed) >= _ROUND else 1}f}", "not bold default"
     )
-
-
-def _argocd_cell(argocd: InArgoCD | None) -> Text:
-    if argocd is None:
-        return Text(NOTHING, style="dim")
-    cell = Text()
-    if argocd.sync:
-        cell.append(_coloured(argocd.sync)).append(", ").append(_coloured(argocd.health))
-        cell.append(f"\nat {(argocd.revision or '?')[:8]}")
-    if argocd.behind:
-        cell.append("\nhas not seen Git's release yet", "yellow")
-    if argocd.message:
-        cell.append(f"\n{argocd.message}" if cell else argocd.message)
-    return cell
 
 
 def _coloured(word: str | None) -> Text:

@@ -86,12 +86,15 @@ class TestRollout:
         assert (cluster.phase, cluster.stable, cluster.canary) == (None, None, None)
         assert "unknown" not in shown(seen(rollout=new))
 
-    def test_without_a_version_label_goes_by_the_digest(self) -> None:
+    @pytest.mark.parametrize(("known", "version"), [({}, OLD[:19]), ({OLD: "1.0"}, "1.0")])
+    def test_without_a_version_label_goes_by_what_git_calls_the_digest(
+        self, known: dict[str, str], version: str
+    ) -> None:
         plain = replica_set(STABLE, "", OLD, 4)
-        cluster = seen(replica_sets=[plain]).cluster
+        cluster = judge("dev", IN_GIT, Observed(rollout=rollout(), replica_sets=[plain]), known).cluster
         assert cluster
         assert cluster.stable
-        assert cluster.stable.version == OLD[:19]
+        assert cluster.stable.version == version
 
 
 class TestVerdicts:
@@ -153,6 +156,19 @@ class TestArgoCD:
         assert argocd
         assert argocd.message == "values don't meet the specifications"
 
+    def test_says_what_the_chart_refuses_and_not_how_helm_was_called(self) -> None:
+        message = (
+            "Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code ="
+            " Unknown desc = Manifest generation error (cached): failed to execute helm template command: failed to"
+            " get command args to log: `helm template . --name-template crm --namespace crm-dev --values /tmp/a`"
+            " failed exit status 1: Error: execution error at (crm/templates/validate.yaml:12:4): image.digest must be"
+            " sha256:<64 hex>, not 'latest'.\n\nUse --debug flag to render out invalid YAML"
+        )
+        conditions = [{"type": "ComparisonError", "message": message}]
+        argocd = seen(application=application(REVISION, NEW, conditions=conditions)).argocd
+        assert argocd
+        assert argocd.message == "image.digest must be sha256:<64 hex>, not 'latest'."
+
     def test_says_why_a_release_file_made_no_application(self) -> None:
         conditions = [
             {"type": "ParametersGenerated", "status": "False", "message": "no"},
@@ -175,12 +191,23 @@ def test_the_table_shows_all_of_it() -> None:
         "1.0 80 %",
         "1.1 20 %",
         "step 2/4",
-        "error-rate Running",
-        "────●──── +0.2",
+        "error-rate  Running  ────●──── +0.2",
         "Synced",
-        "no release",
+        "production    no release yet",
     ):
         assert part in text
+
+
+def test_the_table_is_as_wide_as_the_terminal() -> None:
+    runs = [
+        analysis_run(
+            "worker-failures-watch", "Failed", "01:00", value="[5.1]", message="31 of 40 tasks failed"
+        )
+    ]
+    printed = io.StringIO()
+    Console(width=80, file=printed).print(table([seen(analysis_runs=runs)]))
+    assert "worker-failures-watch  Failed  ────┼───● +5.1  31 of 40 tasks failed" in printed.getvalue()
+    assert max(map(len, printed.getvalue().splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -207,7 +234,7 @@ def test_a_question_asked_twice_over_is_shown_once_while_all_is_well() -> None:
     assert "error-rate-watch" not in shown(seen(analysis_runs=[gate, watch]))
     assert "error-rate-watch" in shown(seen(analysis_runs=[watch]))
     failed = analysis_run("error-rate-watch", "Failed", "01:00", value="[4.7]")
-    assert "error-rate-watch Failed" in shown(seen(analysis_runs=[gate, failed]))
+    assert "error-rate-watch  Failed" in shown(seen(analysis_runs=[gate, failed]))
 
 
 class TestCommand:
@@ -286,10 +313,7 @@ class TestCommand:
             text = capsys.readouterr().out
             assert main(["status", "--json"]) == 0
         assert "Frozen: production is frozen until 2199-01-01 00:00 UTC (an audit)" in text
-        assert (
-            "Quarantined: 1.0 (sha256:aaaaaaaa) since 2026-11-24T03:00:00Z, failed in staging: was slow"
-            in text
-        )
+        assert "Quarantined: 1.0  sha256:aaaaaaaa  2026-11-24T03:00  staging  was slow" in text
         answer = json.loads(capsys.readouterr().out)
         assert answer["quarantined"][0]["digest"] == OLD
         assert answer["frozen"] == [
