@@ -52,14 +52,22 @@ def redis_hangs(on_call: OnCall) -> None:
     """It takes connections and answers nobody; whoever is called first does nothing, and the next one is called."""
     on_call.begins("Redis takes connections and answers nobody")
     _in_pod(on_call, "redis-0", "sh", "-c", f"{_REDIS} client pause 900000")
-    # With shortened waiting the first of the two: what CRMDown itself counts in, a minute, is not shortened.
     on_call.hears("RedisDown")
-    on_call.hears("CRMDown")
-    on_call.climbs("CRMDown")
-    on_call.looks("CRMDown")
+    on_call.climbs("RedisDown")
     on_call.looks("RedisDown")
     on_call.does("RedisDown", "kubectl rollout restart statefulset redis")
-    on_call.hears_the_end("CRMDown", "RedisDown")
+    on_call.hears_the_end("RedisDown")
+
+
+def postgresql_hangs(on_call: OnCall) -> None:
+    """It takes connections and answers nobody, so that no web pod is ready."""
+    on_call.begins("PostgreSQL takes connections and answers nobody")
+    with local.hanging(on_call.environment.namespace, "postgresql-0"):
+        on_call.hears("CRMDown")
+        on_call.climbs("CRMDown")
+        on_call.looks("CRMDown")
+    on_call.did("PostgreSQL goes on")
+    on_call.hears_the_end("CRMDown")
 
 
 def errors(on_call: OnCall) -> None:
@@ -559,6 +567,7 @@ _LIMITED = {"web": {"resources": {"limits": {"cpu": "1"}}}}
 
 ALERTS = (
     Scenario("redis-hangs", "Redis hangs, and nobody acknowledges", _drill(redis_hangs)),
+    Scenario("postgresql-hangs", "PostgreSQL hangs, and nobody acknowledges", _drill(postgresql_hangs)),
     Scenario("worker-gone", "No worker, and 150 tasks", _drill(worker_gone)),
     Scenario("beats", "No beat, and two", _drill(beats)),
     Scenario("cache-emptied", "The cache is emptied again and again", _drill(cache_emptied, load=None)),

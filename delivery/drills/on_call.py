@@ -1,10 +1,10 @@
 """Whoever is on call in a drill: hears of an alert, opens its page, and does what stands there.
 
 on_call.begins("Redis hangs")
-on_call.hears("CRMDown")
-on_call.looks("CRMDown")
+on_call.hears("RedisDown")
+on_call.looks("RedisDown")
 on_call.does("RedisDown", "kubectl rollout restart statefulset redis")
-on_call.hears_the_end("CRMDown")
+on_call.hears_the_end("RedisDown")
 """
 
 from __future__ import annotations
