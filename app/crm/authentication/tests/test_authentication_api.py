@@ -264,13 +264,6 @@ def test_a_bad_invitation_is_refused(anonymous: APIClient, invitation: str, db: 
     assert not User.objects.exists()
 
 
-def test_users_change_their_name_but_not_their_team(api: APIClient, alice: User) -> None:
-    answer = api.patch("/api/v1/users/me/", {"first_name": "Alice", "username": "root", "team": 0})
-    assert answer.json()["first_name"] == "Alice"
-    assert answer.json()["username"] == "alice"
-    assert answer.json()["team"]["id"] == alice.team_id
-
-
 def test_a_change_of_a_name_does_not_undo_a_lock_out_that_happened_meanwhile(alice: User) -> None:
     read_before = User.objects.get(pk=alice.pk)
     User.objects.filter(pk=alice.pk).update(is_active=False, password="!", is_staff=True)

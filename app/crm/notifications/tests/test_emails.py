@@ -131,7 +131,7 @@ def test_an_address_that_no_mail_server_can_be_told_is_refused(api: APIClient, a
     ):
         answer = api.post(path, body)
         assert answer.status_code == 400
-        assert answer.json()["error"]["fields"] == {"email": ["No e-mail can be sent to this address."]}
+        assert list(answer.json()["error"]["fields"]) == ["email"]
 
 
 @pytest.mark.parametrize("address", ["a@é.com", "a@xn--9ca.com", "a.b+c@[192.0.2.1]", ""])
