@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 
 
 class Team(models.Model):
@@ -38,6 +38,12 @@ class User(AbstractUser):
                 Lower("email"),
                 name="user_email_unique",
                 violation_error_message="A user with this e-mail address exists already.",
+            ),
+            # As a look-up by iexact asks, which finds it by this index.
+            models.UniqueConstraint(
+                Upper("username"),
+                name="user_username_unique",
+                violation_error_message="A user with that username already exists.",
             ),
         )
 

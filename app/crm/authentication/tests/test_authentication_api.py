@@ -1,15 +1,19 @@
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core import signing
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from crm.api.errors import handle
 from crm.authentication import services
-from crm.authentication.api.serializers import UserSerializer
+from crm.authentication.api.serializers import RegistrationSerializer, UserSerializer
 from crm.authentication.models import Invitation, User
 from crm.metrics.business import SIGN_INS, USER_REGISTRATIONS
 
@@ -69,6 +73,43 @@ def test_the_e_mail_address_is_unique_in_the_database_too(
     answer = anonymous.post("/api/v1/auth/register/", DANA | {"email": "Alice@Example.com"})
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "conflict"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_register_one_name_at_the_same_moment_do_not_both_get_it(servers: object) -> None:
+    together = threading.Barrier(2)
+    statuses = []
+
+    def register(username: str) -> None:
+        try:
+            serializer = RegistrationSerializer(
+                data=DANA | {"username": username, "email": f"{ord(username[0])}@example.com"}
+            )
+            serializer.is_valid(raise_exception=True)
+            together.wait()
+            services.register_user(**serializer.validated_data)
+            statuses.append("registered")
+        except IntegrityError as error:
+            statuses.append(handle(error, {}).status_code)
+        finally:
+            connection.close()
+
+    both = [threading.Thread(target=register, args=(name,)) for name in ("Dana", "dana")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sorted(statuses, key=str) == [409, "registered"]
+
+
+def test_namesakes_from_before_are_for_a_person_to_tell_apart(alice: User, charlie: User) -> None:
+    migration = import_module("crm.authentication.migrations.0003_username_unique_in_any_case")
+    migration.refuse_namesakes(apps, None)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX user_username_unique")
+    User.objects.filter(pk=charlie.pk).update(username="Alice")
+    with pytest.raises(RuntimeError, match=rf"keys \[{alice.pk}, {charlie.pk}\] differ"):
+        migration.refuse_namesakes(apps, None)
 
 
 @pytest.mark.parametrize("typed", ["\ufb01ona", "\uff26iona"])  # a ligature, a full-width letter
