@@ -10,7 +10,7 @@ class Email(models.Model):
         SENT = "sent"
         FAILED = "failed"
 
-    # What the e-mail is about, e.g. "deal-won-17": never queued twice, and its Message-ID.
+    # What the e-mail is about, e.g. "deal-17-won": never queued twice, and its Message-ID.
     key = models.CharField(max_length=100, unique=True)
     to = models.EmailField()
     subject = models.CharField(max_length=300)

@@ -13,7 +13,8 @@ from django.utils import timezone
 from crm.notifications.models import Email
 
 if TYPE_CHECKING:
-    from crm.deals.models import Deal, StageChange
+    from crm.authentication.models import User
+    from crm.deals.models import Deal
 
 logger = logging.getLogger(__name__)
 
@@ -23,18 +24,27 @@ SEND_EMAIL = "crm.notifications.tasks.send_email"  # by name, since the task cal
 MAX_ATTEMPTS = 8  # with doubling delays from two minutes on: about eight hours
 
 
-def announce_won_deal(*, deal: "Deal", change: "StageChange") -> None:
-    """Queue an e-mail to the deal's owner, sent once the surrounding transaction is committed."""
-    queue_email(
-        key=f"deal-won-{change.pk}",
+def announce_won_deal(*, deal: "Deal", by: "User") -> bool:
+    """Queue an e-mail to the deal's owner, sent once the surrounding transaction is committed.
+
+    A deal is won once, however often it is moved to and fro: False if this one was announced before.
+    """
+    announced = queue_email(
+        key=f"deal-{deal.pk}-won",  # not deal-won-…: so the version before names its moves
         to=deal.owner.email,
         subject=f"Won: {' '.join(deal.title.split())}",
-        body=f"{change.by.username} won “{deal.title}” ({deal.amount} {deal.currency}).\n",
+        body=f"{by.username} won “{deal.title}” ({deal.amount} {deal.currency}).\n",
     )
+    return announced is not None
 
 
-def queue_email(*, key: str, to: str, subject: str, body: str) -> Email:
-    email = Email.objects.create(key=key, to=to, subject=subject, body=body, due_at=timezone.now() + GRACE)
+def queue_email(*, key: str, to: str, subject: str, body: str) -> Email | None:
+    """Queue an e-mail; None if there is one with this key."""
+    email, is_new = Email.objects.get_or_create(
+        key=key, defaults={"to": to, "subject": subject, "body": body, "due_at": timezone.now() + GRACE}
+    )
+    if not is_new:
+        return None
     # Robust: a broker that is away must not fail a request whose data is committed; the beat finds the row.
     transaction.on_commit(lambda: current_app.send_task(SEND_EMAIL, [email.pk]), robust=True)
     return email

@@ -21,7 +21,9 @@ from crm.notifications.tasks import send_email, send_overdue_emails
 
 @pytest.fixture
 def email(db: None) -> Email:
-    return services.queue_email(key="deal-won-1", to="alice@example.com", subject="Won", body="Well done.")
+    email = services.queue_email(key="deal-1-won", to="alice@example.com", subject="Won", body="Well done.")
+    assert email is not None
+    return email
 
 
 def queued() -> int:
@@ -61,7 +63,7 @@ def test_a_task_that_runs_twice_sends_once(email: Email) -> None:
     send_email(email.pk)
     send_email(0)
     [sent] = mail.outbox
-    assert sent.extra_headers["Message-ID"] == "<deal-won-1@localhost>"
+    assert sent.extra_headers["Message-ID"] == "<deal-1-won@localhost>"
     email.refresh_from_db()
     assert email.status == Email.Status.SENT
     assert email.sent_at is not None
