@@ -112,7 +112,11 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(GRACEFUL_TIMEOUT)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
-    "send-overdue-emails": {"task": "crm.notifications.tasks.send_overdue_emails", "schedule": 60.0},
+    "send-overdue-emails": {
+        "task": "crm.notifications.tasks.send_overdue_emails",
+        "schedule": 60.0,
+        "options": {"expires": 55},  # while no worker comes to it one of them is enough
+    },
 }
 CELERY_TIMEZONE = "UTC"
 METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)
@@ -125,7 +129,8 @@ EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1, most=65535)
 EMAIL_HOST_USER = env.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", EMAIL_PORT == SUBMISSION_PORT)
-EMAIL_TIMEOUT = 10
+# For each answer of the mail server. Given up too early, it sends what we then send again: RFC 5321 asks for minutes.
+EMAIL_TIMEOUT = 30
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "crm@localhost")
 
 # Who may ask

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
+from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
 from config.celery import app
@@ -436,11 +438,14 @@ def test_a_worker_counts_its_tasks_and_those_that_fail(tmp_path: Path) -> None:
         worker.wait_until((tmp_path / "worker-ready").exists)
         for email_id in (4711, "no number", 4712):  # there is no such e-mail, and nothing to do
             app.send_task(SEND_EMAIL, [email_id])
+        app.send_task(SEND_EMAIL, [4713], expires=timezone.now() - timedelta(seconds=1))
         # A worker that is stopped while it runs a task takes its whole time to stop.
         worker.wait_until(lambda: worker.output().count("succeeded in") == 2)
         worker.wait_until(lambda: f'celery_tasks_failed_total{{task="{SEND_EMAIL}"}} 1.0' in scrape(port))
         worker.wait_until(lambda: f'celery_tasks_started_total{{task="{SEND_EMAIL}"}} 3.0' in scrape(port))
+        worker.wait_until(lambda: "revoked" in worker.output())  # it had waited too long
         assert f'celery_tasks_failed_total{{task="{SEND_EMAIL}"}} 1.0' in scrape(port)
+        assert f'celery_tasks_started_total{{task="{SEND_EMAIL}"}} 3.0' in scrape(port)
 
 
 def test_beat_ticks_and_serves_what_there_is_one_of(tmp_path: Path) -> None:

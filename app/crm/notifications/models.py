@@ -19,6 +19,8 @@ class Email(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     # When the beat looks for it, should the task that was queued for it be lost or have failed.
     due_at = models.DateTimeField(db_default=Now())
+    # A worker has begun to send it, and nobody else does before then.
+    sending_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
 
