@@ -131,6 +131,9 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", EMAIL_PORT == SUBMISSION_PORT)
 # For each answer of the mail server. Given up too early, it sends what we then send again: RFC 5321 asks for minutes.
 EMAIL_TIMEOUT = 30
+# required: what users have written is sent to addresses only whose owners have proven that they are theirs.
+# optional: to every address; for machines that register users without reading their mail.
+EMAIL_PROOF = env.choice("EMAIL_PROOF", "required", ("optional", "required"))
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "crm@localhost")
 
 # Who may ask

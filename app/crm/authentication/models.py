@@ -28,6 +28,9 @@ class TeamUserManager(UserManager["User"]):
 
 class User(AbstractUser):
     email = models.EmailField()
+    # When its owner proved that this address is theirs. Whoever lets it be changed sets this to null with it.
+    # Users from before it was asked for have proven nothing.
+    email_proven_at = models.DateTimeField(null=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="members")
 
     objects: ClassVar[TeamUserManager] = TeamUserManager()

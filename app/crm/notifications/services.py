@@ -10,10 +10,10 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import timezone
 
+from crm.authentication.models import User
 from crm.notifications.models import Email
 
 if TYPE_CHECKING:
-    from crm.authentication.models import User
     from crm.deals.models import Deal
 
 logger = logging.getLogger(__name__)
@@ -25,10 +25,17 @@ IN_QUEUE = timedelta(seconds=90)
 # Longer than a task may take: only then somebody else sends what a worker has begun to send.
 SENDING = timedelta(minutes=3)
 SEND_EMAIL = "crm.notifications.tasks.send_email"  # by name, since the task calls back into this module
+EMAIL_PROOF_KEY = (
+    "email-proof"  # the keys of e-mails in which nothing stands that a user has written begin with it
+)
 MAX_ATTEMPTS = 8  # with doubling delays from two minutes on: about eight hours
 
 
-def announce_won_deal(*, deal: "Deal", by: "User") -> bool:
+class AddressNotProven(Exception):
+    """Nobody has proven that the address is theirs, and the e-mail has words of a user; it may be proven later."""
+
+
+def announce_won_deal(*, deal: "Deal", by: User) -> bool:
     """Queue an e-mail to the deal's owner, sent once the surrounding transaction is committed.
 
     A deal is won once, however often it is moved to and fro: False if this one was announced before.
@@ -66,6 +73,7 @@ def deliver(email_id: int) -> None:
     if email is None:
         return
     try:
+        _check_address(email)
         _message(email).send()
     # Whatever it is: an e-mail that cannot even be written would stay due for ever and fail its task each time.
     except Exception as error:  # noqa: BLE001
@@ -119,6 +127,14 @@ def _take(email_id: int) -> Email | None:
             email.due_at = email.sending_until = now + SENDING
             email.save(update_fields=("attempts", "due_at", "sending_until"))
     return email
+
+
+def _check_address(email: Email) -> None:
+    """Asked where e-mails are sent, so that it holds for whatever another version or setting has queued as well."""
+    if settings.EMAIL_PROOF == "optional" or email.key.startswith(EMAIL_PROOF_KEY):
+        return
+    if not User.objects.filter(email=email.to, email_proven_at__isnull=False).exists():
+        raise AddressNotProven
 
 
 def _message(email: Email) -> EmailMessage:

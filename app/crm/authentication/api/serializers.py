@@ -28,8 +28,17 @@ class UserSerializer(ChangeSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "username", "email", "first_name", "last_name", "team", "date_joined")
-        read_only_fields = ("id", "username", "email", "date_joined")
+        fields = (
+            "id",
+            "username",
+            "email",
+            "email_proven_at",
+            "first_name",
+            "last_name",
+            "team",
+            "date_joined",
+        )
+        read_only_fields = ("id", "username", "email", "email_proven_at", "date_joined")
 
 
 class UsernameField(serializers.CharField):
@@ -82,6 +91,10 @@ class InvitationSerializer(BodySerializer, serializers.ModelSerializer[Invitatio
     def validate_email(self, email: str) -> str:
         validate_deliverable(email)
         return email
+
+
+class EmailProofSerializer(BodySerializer):
+    proof = serializers.CharField(write_only=True, max_length=1000)
 
 
 class SignInSerializer(TokenObtainPairSerializer):

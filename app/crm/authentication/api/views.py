@@ -11,6 +11,7 @@ from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from crm.authentication import services
 from crm.authentication.api.serializers import (
+    EmailProofSerializer,
     InvitationSerializer,
     RefreshSerializer,
     RegistrationSerializer,
@@ -29,6 +30,26 @@ class RegisterView(APIView):
         serializer.is_valid(raise_exception=True)
         user = services.register_user(**serializer.validated_data)
         return Response(UserSerializer(user).data, status=status.HTTP_201_CREATED)
+
+
+class EmailProofView(APIView):
+    """Takes what stood in an e-mail to a user; whoever has read it need not be signed in."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def post(self, request: Request) -> Response:
+        serializer = EmailProofSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        services.prove_email(**serializer.validated_data)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MyEmailProofView(APIView):
+    def post(self, request: Request) -> Response:
+        """Another e-mail, for whoever has lost the first one."""
+        services.ask_for_email_proof(cast("User", request.user))
+        return Response(status=status.HTTP_202_ACCEPTED)
 
 
 class SignInView(TokenObtainPairView):
