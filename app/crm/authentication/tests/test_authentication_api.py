@@ -78,7 +78,7 @@ def test_the_e_mail_address_is_unique_in_the_database_too(
 @pytest.mark.django_db(transaction=True)
 def test_two_who_register_one_name_at_the_same_moment_do_not_both_get_it(servers: object) -> None:
     together = threading.Barrier(2)
-    statuses = []
+    statuses: list[object] = []
 
     def register(username: str) -> None:
         try:
@@ -90,7 +90,8 @@ def test_two_who_register_one_name_at_the_same_moment_do_not_both_get_it(servers
             services.register_user(**serializer.validated_data)
             statuses.append("registered")
         except IntegrityError as error:
-            statuses.append(handle(error, {}).status_code)
+            answer = handle(error, {})
+            statuses.append(answer and answer.status_code)
         finally:
             connection.close()
 
@@ -279,6 +280,14 @@ def test_who_invited_and_the_teams_staff_withdraw_an_invitation(
     assert client.delete(f"/api/v1/auth/invitations/{open_one['id']}/").status_code == status
     assert (registered(anonymous, invited) == alice.team_id) == opens
     assert as_user(bob).get("/api/v1/auth/invitations/").json()["count"] == 0
+
+
+def test_invitations_of_the_same_second_are_for_different_people(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django.core.signing.time.time", lambda: 1_800_000_000)
+    for n in range(3):
+        assert api.post("/api/v1/auth/invitations/", {"email": f"{n}@example.com"}).status_code == 201
 
 
 def test_an_invitation_names_an_address(api: APIClient) -> None:
