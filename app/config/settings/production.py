@@ -143,6 +143,29 @@ PROBE_HOSTS = env.words("PROBE_HOSTS", "")
 CORS_ALLOWED_ORIGINS = env.words("CORS_ORIGINS", "")
 CORS_EXPOSE_HEADERS = ["X-CRM-Version", "X-Request-ID"]
 
+# Routers between users and us, each of which adds whom it saw to X-Forwarded-For; without any it is a stranger's word.
+ROUTER_HOPS = env.integer("ROUTER_HOPS", 0, least=0, most=9)
+# How often one client (by address) and one account may ask; crm.api.limits.
+RATES = {
+    "sign-up": {"address": env.rate("RATE_SIGN_UP_ADDRESS", "20/hour")},
+    "sign-in": {
+        "address": env.rate("RATE_SIGN_IN_ADDRESS", "60/minute"),
+        "account": env.rate("RATE_SIGN_IN_ACCOUNT", "10/minute"),
+    },
+    "refresh": {
+        "address": env.rate("RATE_REFRESH_ADDRESS", "300/minute"),
+        "account": env.rate("RATE_REFRESH_ACCOUNT", "30/minute"),
+    },
+    "invitations": {
+        "address": env.rate("RATE_INVITATIONS_ADDRESS", "60/hour"),
+        "account": env.rate("RATE_INVITATIONS_ACCOUNT", "20/hour"),
+    },
+    "email-proof": {
+        "address": env.rate("RATE_EMAIL_PROOF_ADDRESS", "20/hour"),
+        "account": env.rate("RATE_EMAIL_PROOF_ACCOUNT", "5/day"),
+    },
+}
+
 # Transport: TLS ends at the router, which tells so by this header. Redirecting is the router's work;
 # SECURE_SSL_REDIRECT=true is for routers that cannot. Probes and scrapes are plain HTTP inside the cluster.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -181,6 +181,21 @@ def test_no_header_is_taken_for_the_path(web: Web, name: str) -> None:
     assert (answer.status, json.loads(answer.text)["name"]) == (200, "CRM")
 
 
+def test_of_many_strangers_at_once_exactly_as_many_are_let_in_as_may(web: Web) -> None:
+    """Nothing is in front of this process, so whom a header names is a stranger's word."""
+
+    def sign_up(n: int) -> Answer:
+        forged = {"X-Forwarded-For": f"192.0.2.{n}"}
+        return web.ask("/api/v1/auth/register/", "POST", {"username": ""}, headers=forged)
+
+    with ThreadPoolExecutor(20) as many:
+        answers = list(many.map(sign_up, range(60)))
+    assert [answer.status for answer in answers].count(400) == 20
+    refused = [answer for answer in answers if answer.status == 429]
+    assert len(refused) == 40
+    assert all(0 < int(answer.headers["Retry-After"]) <= 3600 for answer in refused)
+
+
 def test_a_request_that_is_none_is_logged_without_its_words(web: Web) -> None:
     with socket.create_connection(("127.0.0.1", web.port), timeout=15) as client:
         client.sendall(b"GET /?dora@example.com as HTTP/1.1\r\n\r\n")

@@ -10,6 +10,13 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from crm.authentication import services
+from crm.authentication.api.limits import (
+    EmailProofLimit,
+    InvitationLimit,
+    RefreshLimit,
+    SignInLimit,
+    SignUpLimit,
+)
 from crm.authentication.api.serializers import (
     EmailProofSerializer,
     InvitationSerializer,
@@ -24,6 +31,7 @@ from crm.authentication.models import Invitation, User
 class RegisterView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = (SignUpLimit,)
 
     def post(self, request: Request) -> Response:
         serializer = RegistrationSerializer(data=request.data)
@@ -46,6 +54,8 @@ class EmailProofView(APIView):
 
 
 class MyEmailProofView(APIView):
+    throttle_classes = (EmailProofLimit,)
+
     def post(self, request: Request) -> Response:
         """Another e-mail, for whoever has lost the first one."""
         services.ask_for_email_proof(cast("User", request.user))
@@ -54,10 +64,12 @@ class MyEmailProofView(APIView):
 
 class SignInView(TokenObtainPairView):
     serializer_class = SignInSerializer
+    throttle_classes = (SignInLimit,)
 
 
 class RefreshView(TokenRefreshView):
     serializer_class = RefreshSerializer
+    throttle_classes = (RefreshLimit,)
 
 
 class TeamsInvitations(generics.GenericAPIView[Invitation]):
@@ -71,6 +83,8 @@ class TeamsInvitations(generics.GenericAPIView[Invitation]):
 
 
 class InvitationsView(generics.ListAPIView[Invitation], TeamsInvitations):
+    throttle_classes = (InvitationLimit,)
+
     def post(self, request: Request) -> Response:
         """`invitation` is what the invited person needs; nobody is shown it again."""
         serializer = self.get_serializer(data=request.data)
