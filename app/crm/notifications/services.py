@@ -20,8 +20,11 @@ logger = logging.getLogger(__name__)
 
 # The queued task normally sends within a second; only after this time the beat takes the row for lost.
 GRACE = timedelta(minutes=2)
-# A task that has waited so long is thrown away, well before the beat queues another one: a row is in the queue once.
-IN_QUEUE = timedelta(seconds=90)
+# So long a row that the beat has queued again may wait for a worker: a mail server that hangs leaves many waiting, and
+# a queue that is old is an alert.
+CLAIM = timedelta(minutes=10)
+# A task is thrown away so long before another one may be queued for its row: a row is in the queue once.
+MARGIN = timedelta(seconds=30)
 # Longer than a task may take: only then somebody else sends what a worker has begun to send.
 SENDING = timedelta(minutes=3)
 SEND_EMAIL = "crm.notifications.tasks.send_email"  # by name, since the task calls back into this module
@@ -56,7 +59,7 @@ def queue_email(*, key: str, to: str, subject: str, body: str) -> Email | None:
     )
     if not is_new:
         return None
-    waits_until = timezone.now() + IN_QUEUE
+    waits_until = email.due_at - MARGIN
     # Robust: a broker that is away must not fail a request whose data is committed; the beat finds the row.
     transaction.on_commit(lambda: _queue(email.pk, waits_until), robust=True)
     return email
@@ -90,7 +93,7 @@ def deliver(email_id: int) -> None:
 
 def queue_overdue() -> None:
     """Queue the e-mails that claim_overdue finds, each once."""
-    waits_until = timezone.now() + IN_QUEUE
+    waits_until = timezone.now() + CLAIM - MARGIN
     for email_id in claim_overdue():
         _queue(email_id, waits_until)
 
@@ -107,7 +110,7 @@ def claim_overdue(*, limit: int = 500) -> list[int]:
         overdue.filter(attempts__gte=MAX_ATTEMPTS).update(status=Email.Status.FAILED)
         waiting = overdue.order_by("due_at").select_for_update(skip_locked=True)
         ids = list(waiting.values_list("pk", flat=True)[:limit])
-        Email.objects.filter(pk__in=ids).update(due_at=now + GRACE)
+        Email.objects.filter(pk__in=ids).update(due_at=now + CLAIM)
     return ids
 
 

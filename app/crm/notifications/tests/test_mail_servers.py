@@ -65,7 +65,7 @@ def test_the_time_outs_fit_into_each_other() -> None:
     assert settings.EMAIL_TIMEOUT > 15
     assert 7 * 15 < task.soft_time_limit < task.time_limit < services.SENDING.total_seconds()
     assert services.SENDING.total_seconds() < visibility
-    assert services.IN_QUEUE < services.GRACE
+    assert services.MARGIN < services.GRACE < services.CLAIM
     entry: Any
     [entry] = settings.CELERY_BEAT_SCHEDULE.values()
     assert entry["options"]["expires"] < entry["schedule"]
