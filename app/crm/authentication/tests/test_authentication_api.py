@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core import signing
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 from rest_framework.test import APIClient
@@ -111,6 +112,19 @@ def test_namesakes_from_before_are_for_a_person_to_tell_apart(alice: User, charl
     User.objects.filter(pk=charlie.pk).update(username="Alice")
     with pytest.raises(RuntimeError, match=rf"keys \[{alice.pk}, {charlie.pk}\] differ"):
         migration.refuse_namesakes(apps, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_that_a_failed_migration_has_left_is_built_anew(servers: object) -> None:
+    call_command("migrate", "authentication", "0002", verbosity=0)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE INDEX user_username_unique ON authentication_user (username)")
+    finally:
+        call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'user_username_unique'")
+        assert cursor.fetchone()[0].startswith("CREATE UNIQUE INDEX")
 
 
 @pytest.mark.parametrize("typed", ["\ufb01ona", "\uff26iona"])  # a ligature, a full-width letter
