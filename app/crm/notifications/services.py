@@ -28,9 +28,8 @@ MARGIN = timedelta(seconds=30)
 # Longer than a task may take: only then somebody else sends what a worker has begun to send.
 SENDING = timedelta(minutes=3)
 SEND_EMAIL = "crm.notifications.tasks.send_email"  # by name, since the task calls back into this module
-EMAIL_PROOF_KEY = (
-    "email-proof"  # the keys of e-mails in which nothing stands that a user has written begin with it
-)
+# So begin the keys of e-mails in which nothing stands that a user has written.
+EMAIL_PROOF_KEY = "email-proof"
 MAX_ATTEMPTS = 8  # with doubling delays from two minutes on: about eight hours
 
 
