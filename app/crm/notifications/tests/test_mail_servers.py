@@ -74,7 +74,7 @@ def test_the_time_outs_fit_into_each_other() -> None:
 @pytest.mark.parametrize("hangs_at", ["", "QUIT"])
 def test_a_slow_mail_server_gets_one_copy(monkeypatch: pytest.MonkeyPatch, hangs_at: str) -> None:
     row = email()
-    with MailServer(seconds=0.1, hangs_at=hangs_at) as mail, sent_through(mail, monkeypatch, patience=0.2):
+    with MailServer(seconds=0.1, hangs_at=hangs_at) as mail, sent_through(mail, monkeypatch, patience=1):
         for _ in range(3):
             services.deliver(row.pk)
     assert len(mail.messages) == 1
@@ -85,7 +85,7 @@ def test_a_slow_mail_server_gets_one_copy(monkeypatch: pytest.MonkeyPatch, hangs
 def test_no_transaction_is_open_while_a_mail_server_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     row = email()
     in_transaction = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
-    with MailServer(seconds=0.05) as mail, sent_through(mail, monkeypatch, patience=5):
+    with MailServer(seconds=0.1) as mail, sent_through(mail, monkeypatch, patience=5):
         sender = threading.Thread(target=deliver_in_thread, args=(row.pk,))
         sender.start()
         time.sleep(0.15)
