@@ -1,10 +1,21 @@
 """Typed settings from the environment, refused with the variable's name when they are wrong."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
+
+SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 24 * 3600}
+
+
+class Rate(NamedTuple):
+    """So many requests in so many seconds."""
+
+    requests: int
+    seconds: int
 
 
 class Environment:
@@ -55,6 +66,16 @@ class Environment:
         if value not in choices:
             raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, found '{value}'.")
         return value
+
+    def rate(self, name: str, default: str) -> Rate:
+        """Written like 10/minute."""
+        value = self._read(name) or default
+        found = re.fullmatch(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})", value)
+        if not found:
+            raise ImproperlyConfigured(
+                f"{name} must be a number of requests per {', '.join(SECONDS)}, like 10/minute, found '{value}'."
+            )
+        return Rate(int(found[1]), SECONDS[found[2]])
 
     def words(self, name: str, default: str | None = None) -> list[str]:
         """A list separated by commas."""

@@ -35,6 +35,7 @@ def complete() -> None:
     os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost,canary.internal")
     os.environ.setdefault("PROBE_HOSTS", "canary.internal")
     os.environ.setdefault("CORS_ORIGINS", "https://app.example.com")
+    os.environ.setdefault("EMAIL_PROOF", "optional")
     os.environ.setdefault("VERSION", "1.2.3")
     os.environ.setdefault("ENVIRONMENT", "test")
 

@@ -1,10 +1,24 @@
 """Settings travel with the release: another setting is another ConfigMap, hence another pod template."""
 
+from pathlib import Path
 from typing import Any
 
-from delivery.guard.health import Health
-from tests.chart.rendering import Values, render
+import pytest
 
+from delivery.guard.health import Health
+from tests.chart.rendering import ENVIRONMENTS, Values, render
+
+LIMITS = {
+    "rate-sign-up-address": "20/hour",
+    "rate-sign-in-address": "60/minute",
+    "rate-sign-in-account": "10/minute",
+    "rate-refresh-address": "300/minute",
+    "rate-refresh-account": "30/minute",
+    "rate-invitations-address": "60/hour",
+    "rate-invitations-account": "20/hour",
+    "rate-email-proof-address": "20/hour",
+    "rate-email-proof-account": "5/day",
+}
 EMAIL: Values = {"email": {"host": "smtp.other.example.com"}}
 
 
@@ -56,6 +70,9 @@ def test_the_settings_of_production() -> None:
         "cors-origins": ",".join(f"https://{host}" for host in hosts),
         "email-host": "smtp.example.com",
         "email-port": "587",
+        "email-proof": "required",
+        "router-hops": "1",
+        **LIMITS,
     }
     routed = [*hosts, "preview.example.com"]
     assert data["allowed-hosts"].split(",") == [*routed, *data["probe-hosts"].split(",")]
@@ -88,6 +105,31 @@ def test_the_local_cluster_has_hosts_of_its_own() -> None:
     assert data["db-host"] == "postgresql"
     assert data["redis-host"] == "redis"
     assert "http://crm.staging.localhost" in data["cors-origins"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_only_where_drills_register_users_addresses_need_no_proof_and_limits_are_high(
+    environment: str,
+) -> None:
+    released, local = (render(environment, "canary", local=local).config["data"] for local in (False, True))
+    assert (released["email-proof"], local["email-proof"]) == ("required", "optional")
+    for limit in LIMITS:
+        assert int(local[limit].partition("/")[0]) >= 1_000_000
+        assert local[limit].endswith("/minute")
+
+
+@pytest.mark.parametrize(
+    ("routing", "hops"),
+    [({}, "1"), ({"provider": "none"}, "0"), ({"hops": 2}, "2"), ({"hops": 0}, "0"), ({"hops": None}, "1")],
+)
+def test_a_clients_address_comes_from_the_router_alone(routing: Values, hops: str) -> None:
+    assert render(values={"routing": routing}).config["data"]["router-hops"] == hops
+
+
+def test_the_application_knows_each_setting_and_its_default_is_the_charts() -> None:
+    settings = Path("app/config/settings/production.py").read_text()
+    for limit, rate in LIMITS.items():
+        assert f'env.rate("{limit.upper().replace("-", "_")}", "{rate}")' in settings
 
 
 def test_named_origins_replace_the_hosts() -> None:

@@ -409,7 +409,10 @@ def test_the_application_gets_every_setting_under_its_own_name() -> None:
         "PROBE_HOSTS",
         "CORS_ORIGINS",
     ]
-    from_config += ["EMAIL_HOST", "EMAIL_PORT"]
+    from_config += ["EMAIL_HOST", "EMAIL_PORT", "EMAIL_PROOF", "ROUTER_HOPS"]
+    for of in ("SIGN_IN", "REFRESH", "INVITATIONS", "EMAIL_PROOF"):
+        from_config += [f"RATE_{of}_ADDRESS", f"RATE_{of}_ACCOUNT"]
+    from_config += ["RATE_SIGN_UP_ADDRESS"]
     assert sources == {name: (config, name.lower().replace("_", "-")) for name in from_config}
     assert env(manifests)["ENVIRONMENT"] == "production"
 

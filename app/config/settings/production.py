@@ -126,7 +126,11 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = float(GRACEFUL_TIMEOUT)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
-    "send-overdue-emails": {"task": "crm.notifications.tasks.send_overdue_emails", "schedule": 60.0},
+    "send-overdue-emails": {
+        "task": "crm.notifications.tasks.send_overdue_emails",
+        "schedule": 60.0,
+        "options": {"expires": 55},  # while no worker comes to it one of them is enough
+    },
 }
 CELERY_TIMEZONE = "UTC"
 METRICS_PORT = env.integer("METRICS_PORT", 8001, least=1, most=65535)
@@ -139,7 +143,11 @@ EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1, most=65535)
 EMAIL_HOST_USER = env.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", EMAIL_PORT == SUBMISSION_PORT)
-EMAIL_TIMEOUT = 10
+# For each answer of the mail server. Given up too early, it sends what we then send again: RFC 5321 asks for minutes.
+EMAIL_TIMEOUT = 30
+# required: what users have written is sent to addresses only whose owners have proven that they are theirs.
+# optional: to every address; for machines that register users without reading their mail.
+EMAIL_PROOF = env.choice("EMAIL_PROOF", "required", ("optional", "required"))
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "crm@localhost")
 
 # Who may ask
@@ -148,6 +156,29 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") + env.words("POD_IP", "")
 PROBE_HOSTS = env.words("PROBE_HOSTS", "")
 CORS_ALLOWED_ORIGINS = env.words("CORS_ORIGINS", "")
 CORS_EXPOSE_HEADERS = ["X-CRM-Version", "X-Request-ID"]
+
+# Routers between users and us, each of which adds whom it saw to X-Forwarded-For; without any it is a stranger's word.
+ROUTER_HOPS = env.integer("ROUTER_HOPS", 0, least=0, most=9)
+# How often one client (by address) and one account may ask; crm.api.limits.
+RATES = {
+    "sign-up": {"address": env.rate("RATE_SIGN_UP_ADDRESS", "20/hour")},
+    "sign-in": {
+        "address": env.rate("RATE_SIGN_IN_ADDRESS", "60/minute"),
+        "account": env.rate("RATE_SIGN_IN_ACCOUNT", "10/minute"),
+    },
+    "refresh": {
+        "address": env.rate("RATE_REFRESH_ADDRESS", "300/minute"),
+        "account": env.rate("RATE_REFRESH_ACCOUNT", "30/minute"),
+    },
+    "invitations": {
+        "address": env.rate("RATE_INVITATIONS_ADDRESS", "60/hour"),
+        "account": env.rate("RATE_INVITATIONS_ACCOUNT", "20/hour"),
+    },
+    "email-proof": {
+        "address": env.rate("RATE_EMAIL_PROOF_ADDRESS", "20/hour"),
+        "account": env.rate("RATE_EMAIL_PROOF_ACCOUNT", "5/day"),
+    },
+}
 
 # Transport: TLS ends at the router, which tells so by this header. Redirecting is the router's work;
 # SECURE_SSL_REDIRECT=true is for routers that cannot. Probes and scrapes are plain HTTP inside the cluster.

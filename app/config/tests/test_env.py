@@ -26,6 +26,14 @@ from config.env import Environment
         ({"N": "²"}, lambda e: e.integer("N", 1, least=1, most=9), "N must be a whole number"),
         ({"B": "yes"}, lambda e: e.boolean("B", default=False), "B must be true or false, found 'yes'"),
         ({"L": "LOUD"}, lambda e: e.choice("L", "INFO", ("INFO",)), "L must be one of INFO, found 'LOUD'"),
+        *(
+            (
+                {"R": rate},
+                lambda e: e.rate("R", "1/day"),
+                "R must be a number of requests per second, minute, hour, day, like 10/minute, found",
+            )
+            for rate in ("10", "0/minute", "10/week", "-1/day", "10 / minute", "10/minute\n")
+        ),
         ({"S_FILE": "/nowhere"}, lambda e: e.text("S"), "S_FILE names '/nowhere', which cannot be read"),
         ({"S_FILE": "/nowhere", "S": "x"}, lambda e: e.text("S"), "S and S_FILE are both set"),
     ],
@@ -40,7 +48,7 @@ def test_a_wrong_value_is_refused_with_its_name(
 def test_values_are_typed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("from a file\n")
-    env = Environment({"N": "7", "B": "True", "W": "a, b,,c", "S_FILE": str(secret)})
+    env = Environment({"N": "7", "B": "True", "W": "a, b,,c", "R": "200/minute", "S_FILE": str(secret)})
     assert env.integer("N", 1, least=1, most=9) == 7
     assert env.integer("MISSING", 3, least=1, most=9) == 3
     assert env.boolean("B", default=False) is True
@@ -48,4 +56,6 @@ def test_values_are_typed(tmp_path: Path) -> None:
     assert env.words("W") == ["a", "b", "c"]
     assert env.words("MISSING", "") == []
     assert env.text("S") == "from a file"
+    assert env.rate("R", "5/day") == (200, 60)
+    assert env.rate("MISSING", "5/day") == (5, 24 * 3600)
     assert env.choice("MISSING", "INFO", ("INFO",)) == "INFO"

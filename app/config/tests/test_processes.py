@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
+from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
 from config.celery import app
@@ -178,6 +180,21 @@ def test_what_cannot_be_read_is_an_error_like_every_other(web: Web, path: str, c
 def test_no_header_is_taken_for_the_path(web: Web, name: str) -> None:
     answer = web.ask("/", headers={name: "/metrics"})
     assert (answer.status, json.loads(answer.text)["name"]) == (200, "CRM")
+
+
+def test_of_many_strangers_at_once_exactly_as_many_are_let_in_as_may(web: Web) -> None:
+    """Nothing is in front of this process, so whom a header names is a stranger's word."""
+
+    def sign_up(n: int) -> Answer:
+        forged = {"X-Forwarded-For": f"192.0.2.{n}"}
+        return web.ask("/api/v1/auth/register/", "POST", {"username": ""}, headers=forged)
+
+    with ThreadPoolExecutor(20) as many:
+        answers = list(many.map(sign_up, range(60)))
+    assert [answer.status for answer in answers].count(400) == 20
+    refused = [answer for answer in answers if answer.status == 429]
+    assert len(refused) == 40
+    assert all(0 < int(answer.headers["Retry-After"]) <= 3600 for answer in refused)
 
 
 def test_a_request_that_is_none_is_logged_without_its_words(web: Web) -> None:
@@ -508,11 +525,14 @@ def test_a_worker_counts_its_tasks_and_those_that_fail(tmp_path: Path) -> None:
         worker.wait_until((tmp_path / "worker-ready").exists)
         for email_id in (4711, "no number", 4712):  # there is no such e-mail, and nothing to do
             app.send_task(SEND_EMAIL, [email_id])
+        app.send_task(SEND_EMAIL, [4713], expires=timezone.now() - timedelta(seconds=1))
         # A worker that is stopped while it runs a task takes its whole time to stop.
         worker.wait_until(lambda: worker.output().count("succeeded in") == 2)
         worker.wait_until(lambda: f'celery_tasks_failed_total{{task="{SEND_EMAIL}"}} 1.0' in scrape(port))
         worker.wait_until(lambda: f'celery_tasks_started_total{{task="{SEND_EMAIL}"}} 3.0' in scrape(port))
+        worker.wait_until(lambda: "revoked" in worker.output())  # it had waited too long
         assert f'celery_tasks_failed_total{{task="{SEND_EMAIL}"}} 1.0' in scrape(port)
+        assert f'celery_tasks_started_total{{task="{SEND_EMAIL}"}} 3.0' in scrape(port)
 
 
 def test_beat_ticks_and_serves_what_there_is_one_of(tmp_path: Path) -> None:

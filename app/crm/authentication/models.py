@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 
 
 class Team(models.Model):
@@ -28,6 +28,9 @@ class TeamUserManager(UserManager["User"]):
 
 class User(AbstractUser):
     email = models.EmailField()
+    # When its owner proved that this address is theirs. Whoever lets it be changed sets this to null with it.
+    # Users from before it was asked for have proven nothing.
+    email_proven_at = models.DateTimeField(null=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="members")
 
     objects: ClassVar[TeamUserManager] = TeamUserManager()
@@ -38,6 +41,12 @@ class User(AbstractUser):
                 Lower("email"),
                 name="user_email_unique",
                 violation_error_message="A user with this e-mail address exists already.",
+            ),
+            # As a look-up by iexact asks, which finds it by this index.
+            models.UniqueConstraint(
+                Upper("username"),
+                name="user_username_unique",
+                violation_error_message="A user with that username already exists.",
             ),
         )
 

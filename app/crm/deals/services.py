@@ -67,7 +67,7 @@ def move_deal(*, deal: Deal, to: Stage, by: User) -> Deal:
 
 
 def _record_change(deal: Deal, left: Stage | None, entered: Stage, by: User) -> None:
-    change = StageChange.objects.create(deal=deal, from_stage=left, to_stage=entered, by=by)
-    if entered.is_won and not (left and left.is_won):
-        announce_won_deal(deal=deal, change=change)
+    is_won_again = entered.is_won and deal.stage_changes.filter(to_stage__is_won=True).exists()
+    StageChange.objects.create(deal=deal, from_stage=left, to_stage=entered, by=by)
+    if entered.is_won and not is_won_again and announce_won_deal(deal=deal, by=by):
         transaction.on_commit(DEAL_CONVERSIONS.labels(pipeline=deal.pipeline.name).inc, robust=True)

@@ -10,7 +10,7 @@ class Email(models.Model):
         SENT = "sent"
         FAILED = "failed"
 
-    # What the e-mail is about, e.g. "deal-won-17": never queued twice, and its Message-ID.
+    # What the e-mail is about, e.g. "deal-17-won": never queued twice, and its Message-ID.
     key = models.CharField(max_length=100, unique=True)
     to = models.EmailField()
     subject = models.CharField(max_length=300)
@@ -19,6 +19,8 @@ class Email(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     # When the beat looks for it, should the task that was queued for it be lost or have failed.
     due_at = models.DateTimeField(db_default=Now())
+    # A worker has begun to send it, and nobody else does before then.
+    sending_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
 

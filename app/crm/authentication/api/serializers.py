@@ -10,7 +10,7 @@ from rest_framework.validators import UniqueValidator
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
-from crm.api.serializers import ChangeSerializer
+from crm.api.serializers import BodySerializer, ChangeSerializer
 from crm.authentication.api.tokens import Authentication, refresh_token_for
 from crm.authentication.models import Invitation, Team, User
 from crm.metrics.business import SIGN_INS
@@ -28,8 +28,17 @@ class UserSerializer(ChangeSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "username", "email", "first_name", "last_name", "team", "date_joined")
-        read_only_fields = ("id", "username", "email", "date_joined")
+        fields = (
+            "id",
+            "username",
+            "email",
+            "email_proven_at",
+            "first_name",
+            "last_name",
+            "team",
+            "date_joined",
+        )
+        read_only_fields = ("id", "username", "email", "email_proven_at", "date_joined")
 
 
 class UsernameField(serializers.CharField):
@@ -39,7 +48,7 @@ class UsernameField(serializers.CharField):
         return User.normalize_username(super().to_internal_value(data))
 
 
-class RegistrationSerializer(serializers.ModelSerializer[User]):
+class RegistrationSerializer(BodySerializer, serializers.ModelSerializer[User]):
     username = UsernameField(
         max_length=150,
         validators=[
@@ -73,7 +82,7 @@ class RegistrationSerializer(serializers.ModelSerializer[User]):
         return attrs
 
 
-class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+class InvitationSerializer(BodySerializer, serializers.ModelSerializer[Invitation]):
     class Meta:
         model = Invitation
         fields = ("id", "email", "by", "created_at")
@@ -82,6 +91,10 @@ class InvitationSerializer(serializers.ModelSerializer[Invitation]):
     def validate_email(self, email: str) -> str:
         validate_deliverable(email)
         return email
+
+
+class EmailProofSerializer(BodySerializer):
+    proof = serializers.CharField(write_only=True, max_length=1000)
 
 
 class SignInSerializer(TokenObtainPairSerializer):

@@ -10,7 +10,15 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from crm.authentication import services
+from crm.authentication.api.limits import (
+    EmailProofLimit,
+    InvitationLimit,
+    RefreshLimit,
+    SignInLimit,
+    SignUpLimit,
+)
 from crm.authentication.api.serializers import (
+    EmailProofSerializer,
     InvitationSerializer,
     RefreshSerializer,
     RegistrationSerializer,
@@ -23,6 +31,7 @@ from crm.authentication.models import Invitation, User
 class RegisterView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = (SignUpLimit,)
 
     def post(self, request: Request) -> Response:
         serializer = RegistrationSerializer(data=request.data)
@@ -31,12 +40,36 @@ class RegisterView(APIView):
         return Response(UserSerializer(user).data, status=status.HTTP_201_CREATED)
 
 
+class EmailProofView(APIView):
+    """Takes what stood in an e-mail to a user; whoever has read it need not be signed in."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def post(self, request: Request) -> Response:
+        serializer = EmailProofSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        services.prove_email(**serializer.validated_data)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MyEmailProofView(APIView):
+    throttle_classes = (EmailProofLimit,)
+
+    def post(self, request: Request) -> Response:
+        """Another e-mail, for whoever has lost the first one."""
+        services.ask_for_email_proof(cast("User", request.user))
+        return Response(status=status.HTTP_202_ACCEPTED)
+
+
 class SignInView(TokenObtainPairView):
     serializer_class = SignInSerializer
+    throttle_classes = (SignInLimit,)
 
 
 class RefreshView(TokenRefreshView):
     serializer_class = RefreshSerializer
+    throttle_classes = (RefreshLimit,)
 
 
 class TeamsInvitations(generics.GenericAPIView[Invitation]):
@@ -50,6 +83,8 @@ class TeamsInvitations(generics.GenericAPIView[Invitation]):
 
 
 class InvitationsView(generics.ListAPIView[Invitation], TeamsInvitations):
+    throttle_classes = (InvitationLimit,)
+
     def post(self, request: Request) -> Response:
         """`invitation` is what the invited person needs; nobody is shown it again."""
         serializer = self.get_serializer(data=request.data)

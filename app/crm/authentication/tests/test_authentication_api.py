@@ -1,15 +1,20 @@
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core import signing
-from django.db import transaction
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from crm.api.errors import handle
 from crm.authentication import services
-from crm.authentication.api.serializers import UserSerializer
+from crm.authentication.api.serializers import RegistrationSerializer, UserSerializer
 from crm.authentication.models import Invitation, User
 from crm.metrics.business import SIGN_INS, USER_REGISTRATIONS
 
@@ -69,6 +74,57 @@ def test_the_e_mail_address_is_unique_in_the_database_too(
     answer = anonymous.post("/api/v1/auth/register/", DANA | {"email": "Alice@Example.com"})
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "conflict"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_register_one_name_at_the_same_moment_do_not_both_get_it(servers: object) -> None:
+    together = threading.Barrier(2)
+    statuses: list[object] = []
+
+    def register(username: str) -> None:
+        try:
+            serializer = RegistrationSerializer(
+                data=DANA | {"username": username, "email": f"{ord(username[0])}@example.com"}
+            )
+            serializer.is_valid(raise_exception=True)
+            together.wait()
+            services.register_user(**serializer.validated_data)
+            statuses.append("registered")
+        except IntegrityError as error:
+            answer = handle(error, {})
+            statuses.append(answer and answer.status_code)
+        finally:
+            connection.close()
+
+    both = [threading.Thread(target=register, args=(name,)) for name in ("Dana", "dana")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sorted(statuses, key=str) == [409, "registered"]
+
+
+def test_namesakes_from_before_are_for_a_person_to_tell_apart(alice: User, charlie: User) -> None:
+    migration = import_module("crm.authentication.migrations.0003_username_unique_in_any_case")
+    migration.refuse_namesakes(apps, None)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP INDEX user_username_unique")
+    User.objects.filter(pk=charlie.pk).update(username="Alice")
+    with pytest.raises(RuntimeError, match=rf"keys \[{alice.pk}, {charlie.pk}\] differ"):
+        migration.refuse_namesakes(apps, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_that_a_failed_migration_has_left_is_built_anew(servers: object) -> None:
+    call_command("migrate", "authentication", "0002", verbosity=0)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE INDEX user_username_unique ON authentication_user (username)")
+    finally:
+        call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'user_username_unique'")
+        assert cursor.fetchone()[0].startswith("CREATE UNIQUE INDEX")
 
 
 @pytest.mark.parametrize("typed", ["\ufb01ona", "\uff26iona"])  # a ligature, a full-width letter
@@ -240,6 +296,14 @@ def test_who_invited_and_the_teams_staff_withdraw_an_invitation(
     assert as_user(bob).get("/api/v1/auth/invitations/").json()["count"] == 0
 
 
+def test_invitations_of_the_same_second_are_for_different_people(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django.core.signing.time.time", lambda: 1_800_000_000)
+    for n in range(3):
+        assert api.post("/api/v1/auth/invitations/", {"email": f"{n}@example.com"}).status_code == 201
+
+
 def test_an_invitation_names_an_address(api: APIClient) -> None:
     answer = api.post("/api/v1/auth/invitations/")
     assert answer.status_code == 400
@@ -262,13 +326,6 @@ def test_a_bad_invitation_is_refused(anonymous: APIClient, invitation: str, db: 
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invitation_invalid"
     assert not User.objects.exists()
-
-
-def test_users_change_their_name_but_not_their_team(api: APIClient, alice: User) -> None:
-    answer = api.patch("/api/v1/users/me/", {"first_name": "Alice", "username": "root", "team": 0})
-    assert answer.json()["first_name"] == "Alice"
-    assert answer.json()["username"] == "alice"
-    assert answer.json()["team"]["id"] == alice.team_id
 
 
 def test_a_change_of_a_name_does_not_undo_a_lock_out_that_happened_meanwhile(alice: User) -> None:

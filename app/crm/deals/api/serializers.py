@@ -3,6 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from crm.api.fields import RelatedField
+from crm.api.serializers import BodySerializer
 from crm.companies.models import Company
 from crm.contacts.models import Contact
 from crm.deals.currencies import CURRENCIES
@@ -72,7 +73,7 @@ class DealChangeSerializer(DealSerializer):
         return attrs
 
 
-class MoveSerializer(serializers.Serializer[None]):
+class MoveSerializer(BodySerializer):
     stage = RelatedField(queryset=Stage.objects.all())
 
 

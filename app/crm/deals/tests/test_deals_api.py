@@ -13,6 +13,7 @@ from crm.deals.api.serializers import DealChangeSerializer
 from crm.deals.models import Deal, Pipeline, Stage, StageChange
 from crm.deals.services import DealGone, create_deal, move_deal
 from crm.metrics.business import DEAL_CONVERSIONS, DEALS_CREATED
+from crm.notifications.models import Email
 
 
 @pytest.fixture
@@ -197,6 +198,45 @@ def test_a_won_deal_counts_once_it_is_committed(
     assert callbacks == []
 
 
+def test_a_deal_that_is_won_again_is_no_second_win(
+    alice: User,
+    deal: Deal,
+    stages: dict[str, Stage],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    before = conversions()
+    with django_capture_on_commit_callbacks(execute=True):
+        for name in ("Won", "Lost", "Won", "Lead", "Won"):
+            deal = move_deal(deal=deal, to=stages[name], by=alice)
+    assert conversions() == before + 1
+    assert Email.objects.count() == 1
+    assert StageChange.objects.count() == 6
+
+
+def test_a_deal_that_a_version_before_has_announced_is_not_announced_again(
+    alice: User, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    StageChange.objects.create(deal=deal, from_stage=stages["Lead"], to_stage=stages["Won"], by=alice)
+    move_deal(deal=deal, to=stages["Won"], by=alice)
+    assert not Email.objects.exists()
+
+
+def test_the_database_keeps_a_win_from_being_announced_twice(
+    alice: User,
+    deal: Deal,
+    stages: dict[str, Stage],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    """As when the history of a deal does not tell."""
+    before = conversions()
+    with django_capture_on_commit_callbacks(execute=True):
+        deal = move_deal(deal=deal, to=stages["Won"], by=alice)
+        deal = move_deal(deal=deal, to=stages["Lost"], by=alice)
+        StageChange.objects.all().delete()
+        move_deal(deal=deal, to=stages["Won"], by=alice)
+    assert (conversions(), Email.objects.count()) == (before + 1, 1)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_moves_at_the_same_moment_win_the_deal_once(
     alice: User, deal: Deal, stages: dict[str, Stage]
@@ -216,6 +256,31 @@ def test_two_moves_at_the_same_moment_win_the_deal_once(
     for mover in movers:
         mover.join()
     assert [str(change) for change in StageChange.objects.all()] == ["None → Lead", "Lead → Won"]
+    assert Email.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_moves_to_and_fro_at_the_same_moment_win_the_deal_once(
+    alice: User, deal: Deal, stages: dict[str, Stage]
+) -> None:
+    together = threading.Barrier(4)
+    before = conversions()
+
+    def move(to: Stage) -> None:
+        try:
+            together.wait()
+            for name in (to, stages["Lead"], to):
+                move_deal(deal=deal, to=name, by=alice)
+        finally:
+            connection.close()
+
+    also_won = stages["Won"].pipeline.stages.create(name="Won by fax", position=9, is_won=True)
+    movers = [threading.Thread(target=move, args=(to,)) for to in (stages["Won"], also_won) * 2]
+    for mover in movers:
+        mover.start()
+    for mover in movers:
+        mover.join()
+    assert (conversions(), Email.objects.count()) == (before + 1, 1)
 
 
 @pytest.mark.parametrize("rows", [1, 20])

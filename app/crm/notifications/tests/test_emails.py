@@ -21,7 +21,9 @@ from crm.notifications.tasks import send_email, send_overdue_emails
 
 @pytest.fixture
 def email(db: None) -> Email:
-    return services.queue_email(key="deal-won-1", to="alice@example.com", subject="Won", body="Well done.")
+    email = services.queue_email(key="deal-1-won", to="alice@example.com", subject="Won", body="Well done.")
+    assert email is not None
+    return email
 
 
 def queued() -> int:
@@ -61,7 +63,7 @@ def test_a_task_that_runs_twice_sends_once(email: Email) -> None:
     send_email(email.pk)
     send_email(0)
     [sent] = mail.outbox
-    assert sent.extra_headers["Message-ID"] == "<deal-won-1@localhost>"
+    assert sent.extra_headers["Message-ID"] == "<deal-1-won@localhost>"
     email.refresh_from_db()
     assert email.status == Email.Status.SENT
     assert email.sent_at is not None
@@ -131,7 +133,7 @@ def test_an_address_that_no_mail_server_can_be_told_is_refused(api: APIClient, a
     ):
         answer = api.post(path, body)
         assert answer.status_code == 400
-        assert answer.json()["error"]["fields"] == {"email": ["No e-mail can be sent to this address."]}
+        assert list(answer.json()["error"]["fields"]) == ["email"]
 
 
 @pytest.mark.parametrize("address", ["a@é.com", "a@xn--9ca.com", "a.b+c@[192.0.2.1]", ""])

@@ -18,6 +18,13 @@ probe-hosts: {{ $services | join "," | quote }}
 cors-origins: {{ .Values.corsOrigins | default $origins | join "," | quote }}
 email-host: {{ .Values.email.host | quote }}
 email-port: {{ .Values.email.port | quote }}
+email-proof: {{ .Values.email.proof }}
+{{- range $of, $kinds := .Values.rateLimits }}
+{{- range $kind, $rate := $kinds }}
+rate-{{ kebabcase $of }}-{{ $kind }}: {{ $rate }}
+{{- end }}
+{{- end }}
+router-hops: {{ kindIs "invalid" .Values.routing.hops | ternary (eq .Values.routing.provider "none" | ternary 0 1) .Values.routing.hops | quote }}
 {{- end }}
 
 {{- define "crm.configName" -}}
