@@ -13,13 +13,15 @@ from delivery import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+INDEX = ROOT / "docs" / "decisions" / "README.md"
 DOCUMENTS = [
     README,
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     ROOT / "docs" / "architecture.md",
     ROOT / "docs" / "pipeline.md",
+    INDEX,
     *DECISIONS,
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
     ROOT / "argocd" / "platform" / "README.md",
@@ -88,6 +90,21 @@ def test_the_readme_shows_the_daily_commands() -> None:
         assert command in shown
     for verb in ("get", "promote", "abort"):
         assert f"kubectl argo rollouts {verb}" in shown
+
+
+def test_every_decision_is_in_the_index() -> None:
+    listed = re.findall(r"^- \[\d+\]\((.+?)\) ", INDEX.read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed == [each.name for each in DECISIONS]
+    assert [int(name[:4]) for name in listed] == list(range(1, len(listed) + 1))
+
+
+def test_the_package_and_its_charts_have_one_version() -> None:
+    files = (
+        ROOT / "pyproject.toml",
+        *(ROOT / path for path in ("charts/crm/Chart.yaml", "argocd/Chart.yaml")),
+    )
+    versions = {re.search(r'^version[ =:]+"?([\d.]+)', file.read_text(), re.MULTILINE)[1] for file in files}  # type: ignore[index]
+    assert len(versions) == 1
 
 
 @pytest.mark.parametrize(("document", "lines"), [(README, 150), *((each, 25) for each in DECISIONS)])

@@ -8,7 +8,12 @@ import pytest
 
 from tests.chart.rendering import ROOT, Manifests
 
-PAGES = {path.stem: path for path in (ROOT / "docs/runbooks").glob("*.md")}
+INDEX = ROOT / "docs/runbooks/README.md"
+PAGES = {path.stem: path for path in INDEX.parent.glob("*.md") if path != INDEX}
+
+
+def test_every_page_is_in_the_index() -> None:
+    assert re.findall(r"^- \[(\w+)\]\(\1\.md\): ", INDEX.read_text(), re.MULTILINE) == sorted(PAGES)
 
 
 def test_every_runbook_url_leads_to_the_alerts_own_page(manifests: Manifests) -> None:
