@@ -387,7 +387,7 @@ def test_pods_of_one_version_are_spread() -> None:
 
 
 def test_private_images_are_pulled_with_the_named_secret() -> None:
-    manifests = render(values={"image": {"pullSecrets": ["registry"]}})
+    manifests = render(values={"imagePullSecrets": [{"name": "registry"}]})
     assert manifests.rollout["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]
 
 

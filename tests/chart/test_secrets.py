@@ -80,7 +80,7 @@ def test_the_job_may_create_secrets_and_nothing_else() -> None:
 
 def test_a_job_that_exists_is_never_changed() -> None:
     """A Job's pods cannot be changed, so whatever changes them changes its name."""
-    other = job({"image": {"pullSecrets": ["registry"]}})
+    other = job({"imagePullSecrets": [{"name": "registry"}]})
     assert other["spec"] != job()["spec"]
     assert other["metadata"]["name"] != job()["metadata"]["name"]
 

@@ -16,6 +16,9 @@ each release rewrite objects that it does not change, and a push would reach the
 {{ include "crm.selector" . }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 app.kubernetes.io/part-of: crm
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "crm.workloadLabels" -}}
@@ -27,6 +30,9 @@ app.kubernetes.io/version: {{ (index . 0).Values.image.version | quote }}
 {{- define "crm.podLabels" -}}
 {{ include "crm.selector" . }}
 crm/release: {{ include "crm.releaseHash" (index . 0) | quote }}
+{{- with (index . 0).Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "crm.releaseHash" -}}

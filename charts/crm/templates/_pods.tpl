@@ -1,15 +1,15 @@
 {{/* What every pod of ours has in common: Pod Security `restricted`, a read-only root, no token, only /tmp to write to, secrets as files. */}}
 
 {{- define "crm.podDefaults" -}}
+{{- $root := index . 0 -}}
+{{ include "crm.scheduling" . }}
 serviceAccountName: crm
 automountServiceAccountToken: false
 # Kubernetes' own REDIS_PORT=tcp://… for the Service `redis` must not meet the application's.
 enableServiceLinks: false
-{{- with .Values.image.pullSecrets }}
+{{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{ include "crm.podSecurity" 10001 }}
 volumes:
@@ -18,12 +18,35 @@ volumes:
   # Only what is listed; a key that is missing keeps the pod from starting, and the event names it.
   - name: secrets
     secret:
-      secretName: {{ include "crm.secretName" . }}
+      secretName: {{ include "crm.secretName" $root }}
       defaultMode: 0440
       items:
-        {{- range splitList " " (include "crm.secretKeys" .) }}
+        {{- range splitList " " (include "crm.secretKeys" $root) }}
         - {key: {{ . }}, path: {{ . }}}
         {{- end }}
+  {{- with $root.Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{/* Where pods may run: what a component says for itself, else what is said for all. Takes (list root component). */}}
+{{- define "crm.scheduling" -}}
+{{- $all := (index . 0).Values -}}
+{{- $own := get $all (index . 1) | default dict -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
+{{- with hasKey $own $key | ternary (get $own $key) (get $all $key) }}
+{{ $key }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Annotations of every pod of the application; nothing where there are none. */}}
+{{- define "crm.podAnnotations" -}}
+{{- with .Values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "crm.secretKeys" -}}
@@ -57,6 +80,13 @@ imagePullPolicy: IfNotPresent
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: secrets, mountPath: /etc/crm/secrets, readOnly: true}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* Settings and secrets, in the names that the application reads. */}}
@@ -88,10 +118,13 @@ own definition.
 {{ include "crm.secretEnv" . }}
 {{- end }}
 
-{{/* Files and not variables: a process's environment is seen by its children, by whoever may describe it, and by dumps of it. */}}
+{{/* Secrets, and what the values add. Files and not variables: a process's environment is seen by its children, by whoever may describe it, and by dumps of it. */}}
 {{- define "crm.secretEnv" -}}
 {{- range $key := splitList " " (include "crm.secretKeys" .) }}
 - {name: {{ $key | upper | replace "-" "_" }}_FILE, value: /etc/crm/secrets/{{ $key }}}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 

@@ -7,7 +7,7 @@ template:
       {{- include "crm.selector" (list . "secrets") | nindent 6 }}
   spec:
     restartPolicy: OnFailure
-    {{- $pod := include "crm.podDefaults" . | fromYaml }}
+    {{- $pod := include "crm.podDefaults" (list . "secrets") | fromYaml }}
     {{- $_ := unset $pod "volumes" }}
     {{- $_ := set $pod "serviceAccountName" "crm-secrets" }}
     {{- $_ := set $pod "automountServiceAccountToken" true }}

@@ -16,7 +16,9 @@ volumeClaimTemplates:
 {{- end }}
 {{- end }}
 
+{{/* Takes (list root component). */}}
 {{- define "crm.dataPod" -}}
+{{ include "crm.scheduling" . }}
 serviceAccountName: crm
 automountServiceAccountToken: false
 enableServiceLinks: false

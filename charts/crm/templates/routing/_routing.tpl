@@ -1,7 +1,17 @@
 {{/* The users' hosts; a JSON list. */}}
 {{- define "crm.hosts" -}}
-{{- $domain := include "crm.domain" . -}}
-{{- list (print "crm." $domain) (print "api." $domain) (print "app." $domain) | toJson -}}
+{{- $hosts := list -}}
+{{- range .Values.routing.hosts -}}
+{{- $hosts = append $hosts (tpl . $) -}}
+{{- end -}}
+{{- toJson $hosts -}}
+{{- end }}
+
+{{/* What the values add to the annotations of the users' route: to be followed by others, hence no key of its own. */}}
+{{- define "crm.routeAnnotations" -}}
+{{- with .Values.routing.annotations }}
+{{- toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* Where a blue-green release is seen before users have it. */}}
