@@ -125,6 +125,7 @@ def _answered(command: str, logs: dict[str, str], folder: Path, alice: User) -> 
     file.write_text(logs[match[2] or "name"])
     rest = command[match.end() :].replace("select(.user == 1)", f"select(.user == {alice.pk})")
     run = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f"cat {file} | {rest}"], capture_output=True, text=True, check=True
+        ["bash", "-o", "pipefail", "-c", f"cat {file} | {rest}"], capture_output=True, text=True, check=False
     )
+    assert run.returncode == 0, f"{command}: {run.stderr}{file.read_text()[-3000:]}"
     return run.stdout
