@@ -135,6 +135,9 @@ class Repository:
             "remote.origin.url": remote,
             "core.hooksPath": os.devnull,
             "gc.auto": "0",
+            # Nothing is sent as a difference: else what a file was before is read as well, which may be too large to
+            # have been fetched. Over HTTP `push --no-thin` is ignored.
+            "pack.window": "0",
         }
 
     @property
@@ -326,10 +329,7 @@ class Repository:
     def push(self, commit: str, branch: str) -> None:
         """Move the remote's branch forward to a commit. Raises PushLost when somebody else was faster."""
         try:
-            # --no-thin: else what a file was before is read as well, which may be too large to have been fetched.
-            self._git(
-                "push", "--quiet", "--porcelain", "--no-thin", "origin", f"{commit}:refs/heads/{branch}"
-            )
+            self._git("push", "--quiet", "--porcelain", "origin", f"{commit}:refs/heads/{branch}")
         except GitFailed as error:
             if _LOST_RACE.search(str(error)):
                 raise PushLost from error

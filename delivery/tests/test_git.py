@@ -12,6 +12,7 @@ from delivery.environments import FILE, Change, Environments, fetch_existing, pu
 from delivery.errors import Refused
 from delivery.guard.tests.sights import GOOD
 from delivery.tests import slow
+from delivery.tests.git_http import served
 from delivery.tests.hosts import Remote
 
 
@@ -215,3 +216,16 @@ def test_a_server_that_leaves_nothing_out_is_read_as_well(remote: Remote) -> Non
         with pytest.raises(Refused, match="has 3,000,000 bytes, and 1,048,576 are the most"):
             branch.text("large")
         assert publish(repository, lambda _: Change({"README.md": "changed\n"}, "ours"))
+
+
+@pytest.mark.parametrize("over_http", [False, True])
+def test_a_file_that_was_too_large_to_be_fetched_is_written_anew(remote: Remote, over_http: bool) -> None:
+    large = b"# " + b"x" * 5_000_000
+    remote.commit("environments", {"dev/release.yaml": "a: 1\n", "production/release.yaml": large})
+    with served(remote.path.parent) as server:
+        url = f"{server}/{remote.path.name}" if over_http else str(remote.path)
+        with git.opened(url, Path.cwd()) as repository:
+            tip = repository.fetch_branch("environments")
+            commit = repository.commit({"production/release.yaml": "b: 2\n"}, "smaller", tip)
+            repository.push(commit, "environments")
+    assert remote.git("show", "environments:production/release.yaml") == "b: 2\n"
