@@ -116,8 +116,9 @@ format: .venv/complete ## Rewrite the code in the project's format.
 	@ruff check --fix .
 
 .PHONY: generated
-generated: .venv/complete ## Write what is made from monitoring/objectives.py: rules, docs/monitoring.md.
+generated: .venv/complete ## Write what is made from the code: rules and docs/monitoring.md from the objectives, docs/openapi.yaml from the API.
 	@$(PYTHON) -m monitoring
+	@PYTHONPATH=app $(PYTHON) -m pipeline.openapi
 
 .PHONY: dashboards
 dashboards: .venv/complete ## Draw the dashboards with what the local cluster's Prometheus knows of the last 15 minutes.
@@ -169,7 +170,7 @@ secrets: .venv/complete
 
 .PHONY: generated-check
 generated-check: .venv/complete
-	@$(PYTHON) -m pipeline.generated
+	@PYTHONPATH=app $(PYTHON) -m pipeline.generated
 
 .PHONY: integration
 integration: .venv/complete ## The CRM's tests on the PostgreSQL that POSTGRESQL=14 to 17 chooses (else the newest) and Redis.

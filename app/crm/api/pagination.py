@@ -130,6 +130,34 @@ class Pages(PageNumberPagination):
     def get_previous_link(self) -> str | None:
         return self.cursors.get_previous_link() if self.is_by_cursor else super().get_previous_link()
 
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        asked = {
+            "page": ("A page by its number, up to row 10,000.", {"type": "integer", "minimum": 1}),
+            "page_size": (
+                f"Rows a page, at most {LARGEST_PAGE}.",
+                {"type": "integer", "minimum": 1, "default": PAGE_SIZE},
+            ),
+            "cursor": ("A page as `next` and `previous` name it; empty for the first.", {"type": "string"}),
+        }
+        return [
+            {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+            for name, (description, schema) in asked.items()
+        ]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        address = {"type": ["string", "null"], "format": "uri"}
+        properties = {
+            "count": {"type": "integer", "minimum": 0, "maximum": MOST_COUNTED},
+            "count_is_capped": {
+                "type": "boolean",
+                "description": "Whether there are more rows than `count`.",
+            },
+            "next": address,
+            "previous": address,
+            "results": schema,
+        }
+        return {"type": "object", "required": list(properties), "properties": properties}
+
     def get_paginated_response(self, data: Any) -> Response:
         return Response(
             {
