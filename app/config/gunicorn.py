@@ -47,14 +47,19 @@ def child_exit(server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Answer Prometheus and the kubelet beside the requests, from threads of their own.
+    """Answer Prometheus and the kubelet beside the requests, from threads of their own, and what cannot be parsed.
 
     When every request thread waits, the release must still be judged, and a busy pod must not be taken for a dead one:
     all pods are busy at the same time, and then users would have none.
     """
-    from config.operations import serve  # noqa: PLC0415 - in the worker, after the fork
+    # In the worker, after the fork.
+    from gunicorn import util  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    from config.operations import serve  # noqa: PLC0415
+    from crm.http import unparsed  # noqa: PLC0415
 
     serve(METRICS_PORT)
+    util.write_error = unparsed.answer
 
 
 def pre_request(_worker: Any, request: Any) -> None:
