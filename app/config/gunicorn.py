@@ -71,7 +71,15 @@ def pre_request(_worker: Any, request: Any) -> None:
     with contextlib.suppress(BlockingIOError):  # nothing to read: the client waits
         if not request.unreader.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
             raise ConnectionResetError(errno.ECONNRESET, "the client has left")
+    if _is_left_unread(dict(request.headers)):
+        request.force_close()
     request.unreader.chunk = partial(_read, request.unreader, monotonic() + BODY_SECONDS)
+
+
+def _is_left_unread(headers: dict[str, str]) -> bool:
+    """Whether gunicorn hangs up where nobody has read the body: the answer says so then, for the router may send on."""
+    length = headers.get("CONTENT-LENGTH", "0")
+    return "TRANSFER-ENCODING" in headers or int(length) > 64 * 1024
 
 
 def post_request(_worker: Any, request: Any, *_: Any) -> None:

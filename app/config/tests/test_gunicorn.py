@@ -1,9 +1,9 @@
-"""What gunicorn cannot make a request of: an answer like every other."""
+"""What gunicorn does by itself: with what it cannot make a request of, and with connections."""
 
 import json
 import socket
 from collections.abc import Iterator
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         (b"GET / HTTP/1.1\r\nExpect: dora@example.com", 417),
     ],
 )
-def test_it_is_answered_counted_and_closed(web: Web, head: bytes, status: int) -> None:
+def test_what_is_no_request_is_answered_counted_and_closed(web: Web, head: bytes, status: int) -> None:
     series = f'django_requests_total{{endpoint="unmatched",method="OTHER",status="{status}"}}'
     before = web.metric(series)
     with socket.create_connection(("127.0.0.1", web.port), timeout=15) as client:
@@ -57,3 +57,27 @@ def test_it_is_answered_counted_and_closed(web: Web, head: bytes, status: int) -
 def test_no_word_of_it_is_logged(web: Web) -> None:
     assert "Invalid request from ip=127.0.0.1" in Path(web.role._log).read_text()
     assert "dora" not in web.role.output()
+
+
+@pytest.mark.parametrize(
+    ("body", "connection"),
+    [
+        (b" " * 60_000, "keep-alive"),
+        (b" " * 100_000, "close"),
+        (b" " * 2_700_000, "close"),
+        (iter([b" "]), "close"),
+    ],
+)
+def test_a_connection_that_ends_after_an_answer_says_so(web: Web, body: bytes, connection: str) -> None:
+    """401, before anybody reads the body; gunicorn reads some of what is left, and then hangs up."""
+    http = HTTPConnection("127.0.0.1", web.port, timeout=15)
+    try:
+        for _ in range(2):
+            http.request("POST", "/api/v1/deals/", body, {"Content-Type": "application/json"})
+            answer = http.getresponse()
+            assert answer.headers["Connection"] == connection
+            assert answer.read()
+            body = b""
+            connection = "keep-alive"
+    finally:
+        http.close()
