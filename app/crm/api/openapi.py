@@ -72,7 +72,7 @@ class Operation(AutoSchema):
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
         return [
-            each | {"schema": {"type": "integer", "minimum": 0}}
+            each | {"schema": {"type": "integer", "minimum": 1}}
             for each in super()._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]
         ]
 
