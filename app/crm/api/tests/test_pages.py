@@ -154,3 +154,29 @@ def test_a_page_that_is_not_there_is_404_where_all_are_counted(
     api: APIClient, newest_first: list[int], page: str, status: int
 ) -> None:
     assert api.get(f"{COMPANIES}?page={page}&page_size=5").status_code == status
+
+
+def test_invitations_of_other_teams_are_not_read(api: APIClient, alice: User, charlie: User) -> None:
+    """Joined to their teams they were, from the newest on: a stranger's many made everybody's list slow."""
+    Invitation.objects.create(digest="Alice's", by=alice)
+    Invitation.objects.bulk_create(Invitation(digest=str(n), by=charlie) for n in range(2000))
+    with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
+        cursor.execute("ANALYZE authentication_invitation, authentication_user")
+        api.get("/api/v1/auth/invitations/")
+        asked = [
+            each["sql"] for each in queries.captured_queries if '"authentication_invitation"' in each["sql"]
+        ]
+        read = 0
+        for statement in asked:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+            [[[plan]]] = cursor.fetchall()
+            read += sum(rows_read(plan["Plan"]))
+    assert len(asked) == 2  # they are counted, and read
+    assert read < 10
+
+
+def rows_read(plan: dict[str, Any]) -> list[int]:
+    """The rows that each scan of the table has met."""
+    below = [read for each in plan.get("Plans", ()) for read in rows_read(each)]
+    is_one = plan.get("Relation Name") == "authentication_invitation"
+    return [*below, plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)] if is_one else below
