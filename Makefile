@@ -184,6 +184,11 @@ security: .venv/complete ## The tests of who may see and do what, of settings an
 performance: .venv/complete ## The p95 of the API's lists with a thousand records behind them.
 	@$(PYTEST) app -m performance
 
+.PHONY: bench-app
+bench-app: .venv/complete servers ## The p95 of the lists with 1,000,000 rows behind them beside that with 10,000; at most 1.3 times.
+	@$(PYTHON) -m cluster tools vegeta > /dev/null
+	@PYTHONPATH=app $(PYTHON) -m pipeline.bench_app
+
 .PHONY: migrations
 migrations: .venv/complete ## The tests of the commit before (BASE=…) on this one's schema; TESTS=app/… chooses some.
 	@PYTHONPATH=app $(PYTHON) -m pipeline.migrations $${TESTS:-}
