@@ -148,7 +148,7 @@ ci: quality tests scan ## The stages of the pipeline that need no cloud.
 quality: tools lint types bandit audit secrets generated-check ## Stage 1: format, lint, types, security lint, dependencies, secrets.
 
 .PHONY: tests
-tests: servers tools unit security performance migrations ## Stage 2: all tests, the base commit's on the new schema among them.
+tests: servers tools unit fuzz security performance migrations ## Stage 2: all tests, the base commit's on the new schema among them.
 
 .PHONY: scan
 scan: tools semgrep policies workflows ## Stage 3: code, chart, image recipes and workflows against rules.
@@ -183,6 +183,10 @@ security: .venv/complete ## The tests of who may see and do what, of settings an
 .PHONY: performance
 performance: .venv/complete ## The p95 of the API's lists with a thousand records behind them.
 	@$(PYTEST) app -m performance
+
+.PHONY: fuzz
+fuzz: .venv/complete servers ## The API asked by docs/openapi.yaml and by a corpus, as nobody and as two teams; SEED=… asks something else.
+	@PYTHONPATH=app $(PYTHON) -m pipeline.fuzz
 
 .PHONY: bench-app
 bench-app: .venv/complete servers ## The p95 of the lists with 1,000,000 rows behind them beside that with 10,000; at most 1.3 times.

@@ -53,8 +53,10 @@ ERRORS = {
     406: _error("Answers are JSON."),
     409: _error("Somebody changed this at the same moment, or it is still used."),
     413: _error("The body is too large."),
+    414: _error("The address is too long."),
     415: _error("The body is not JSON."),
     429: _error("Too many requests; ask again after so many seconds.", Retry_After="integer"),
+    431: _error("The headers are too large."),
     503: _error("The database does not answer; try again after so many seconds.", Retry_After="integer"),
 }
 
@@ -88,7 +90,7 @@ class Operation(AutoSchema):
             415: has_body,
             429: self.method == "POST" and bool(self.view.throttle_classes),  # as crm.api.limits counts
         }
-        return {400, 406, 503} | {status for status, may_be in found.items() if may_be}
+        return {400, 406, 414, 431, 503} | {status for status, may_be in found.items() if may_be}
 
 
 class Bearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
