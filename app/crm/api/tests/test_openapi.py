@@ -12,6 +12,12 @@ from crm.probe.views import Probe
 FILE = Path(__file__).resolve().parents[4] / "docs/openapi.yaml"
 
 
+@pytest.fixture(scope="module")
+def said() -> str:
+    return document()
+
+
+@pytest.fixture(scope="module")
 def operations(said: str) -> dict[str, dict[str, Any]]:
     return {
         f"{method.upper()} {path}": operation
@@ -20,12 +26,12 @@ def operations(said: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_it_is_what_the_views_say() -> None:
-    assert FILE.read_text(encoding="utf-8") == document(), "docs/openapi.yaml is stale: make generated"
+def test_it_is_what_the_views_say(said: str) -> None:
+    assert FILE.read_text(encoding="utf-8") == said, "docs/openapi.yaml is stale: make generated"
 
 
-def test_it_is_about_the_api_alone() -> None:
-    assert {name.split("/")[1] for name in operations(document())} == {"api"}
+def test_it_is_about_the_api_alone(operations: dict[str, Any]) -> None:
+    assert {name.split("/")[1] for name in operations} == {"api"}
 
 
 @pytest.mark.parametrize(
@@ -39,12 +45,12 @@ def test_it_is_about_the_api_alone() -> None:
         ("POST /api/v1/auth/register/", "201 400 406 409 413 414 415 429 431 503"),
     ],
 )
-def test_an_operation_names_every_answer(operation: str, statuses: str) -> None:
-    assert sorted(operations(document())[operation]["responses"]) == statuses.split()
+def test_an_operation_names_every_answer(operations: dict[str, Any], operation: str, statuses: str) -> None:
+    assert sorted(operations[operation]["responses"]) == statuses.split()
 
 
-def test_who_is_asked_to_wait_is_told_so_where_requests_are_limited() -> None:
-    limited = [name for name, each in operations(document()).items() if "429" in each["responses"]]
+def test_who_is_asked_to_wait_is_told_so_where_requests_are_limited(operations: dict[str, Any]) -> None:
+    limited = [name for name, each in operations.items() if "429" in each["responses"]]
     assert limited == [
         "POST /api/v1/auth/invitations/",
         "POST /api/v1/auth/register/",

@@ -106,7 +106,7 @@ def test_a_page_beyond_what_is_counted_is_refused_with_advice(
         f"cursor={cursor('r=x')}",
     ],
 )
-@pytest.mark.parametrize("kind", ["companies", "contacts", "deals", "pipelines", "auth/invitations"])
+@pytest.mark.parametrize("kind", ["companies", "pipelines"])
 def test_a_cursor_that_nobody_was_given_is_refused(api: APIClient, kind: str, query: str) -> None:
     answer = api.get(f"/api/v1/{kind}/?{query}")
     assert answer.status_code == 400
