@@ -116,8 +116,9 @@ format: .venv/complete ## Rewrite the code in the project's format.
 	@ruff check --fix .
 
 .PHONY: generated
-generated: .venv/complete ## Write what is made from monitoring/objectives.py: rules, docs/monitoring.md.
+generated: .venv/complete ## Write what is made from the code: rules and docs/monitoring.md from the objectives, docs/openapi.yaml from the API.
 	@$(PYTHON) -m monitoring
+	@PYTHONPATH=app $(PYTHON) -m pipeline.openapi
 
 .PHONY: dashboards
 dashboards: .venv/complete ## Draw the dashboards with what the local cluster's Prometheus knows of the last 15 minutes.
@@ -147,7 +148,7 @@ ci: quality tests scan ## The stages of the pipeline that need no cloud.
 quality: tools lint types bandit audit secrets generated-check ## Stage 1: format, lint, types, security lint, dependencies, secrets.
 
 .PHONY: tests
-tests: servers tools unit security performance migrations ## Stage 2: all tests, the base commit's on the new schema among them.
+tests: servers tools unit fuzz security performance migrations ## Stage 2: all tests, the base commit's on the new schema among them.
 
 .PHONY: scan
 scan: tools semgrep policies workflows ## Stage 3: code, chart, image recipes and workflows against rules.
@@ -169,7 +170,7 @@ secrets: .venv/complete
 
 .PHONY: generated-check
 generated-check: .venv/complete
-	@$(PYTHON) -m pipeline.generated
+	@PYTHONPATH=app $(PYTHON) -m pipeline.generated
 
 .PHONY: integration
 integration: .venv/complete ## The CRM's tests on the PostgreSQL that POSTGRESQL=14 to 17 chooses (else the newest) and Redis.
@@ -182,6 +183,15 @@ security: .venv/complete ## The tests of who may see and do what, of settings an
 .PHONY: performance
 performance: .venv/complete ## The p95 of the API's lists with a thousand records behind them.
 	@$(PYTEST) app -m performance
+
+.PHONY: fuzz
+fuzz: .venv/complete servers ## The API asked by docs/openapi.yaml and by a corpus, as nobody and as two teams; SEED=… asks something else.
+	@PYTHONPATH=app $(PYTHON) -m pipeline.fuzz
+
+.PHONY: bench-app
+bench-app: .venv/complete servers ## The p95 of the lists with 1,000,000 rows behind them beside that with 10,000; at most 1.3 times.
+	@$(PYTHON) -m cluster tools vegeta > /dev/null
+	@PYTHONPATH=app $(PYTHON) -m pipeline.bench_app
 
 .PHONY: migrations
 migrations: .venv/complete ## The tests of the commit before (BASE=…) on this one's schema; TESTS=app/… chooses some.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from monitoring import generated
+from pipeline import openapi
 
 
 def main() -> int:
-    outdated = [str(path.relative_to(generated.REPOSITORY)) for path in generated.stale()]
+    stale = [*generated.stale(), *([openapi.FILE] if openapi.is_stale() else [])]
+    outdated = [str(path.relative_to(generated.REPOSITORY)) for path in stale]
     if outdated:
         listed = ", ".join(outdated)
         print(

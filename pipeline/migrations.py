@@ -10,20 +10,17 @@ The base is the commit that BASE names, else where HEAD has left origin/main, el
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import Refuses
-from testing.servers import Postgres, Redis
+from testing.servers import throwaway
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "crm"
-_PASSWORD = "throwaway"  # noqa: S105  # of servers that live as long as this command
 
 
 def main(tests: Sequence[str]) -> int:
@@ -55,7 +52,10 @@ def base_of(named: str, checkout: Path = CHECKOUT) -> str:
 
 def check(base: str, tests: Sequence[str], checkout: Path = CHECKOUT) -> None:
     """Raises Refuses if the migrations cannot be applied, or the base's tests fail on the schema they make."""
-    with tempfile.TemporaryDirectory(prefix="crm-base-") as scratch, _servers() as servers:
+    with (
+        tempfile.TemporaryDirectory(prefix="crm-base-") as scratch,
+        throwaway(DATABASE, f"test_{DATABASE}") as servers,
+    ):
         old = Path(scratch)
         archive = subprocess.run(["git", "archive", base], cwd=checkout, capture_output=True, check=True)
         subprocess.run(["tar", "--extract"], cwd=old, input=archive.stdout, check=True)
@@ -70,42 +70,6 @@ def check(base: str, tests: Sequence[str], checkout: Path = CHECKOUT) -> None:
                 f"The code of {base[:12]} does not work on the new schema: keep what it uses (add now, remove in the"
                 " release after the next), so that a canary and a rollback are possible."
             )
-
-
-@contextmanager
-def _servers() -> Iterator[dict[str, str]]:
-    """PostgreSQL and Redis for a moment, and the variables by which the CRM finds them."""
-    with tempfile.TemporaryDirectory(prefix="crm-servers-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as another user where this one is root
-        (folder / "pg").mkdir()
-        redis = Redis(folder, _free_port(), _PASSWORD)
-        redis.start()
-        try:
-            postgres = Postgres(folder / "pg", _free_port(), DATABASE, DATABASE)
-            try:
-                postgres.create(f"test_{DATABASE}")
-                yield {
-                    "CRM_THROWAWAY_SERVERS": "",  # else the tests, run by tests, would start others
-                    "DB_HOST": "127.0.0.1",
-                    "DB_PORT": str(postgres.port),
-                    "DB_NAME": DATABASE,
-                    "DB_USER": DATABASE,
-                    "DB_PASSWORD": _PASSWORD,
-                    "REDIS_HOST": "127.0.0.1",
-                    "REDIS_PORT": str(redis.port),
-                    "REDIS_PASSWORD": _PASSWORD,
-                }
-            finally:
-                postgres.stop()
-        finally:
-            redis.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _commit(name: str, checkout: Path) -> str | None:

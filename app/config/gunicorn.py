@@ -47,14 +47,19 @@ def child_exit(server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Answer Prometheus and the kubelet beside the requests, from threads of their own.
+    """Answer Prometheus and the kubelet beside the requests, from threads of their own, and what cannot be parsed.
 
     When every request thread waits, the release must still be judged, and a busy pod must not be taken for a dead one:
     all pods are busy at the same time, and then users would have none.
     """
-    from config.operations import serve  # noqa: PLC0415 - in the worker, after the fork
+    # In the worker, after the fork.
+    from gunicorn import util  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    from config.operations import serve  # noqa: PLC0415
+    from crm.http import unparsed  # noqa: PLC0415
 
     serve(METRICS_PORT)
+    util.write_error = unparsed.answer
 
 
 def pre_request(_worker: Any, request: Any) -> None:
@@ -66,7 +71,15 @@ def pre_request(_worker: Any, request: Any) -> None:
     with contextlib.suppress(BlockingIOError):  # nothing to read: the client waits
         if not request.unreader.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
             raise ConnectionResetError(errno.ECONNRESET, "the client has left")
+    if _is_left_unread(dict(request.headers)):
+        request.force_close()
     request.unreader.chunk = partial(_read, request.unreader, monotonic() + BODY_SECONDS)
+
+
+def _is_left_unread(headers: dict[str, str]) -> bool:
+    """Whether gunicorn hangs up where nobody has read the body: the answer says so then, for the router may send on."""
+    length = headers.get("CONTENT-LENGTH", "0")
+    return "TRANSFER-ENCODING" in headers or int(length) > 64 * 1024
 
 
 def post_request(_worker: Any, request: Any, *_: Any) -> None:

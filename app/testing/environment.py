@@ -5,15 +5,10 @@ starts servers there. A child process of a test run (pytest-xdist) gets servers 
 """
 
 import os
-import socket
+
+from testing.ports import free_port
 
 THROWAWAY = "CRM_THROWAWAY_SERVERS"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def complete() -> None:

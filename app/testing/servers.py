@@ -5,13 +5,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from testing.ports import free_port
+
 START_SECONDS = 20.0
+_PASSWORD = "throwaway"  # noqa: S105  # of servers that live for a moment
 
 
 class Server(ABC):
@@ -118,6 +122,37 @@ class Postgres(Server):
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextmanager
+def throwaway(*databases: str) -> Iterator[dict[str, str]]:
+    """PostgreSQL with these databases, and Redis; the variables by which the CRM finds them and the first database."""
+    with tempfile.TemporaryDirectory(prefix="crm-servers-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL runs as another user where this one is root
+        (folder / "pg").mkdir()
+        redis = Redis(folder, free_port(), _PASSWORD)
+        redis.start()
+        try:
+            postgres = Postgres(folder / "pg", free_port(), "crm", databases[0])
+            try:
+                for database in databases[1:]:
+                    postgres.create(database)
+                yield {
+                    "CRM_THROWAWAY_SERVERS": "",  # else tests, where they are run on these, would start others
+                    "DB_HOST": "127.0.0.1",
+                    "DB_PORT": str(postgres.port),
+                    "DB_NAME": databases[0],
+                    "DB_USER": "crm",
+                    "DB_PASSWORD": _PASSWORD,
+                    "REDIS_HOST": "127.0.0.1",
+                    "REDIS_PORT": str(redis.port),
+                    "REDIS_PASSWORD": _PASSWORD,
+                }
+            finally:
+                postgres.stop()
+        finally:
+            redis.stop()
 
 
 def _program(name: str) -> str:

@@ -21,7 +21,7 @@ from cluster import waiting
 from monitoring.alertmanager import SITE, configuration
 from monitoring.objectives import LEVELS, seconds
 from monitoring.receiver import Received, http_server, smtp_server
-from testing.environment import free_port
+from testing.ports import free_port
 from tests.chart.rendering import Manifests
 
 HURRY = 900  # 15 minutes are a second

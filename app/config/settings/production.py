@@ -213,8 +213,21 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["crm.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "crm.api.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "crm.api.openapi.Operation",
     "EXCEPTION_HANDLER": "crm.api.errors.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# docs/openapi.yaml
+SPECTACULAR_SETTINGS = {
+    "TITLE": "CRM",
+    "DESCRIPTION": "Contacts, companies and deals of a team.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,  # those are for who reads the code
+    "POSTPROCESSING_HOOKS": ["crm.api.openapi.with_errors"],
 }
 
 USE_TZ = True

@@ -11,6 +11,9 @@ WEB_THREADS = env.integer("WEB_THREADS", 4, least=1, most=64)
 DATABASES["default"]["ENGINE"] = "crm.database"
 DATABASES["default"]["OPTIONS"]["options"] = (
     "-c statement_timeout=2000 -c idle_in_transaction_session_timeout=10000"
+    # Pages of an index cost what they cost on an SSD. By default PostgreSQL thinks of turning disks, and reads a team's
+    # newest rows by the table's key, through those of all others: 22 ms for one that has stopped writing, not 0.05.
+    " -c random_page_cost=1.1"
 )
 CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_connect_timeout": 1, "socket_timeout": 1}
 

@@ -12,7 +12,7 @@ import pytest
 from config.tests.test_processes import Web, environment, web_in
 from crm.authentication.models import User
 from crm.deals.models import Pipeline, Stage
-from testing.environment import free_port
+from testing.ports import free_port
 from testing.processes import Role
 
 pytestmark = pytest.mark.security

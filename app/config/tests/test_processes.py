@@ -29,7 +29,7 @@ from crm.deals.models import Deal, Pipeline, Stage
 from crm.deals.services import create_deal
 from crm.notifications.models import Email
 from crm.notifications.services import SEND_EMAIL
-from testing.environment import free_port
+from testing.ports import free_port
 from testing.processes import Role
 from testing.servers import Server
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.db import models
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 RelatedT = TypeVar("RelatedT", bound=models.Model)
@@ -19,6 +20,7 @@ class KeyField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "integer", "minimum": 1})
 class RelatedField(serializers.PrimaryKeyRelatedField[RelatedT]):
     """A reference by key."""
 
@@ -26,6 +28,7 @@ class RelatedField(serializers.PrimaryKeyRelatedField[RelatedT]):
         super().__init__(queryset=queryset, pk_field=KeyField(), **kwargs)
 
 
+@extend_schema_field({"type": "string", "format": "decimal", "pattern": r"^\d{1,12}(\.\d{1,2})?$"})
 class AmountField(serializers.DecimalField):
     """A decimal number, and never "-0.00"."""
 

@@ -27,6 +27,7 @@ class Probe(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = ()
+    schema = None  # no part of the API
 
     def get(self, request: Request) -> Response:
         host, _ = split_domain_port(request.get_host())

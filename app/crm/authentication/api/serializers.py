@@ -97,6 +97,25 @@ class EmailProofSerializer(BodySerializer):
     proof = serializers.CharField(write_only=True, max_length=1000)
 
 
+class GivenInvitationSerializer(InvitationSerializer):
+    invitation = serializers.CharField(read_only=True)
+
+    class Meta(InvitationSerializer.Meta):
+        fields = (*InvitationSerializer.Meta.fields, "invitation")  # type: ignore[assignment]
+
+
+class AccessSerializer(serializers.Serializer[None]):
+    """What a refresh token is exchanged for."""
+
+    access = serializers.CharField(read_only=True)
+
+
+class TokensSerializer(AccessSerializer):
+    """What a sign-in answers."""
+
+    refresh = serializers.CharField(read_only=True)
+
+
 class SignInSerializer(TokenObtainPairSerializer):
     @classmethod
     def get_token(cls, user: Any) -> Token:

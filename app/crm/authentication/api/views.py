@@ -1,6 +1,7 @@
 from typing import cast
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics, status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import AllowAny
@@ -18,11 +19,14 @@ from crm.authentication.api.limits import (
     SignUpLimit,
 )
 from crm.authentication.api.serializers import (
+    AccessSerializer,
     EmailProofSerializer,
+    GivenInvitationSerializer,
     InvitationSerializer,
     RefreshSerializer,
     RegistrationSerializer,
     SignInSerializer,
+    TokensSerializer,
     UserSerializer,
 )
 from crm.authentication.models import Invitation, User
@@ -33,6 +37,7 @@ class RegisterView(APIView):
     permission_classes = (AllowAny,)
     throttle_classes = (SignUpLimit,)
 
+    @extend_schema(request=RegistrationSerializer, responses={201: UserSerializer})
     def post(self, request: Request) -> Response:
         serializer = RegistrationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -46,6 +51,7 @@ class EmailProofView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
+    @extend_schema(request=EmailProofSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
         serializer = EmailProofSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -56,17 +62,20 @@ class EmailProofView(APIView):
 class MyEmailProofView(APIView):
     throttle_classes = (EmailProofLimit,)
 
+    @extend_schema(request=None, responses={202: None})
     def post(self, request: Request) -> Response:
         """Another e-mail, for whoever has lost the first one."""
         services.ask_for_email_proof(cast("User", request.user))
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
+@extend_schema_view(post=extend_schema(responses=TokensSerializer))
 class SignInView(TokenObtainPairView):
     serializer_class = SignInSerializer
     throttle_classes = (SignInLimit,)
 
 
+@extend_schema_view(post=extend_schema(responses=AccessSerializer))
 class RefreshView(TokenRefreshView):
     serializer_class = RefreshSerializer
     throttle_classes = (RefreshLimit,)
@@ -79,12 +88,16 @@ class TeamsInvitations(generics.GenericAPIView[Invitation]):
 
     def get_queryset(self) -> QuerySet[Invitation]:
         user = cast("User", self.request.user)
-        return Invitation.objects.filter(by__team_id=user.team_id, ended_at=None)
+        # Their keys and not a join: PostgreSQL knows how many each of them has sent, and would else read those of all
+        # teams from the newest on until it has found some of this one's.
+        team = list(User.objects.filter(team_id=user.team_id).values_list("pk", flat=True))
+        return Invitation.objects.filter(by__in=team, ended_at=None)
 
 
 class InvitationsView(generics.ListAPIView[Invitation], TeamsInvitations):
     throttle_classes = (InvitationLimit,)
 
+    @extend_schema(responses={201: GivenInvitationSerializer})
     def post(self, request: Request) -> Response:
         """`invitation` is what the invited person needs; nobody is shown it again."""
         serializer = self.get_serializer(data=request.data)

@@ -78,7 +78,7 @@ class MoveSerializer(BodySerializer):
 
 
 class StageChangeSerializer(serializers.ModelSerializer[StageChange]):
-    from_stage = StageSerializer(read_only=True)
+    from_stage = StageSerializer(read_only=True, allow_null=True)
     to_stage = StageSerializer(read_only=True)
     by = serializers.CharField(source="by.username", read_only=True)
 

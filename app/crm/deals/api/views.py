@@ -1,3 +1,4 @@
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -30,6 +31,7 @@ class DealViewSet(RecordViewSet[Deal]):
     def perform_create(self, serializer: serializers.BaseSerializer[Deal]) -> None:
         serializer.instance = services.create_deal(by=self.user, **serializer.validated_data)
 
+    @extend_schema(request=MoveSerializer, responses=DealSerializer)
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: str) -> Response:
         deal = self.get_object()
@@ -38,6 +40,7 @@ class DealViewSet(RecordViewSet[Deal]):
         deal = services.move_deal(deal=deal, to=serializer.validated_data["stage"], by=self.user)
         return Response(DealSerializer(deal).data)
 
+    @extend_schema(responses=StageChangeSerializer(many=True))
     @action(detail=True, pagination_class=None)
     def history(self, request: Request, pk: str) -> Response:
         changes = selectors.history_of(self.get_object())

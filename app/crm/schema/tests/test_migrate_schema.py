@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from crm.schema import migrating
-from testing.environment import free_port
+from testing.ports import free_port
 from testing.processes import Role
 
 
