@@ -50,8 +50,14 @@ class Checkout:
         return run("make", target, cwd=self.path)
 
 
+@pytest.fixture(scope="module")
+def scanners() -> None:
+    """Installed where they stay: their programs name the folder in which they were installed."""
+    assert run("make", ".venv/scan/complete", cwd=ROOT).returncode == 0
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
+def checkout(tmp_path: Path, scanners: None) -> Checkout:
     return Checkout(tmp_path)
 
 
