@@ -34,7 +34,7 @@ def keep(account: Account, took: float) -> None:
 def kept(name: str) -> tuple[Account, float] | None:
     """The account that a scenario has at this commit and rate, and its seconds; None where it has to be played."""
     try:
-        found: tuple[Account, float] = pickle.loads(gzip.decompress((_folder() / name).read_bytes()))  # noqa: S301  # written by keep
+        found: tuple[Account, float] = pickle.loads(gzip.decompress((_folder() / name).read_bytes()))  # nosec B301  # noqa: S301  # written by keep
     except FileNotFoundError:
         return None
     return found
