@@ -1096,7 +1096,8 @@ class When:
         def queued(status: str) -> set[str]:
             since_then = f"created_at >= to_timestamp({since}) and status {status}"
             query = f"select key from notifications_email where {since_then}"  # nosec B608  # noqa: S608  # nothing of a stranger's
-            psql = f'psql --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" -Atc "{query}"'
+            user = 'PGPASSWORD="$POSTGRES_PASSWORD" psql --host=127.0.0.1 --username="$POSTGRES_USER"'
+            psql = f'{user} --dbname="$POSTGRES_DB" -Atc "{query}"'
             pod = ("postgresql-0", f"--namespace={self.environment.namespace}")
             return set(local.output(["kubectl", "exec", *pod, "--", "sh", "-c", psql]).split())
 
