@@ -571,7 +571,10 @@ def wrong_redis(production: Environment) -> None:
     wrong = settings.with_text(
         "charts/crm/templates/config/_config.tpl", "^redis-host: .*", "redis-host: redis.invalid"
     )
-    when = _taken_back(given.released_again(wrong), within=USUAL)
+    when = given.released_again(wrong)
+    when.rollout_is("Degraded", within=USUAL)
+    when.weight_is(0, within=seconds(10))
+    _back(when, blamed=False)  # the image is the one that serves
     when.weight_was_never_above(50)
     _nobody_felt_it(when)
 

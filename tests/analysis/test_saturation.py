@@ -112,6 +112,14 @@ def test_what_is_not_measured_or_not_the_releases_fault_is_no_answer(
     promtool.check((pods, [nothing(query, AT)]))
 
 
+def test_an_outage_that_is_over_is_not_the_releases_fault(promtool: Promtool, query: str) -> None:
+    """Probes waited for a database that was away; few requests since then remember it for longer than many."""
+    labels = f'question="error-rate", namespace="crm-production", rollouts_pod_template_hash="{OLD}"'
+    stable = waiting(OLD, "0x100")
+    stable.series[f"crm:verdict_failing{{{labels}}}"] = "9x20 -5x80"
+    promtool.check(([waiting(NEW, "0+9x100"), stable], [nothing(query, AT)]))
+
+
 def test_a_number_that_is_none_proves_nothing(promtool: Promtool, query: str) -> None:
     promtool.check(([waiting(NEW, " ".join(["NaN"] * 100))], [nothing(f"({query}) >= 0.5", AT)]))
 

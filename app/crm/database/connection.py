@@ -12,7 +12,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.errors import _WaitTimeout
 
-ANSWER_SECONDS = 2.5
+ANSWER_SECONDS = 2.3
 PAUSE_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
