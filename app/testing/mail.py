@@ -9,13 +9,18 @@ from typing import Any, Self
 class MailServer:
     """`with MailServer(seconds=0.1) as mail:` answers each command after so long; `hangs=True` answers none.
 
-    `hangs_at` is a command from which on it answers nothing. What was taken is in `messages`, as it came.
+    `hangs_at` is a command from which on it answers nothing; `held=True` answers nobody before `may_answer` is set.
+    `is_asked` is set once somebody has connected. What was taken is in `messages`, as it came.
     """
 
-    def __init__(self, *, seconds: float = 0, hangs: bool = False, hangs_at: str = "") -> None:
+    def __init__(
+        self, *, seconds: float = 0, hangs: bool = False, hangs_at: str = "", held: bool = False
+    ) -> None:
         self.messages: list[str] = []
-        self._ended = threading.Event()
-        taken, ended = self.messages, self._ended
+        self.is_asked, self.may_answer, self._ended = (threading.Event() for _ in range(3))
+        if not held:
+            self.may_answer.set()
+        taken, is_asked, may_answer, ended = self.messages, self.is_asked, self.may_answer, self._ended
 
         class Handler(socketserver.StreamRequestHandler):
             """As much of SMTP (RFC 5321) as a sender without errors needs."""
@@ -24,6 +29,8 @@ class MailServer:
                 if hangs:
                     ended.wait()
                     return
+                is_asked.set()
+                may_answer.wait()
                 self._say("220 here")
                 while line := self.rfile.readline().decode().strip():
                     verb = line.partition(" ")[0].upper()
@@ -57,5 +64,6 @@ class MailServer:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self.may_answer.set()
         self._server.shutdown()
         self._server.server_close()

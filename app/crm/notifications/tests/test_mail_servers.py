@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -85,15 +84,16 @@ def test_a_slow_mail_server_gets_one_copy(monkeypatch: pytest.MonkeyPatch, hangs
 def test_no_transaction_is_open_while_a_mail_server_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     row = email()
     in_transaction = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
-    with MailServer(seconds=0.1) as mail, sent_through(mail, monkeypatch, patience=5):
+    with MailServer(held=True) as mail, sent_through(mail, monkeypatch, patience=30):
         sender = threading.Thread(target=deliver_in_thread, args=(row.pk,))
         sender.start()
-        time.sleep(0.15)
+        assert mail.is_asked.wait(20)
         with connection.cursor() as cursor:
             cursor.execute(in_transaction)
             assert cursor.fetchone() == (0,)
         assert Email.objects.filter(pk=row.pk).update(subject="nobody waits for this") == 1
         assert mail.messages == []
+        mail.may_answer.set()
         sender.join()
     assert len(mail.messages) == 1
 
@@ -107,12 +107,13 @@ def deliver_in_thread(pk: int) -> None:
 
 def test_workers_that_have_the_same_task_send_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     row = email()
-    with MailServer(seconds=0.05) as mail, sent_through(mail, monkeypatch, patience=5):
+    with MailServer(held=True) as mail, sent_through(mail, monkeypatch, patience=30):
         workers = [threading.Thread(target=deliver_in_thread, args=(row.pk,)) for _ in range(4)]
         for worker in workers:
             worker.start()
-        time.sleep(0.15)
+        assert mail.is_asked.wait(20)
         deliver_in_thread(row.pk)  # while it is being sent
+        mail.may_answer.set()
         for worker in workers:
             worker.join()
     assert len(mail.messages) == 1
