@@ -35,7 +35,7 @@ packages: .venv/complete ## The project's Python packages, in .venv.
 .PHONY: demo
 demo: .venv/complete ## A cluster from nothing, a good release promoted, two bad ones rolled back, a report.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.demo
+	@$(PYTHON) -m drills.scenarios.demo
 
 .PHONY: up
 up: .venv/complete ## The local cluster, Ready.
@@ -60,27 +60,27 @@ RESUMED := $(if $(RESUME),--resume)
 .PHONY: drills
 drills: .venv/complete ## The proof matrix, or one of it: make drills SCENARIO=errors; RATE=30 for a slow machine; RESUME=1 goes on
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix $(SCENARIO) $(RESUMED)
+	@$(PYTHON) -m drills.main $(SCENARIO) $(RESUMED)
 
 .PHONY: drills-more
 drills-more: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix --more $(RESUMED)
+	@$(PYTHON) -m drills.main --more $(RESUMED)
 
 .PHONY: drills-alerts
 drills-alerts: .venv/complete ## Each alert from its own fault: who is told when, its page's commands; docs/monitoring.md, docs/runbooks/.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix --alerts
+	@$(PYTHON) -m drills.main --alerts
 
 .PHONY: soak
 soak: .venv/complete ## 20 good releases in a row under load: none aborted, no request failed.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.matrix good --times 20
+	@$(PYTHON) -m drills.main good --times 20
 
 .PHONY: compare
 compare: .venv/complete ## The same bad release, shipped by a Deployment, by Argo Rollouts' documented analysis, by us: docs/compare.md
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m delivery.drills.compare
+	@$(PYTHON) -m drills.scenarios.comparison
 
 .PHONY: servers
 servers: .venv/complete
@@ -104,7 +104,7 @@ lint:
 
 .PHONY: types
 types:
-	@mypy app delivery cluster monitoring pipeline tests
+	@mypy app delivery drills cluster monitoring pipeline tests
 
 .PHONY: unit
 unit:
@@ -156,7 +156,7 @@ scan: tools semgrep policies workflows ## Stage 3: code, chart, image recipes an
 .PHONY: bandit
 bandit: .venv/scan/complete
 	@$(SCAN)/bandit --quiet --recursive --configfile pyproject.toml --severity-level medium \
-	    app delivery cluster monitoring pipeline
+	    app delivery drills cluster monitoring pipeline
 
 .PHONY: audit
 audit: .venv/scan/complete
@@ -199,7 +199,7 @@ migrations: .venv/complete ## The tests of the commit before (BASE=…) on this 
 
 .PHONY: semgrep
 semgrep: .venv/scan/complete
-	@$(SCAN)/semgrep scan --quiet --error --metrics=off --disable-version-check --config=policies/semgrep.yaml app delivery cluster
+	@$(SCAN)/semgrep scan --quiet --error --metrics=off --disable-version-check --config=policies/semgrep.yaml app delivery drills cluster
 
 CHART := charts/crm
 .PHONY: policies

@@ -1,6 +1,6 @@
 import sys
 
-from delivery.cli import main
+from delivery.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import cluster.__main__ as cluster
-from delivery import cli
+from delivery.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -79,9 +79,9 @@ def test_commands_of_the_cluster_exist(document: Path) -> None:
 def test_delivery_takes_what_it_is_given(document: Path) -> None:
     for line in code(document.read_text(encoding="utf-8")):
         if re.match(r"delivery [a-z]+ \S", line):  # with arguments: all of them are parsed
-            cli._parser().parse_args(shlex.split(line)[1:])
+            main._parser().parse_args(shlex.split(line)[1:])
         elif found := re.match(r"delivery ([a-z]+)$", line):
-            assert f"\n    {found[1]} " in cli._parser().format_help(), line
+            assert f"\n    {found[1]} " in main._parser().format_help(), line
 
 
 def test_the_readme_shows_the_daily_commands() -> None:

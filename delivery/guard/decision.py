@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from delivery.environments import Past
-from delivery.kube import Object, is_moving
-from delivery.promoted import identity
-from delivery.release import Release
-from delivery.verdicts import Count, findings
+from delivery.gitops.branch import Past
+from delivery.gitops.promoted import identity
+from delivery.gitops.release import Release
+from delivery.kubernetes.analysis import Count, findings
+from delivery.kubernetes.client import Object, is_moving
 
 REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
 STRATEGY, VERSION = "crm/strategy", "crm/version"  # likewise

@@ -13,7 +13,7 @@ import httpx
 
 from delivery import web
 from delivery.errors import Refused
-from delivery.guard.security import BAD, FINE, UNKNOWN, Verdict
+from delivery.guard.image_policy import BAD, FINE, UNKNOWN, Verdict
 from delivery.texts import one_line
 
 # Each check of the application ends sooner (app/crm/health); Argo Rollouts waits for three answers.

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from delivery.gitops.promoted import ON_ITS_WAY, PROMOTED, Entry, Record
 from delivery.guard.decision import HASH, REVISION, STRATEGY, VERSION, is_observed, passed_gates
-from delivery.kube import RECORD, Object, Observed, is_moving
-from delivery.promoted import ON_ITS_WAY, PROMOTED, Entry, Record
+from delivery.kubernetes.client import RECORD, Object, Observed, is_moving
 
 _VERSION_LABEL = "app.kubernetes.io/version"
 

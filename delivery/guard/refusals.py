@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
-from delivery import quarantine
-from delivery.environments import Change, Environments, publish
 from delivery.errors import Refused, UnreadableRelease
-from delivery.git import Repository
-from delivery.kube import REFUSED
-from delivery.quarantine import Entry
+from delivery.gitops import quarantine
+from delivery.gitops.branch import Change, Environments, publish
+from delivery.gitops.git import Repository
+from delivery.gitops.quarantine import Entry
+from delivery.kubernetes.client import REFUSED
 
 _KEY = "quarantine"
 

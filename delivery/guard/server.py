@@ -19,16 +19,16 @@ from urllib.parse import parse_qs
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from delivery.errors import Refused
-from delivery.guard import figures
-from delivery.guard.security import UNKNOWN, Verdict
+from delivery.guard import metrics
+from delivery.guard.image_policy import UNKNOWN, Verdict
 from delivery.texts import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from delivery.guard.health import Health
-    from delivery.guard.security import Security
-    from delivery.guard.watch import Guard
+    from delivery.guard.image_policy import Security
+    from delivery.guard.rollback_loop import Guard
 
 LOG = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def answer(path: str, guard: Guard) -> Answer:
             told = "".join(f"{name}: {said}\n" for name, said in guard.hindrances.items())
             return Answer(200, f"ok\n{told}") if guard.has_looked else _health("has not looked yet")
         case "/metrics":
-            return Answer(200, generate_latest(figures.REGISTRY).decode(), CONTENT_TYPE_LATEST)
+            return Answer(200, generate_latest(metrics.REGISTRY).decode(), CONTENT_TYPE_LATEST)
         case _:
             return Answer(404, "there are /healthz, /readyz and /metrics\n")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from delivery import processes
+from delivery.conftest import wait_for
 from delivery.processes import Late, run
-from delivery.tests.conftest import wait_for
 
 
 def test_what_a_program_says_and_how_it_ends() -> None:

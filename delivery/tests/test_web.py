@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from delivery import web
+from delivery.images.tests.test_registry import serving
 from delivery.tests import slow
-from delivery.tests.test_registry import serving
 
 
 @pytest.mark.parametrize(

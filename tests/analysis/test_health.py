@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from delivery.guard.health import SECONDS
-from delivery.guard.security import BAD, FINE, UNKNOWN
+from delivery.guard.image_policy import BAD, FINE, UNKNOWN
 from tests.analysis.templates import Template, holds
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.guard.prober import users_query
+from delivery.guard.synthetic_traffic import users_query
 from tests.analysis.promtool import Pod, Promtool, near, nothing
 
 NEW, OLD = "7d9f6c5b4", "59c8bd7f6"

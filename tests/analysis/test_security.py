@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.guard.security import BAD, FINE, UNKNOWN
+from delivery.guard.image_policy import BAD, FINE, UNKNOWN
 from tests.analysis.templates import Template, holds
 
 

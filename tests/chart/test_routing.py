@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf.global_settings import DATA_UPLOAD_MAX_MEMORY_SIZE
 
-from delivery.drills.sightings import WEIGHTED_OBJECTS, Objects, router, sighting
+from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, router, sighting
 from tests.chart.rendering import ROUTERS, STRATEGIES, render, routed_by
 
 KINDS = {"traefik": "TraefikService", "istio": "VirtualService"}

@@ -8,11 +8,13 @@ from contextlib import ExitStack
 import pytest
 from rich.console import Console
 
-from delivery.drills import demo, images, local, platform, report
-from delivery.drills.account import Account
-from delivery.drills.errors import NotReady
-from delivery.drills.observe import Kubernetes
-from delivery.drills.story import Environment
+from drills.errors import NotReady
+from drills.fixtures import images, local, platform
+from drills.observe.watcher import Kubernetes
+from drills.report import html
+from drills.report.result import Account
+from drills.scenarios import demo
+from drills.steps.story import Environment
 
 ACCOUNTS = pytest.StashKey[list[Account]]()
 FAILURE = pytest.StashKey[str]()
@@ -84,7 +86,7 @@ def environment(
             if each.released:
                 account = each.account()
                 if len(account.record):  # a drill without load has nothing to draw
-                    report.write_drill(account, each.folder)
+                    html.write_drill(account, each.folder)
                     request.config.stash[ACCOUNTS].append(account)
 
 
@@ -102,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     accounts = config.stash[ACCOUNTS]
     if not accounts:
         return
-    report.write_summary(accounts, local.REPORT)
+    html.write_summary(accounts, local.REPORT)
     terminalreporter.section("drills")
     for account in accounts:
         terminalreporter.write_line(("✗ " if account.problem else "✓ ") + account.line())

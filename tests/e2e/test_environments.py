@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from delivery.drills import argocd
-from delivery.drills.images import good
-from delivery.drills.scenarios import other_good_version, serving_now
-from delivery.drills.settings import push_by_hand
-from delivery.drills.story import Environment, minutes, seconds
-from delivery.drills.traffic import traffic
+from drills.fixtures import argocd
+from drills.fixtures.images import good
+from drills.fixtures.settings import push_by_hand
+from drills.load.traffic import traffic
+from drills.scenarios.releases import other_good_version, serving_now
+from drills.steps.story import Environment, minutes, seconds
 
 pytestmark = pytest.mark.e2e
 

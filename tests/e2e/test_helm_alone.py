@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from cluster.waiting import until
-from delivery.drills import images, local
-from delivery.drills.observe import Kubernetes
+from drills.fixtures import images, local
+from drills.observe.watcher import Kubernetes
 
 pytestmark = pytest.mark.e2e
 

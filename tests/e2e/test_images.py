@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.drills import local
+from drills.fixtures import local
 
 # Prints each module whose bytecode Python would not use as it lies there: it is missing, or still compared with the
 # source. The second word of a .pyc says which: 1 is a hash of the source that nobody checks (PEP 552).

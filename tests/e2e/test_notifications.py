@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery.drills import local
-from delivery.drills.observe import Kubernetes
+from drills.fixtures import local
+from drills.observe.watcher import Kubernetes
 from tests.gitops.rendering import PLATFORM
 
 pytestmark = [pytest.mark.e2e]

@@ -1,6 +1,6 @@
 """The demo's scenes, and a rollback by hand, under the load of signed-in users.
 
-`make drills` plays the rest (delivery/drills/scenarios.py).
+`make drills` plays the rest (drills/scenarios/releases.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from cluster import addresses
-from delivery.drills import demo
-from delivery.drills.story import Environment, minutes
-from delivery.drills.traffic import traffic
+from drills.load.traffic import traffic
+from drills.scenarios import demo
+from drills.steps.story import Environment, minutes
 
 pytestmark = pytest.mark.e2e
 MOST_BYTES = 256 * 1024

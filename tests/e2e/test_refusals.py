@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.drills import images, local
-from delivery.drills.images import good
-from delivery.drills.settings import with_settings
-from delivery.drills.story import Environment, minutes
+from drills.fixtures import images, local
+from drills.fixtures.images import good
+from drills.fixtures.settings import with_settings
+from drills.steps.story import Environment, minutes
 
 pytestmark = pytest.mark.e2e
 

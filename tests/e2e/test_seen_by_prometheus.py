@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from cluster.addresses import PROMETHEUS
-from delivery.drills.observe import Kubernetes
+from drills.observe.watcher import Kubernetes
 from monitoring.dashboards import DASHBOARDS
 from monitoring.objectives import LIMITS
 from monitoring.panels import Dashboard

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery.environments import BRANCH, ENVIRONMENTS, path_of
-from delivery.release import Image, Release
+from delivery.gitops.branch import BRANCH, ENVIRONMENTS, path_of
+from delivery.gitops.release import Image, Release
 from tests.gitops.rendering import PLATFORM, REPOSITORY, ROOT, Manifest, named, render
 
 RELEASE = Release("1" * 40, Image("registry.example.com/crm", "sha256:" + "a" * 64, "1.1"), "canary")

@@ -8,11 +8,11 @@ import pytest
 import yaml
 from kubernetes import client
 
-from delivery.cli import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
-from delivery.environments import ENVIRONMENTS
-from delivery.guard.security import KEY_VARIABLE, REGISTRIES_VARIABLE, SBOM_KEY_VARIABLE, registries_from
-from delivery.kube import RECORD, REFUSED, Cluster
-from delivery.people import VARIABLE as PEOPLE_VARIABLE
+from delivery.cli.main import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
+from delivery.gitops.branch import ENVIRONMENTS
+from delivery.guard.image_policy import KEY_VARIABLE, REGISTRIES_VARIABLE, SBOM_KEY_VARIABLE, registries_from
+from delivery.kubernetes.client import RECORD, REFUSED, Cluster
+from delivery.notifications.channels import VARIABLE as PEOPLE_VARIABLE
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
 

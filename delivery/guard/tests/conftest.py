@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from delivery.tests.conftest import _own_home, closed_registry, registry, remote
+from delivery.conftest import _own_home, closed_registry, registry, remote
 
 __all__ = ["_own_home", "closed_registry", "registry", "remote"]
 

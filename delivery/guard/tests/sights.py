@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from delivery.environments import Past
+from delivery.gitops.branch import Past
+from delivery.gitops.release import Image, Release
 from delivery.guard.decision import HASH, REVISION, STRATEGY, Seen
-from delivery.release import Image, Release
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 _ATTEMPT = "rollout.argoproj.io/revision"

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from delivery.cli import main
-from delivery.tests.cluster import Server
+from delivery.cli.main import main
+from delivery.cli.tests.test_status import serving
 from delivery.tests.hosts import Remote
-from delivery.tests.test_status import serving
+from delivery.tests.kubernetes import Server
 
 _ROOT = Path(__file__).parents[3]
 

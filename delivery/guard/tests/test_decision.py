@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from delivery.environments import Past
+from delivery.gitops.branch import Past
 from delivery.guard.decision import (
     Abort,
     EndSync,

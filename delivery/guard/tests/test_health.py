@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from delivery import git
 from delivery.errors import Refused
+from delivery.gitops import git
 from delivery.guard import health, server
 from delivery.guard.health import Health
-from delivery.guard.security import BAD, FINE, UNKNOWN, Security, Verdict
+from delivery.guard.image_policy import BAD, FINE, UNKNOWN, Security, Verdict
 
 Say = Callable[[], tuple[int, bytes]]
 

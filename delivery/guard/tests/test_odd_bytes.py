@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from delivery import freeze, git, quarantine
-from delivery.cli import main
-from delivery.environments import fetch_existing
+from delivery.cli.main import main
 from delivery.errors import Refused
-from delivery.guard.figures import Delivered
-from delivery.guard.rounds import Rounds
-from delivery.guard.security import Security
-from delivery.guard.tests import test_rounds
+from delivery.gitops import freeze, git, quarantine
+from delivery.gitops.branch import fetch_existing
+from delivery.guard.image_policy import Security
+from delivery.guard.maintenance_loop import Rounds
+from delivery.guard.metrics import Delivered
+from delivery.guard.rollback_loop import Guard
+from delivery.guard.tests import test_maintenance_loop
 from delivery.guard.tests.sights import BAD, GOOD, aborted, not_let_in, rollout
-from delivery.guard.tests.test_watch import MadeUp, just_now
-from delivery.guard.watch import Guard
+from delivery.guard.tests.test_rollback_loop import MadeUp, just_now
 from delivery.tests.hosts import Remote
 
 FILE, DEV = "production/release.yaml", "dev/release.yaml"
@@ -114,7 +114,7 @@ def test_what_the_guard_counts_goes_on(remote: Remote, odd: bytes) -> None:
     remote.commit("environments", {FILE: odd})
     remote.commit("environments", {FILE: BAD.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        of = Rounds(test_rounds.MadeUp(), repository, ["dev", "production"], delivered=Delivered())
+        of = Rounds(test_maintenance_loop.MadeUp(), repository, ["dev", "production"], delivered=Delivered())
         of.go()
     assert len(of.delivered.performances["production"].deployments) == 2
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from delivery import git, quarantine
-from delivery.environments import fetch
 from delivery.errors import Refused
+from delivery.gitops import git, quarantine
+from delivery.gitops.branch import fetch
+from delivery.gitops.quarantine import Entry
 from delivery.guard.refusals import Refusals
 from delivery.guard.tests.sights import BAD, GOOD
-from delivery.kube import REFUSED
-from delivery.quarantine import Entry
+from delivery.kubernetes.client import REFUSED
 from delivery.tests.hosts import Remote
 
 FILE = "production/release.yaml"

@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from delivery import git
+from delivery.gitops import git
 from delivery.guard import server
 from delivery.guard.health import Health
-from delivery.guard.security import Security
-from delivery.guard.tests.test_watch import MadeUp
-from delivery.guard.watch import Guard
+from delivery.guard.image_policy import Security
+from delivery.guard.rollback_loop import Guard
+from delivery.guard.tests.test_rollback_loop import MadeUp
 from delivery.tests.hosts import Remote
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.performance
 
 RECORDS = 1000
 REQUESTS = 60
-SLOWEST_P95 = 0.5  # seconds: what a release must keep where it goes (delivery/verify.py)
+SLOWEST_P95 = 0.5  # seconds: what a release must keep where it goes (delivery/cli/verify.py)
 
 
 @pytest.fixture

@@ -1,0 +1,422 @@
+"""What a person asks for: init, release, promote, rollback, pardon, freeze, thaw. Each returns what happened.
+
+And what the pipeline asks: running, scanned.
+"""
+
+import re
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from delivery.errors import Refused, RegistryUnreachable
+from delivery.gitops import freeze as freezing
+from delivery.gitops import promoted, quarantine
+from delivery.gitops.branch import (
+    BRANCH,
+    README,
+    ROLLBACK_TRAILER,
+    Change,
+    Environments,
+    Past,
+    Published,
+    fetch_existing,
+    path_of,
+    publish,
+)
+from delivery.gitops.git import Repository
+from delivery.gitops.promoted import Record
+from delivery.gitops.release import NAME, Image, Release, environment_name
+from delivery.images import attestations, registry
+
+# How an environment's first release reaches its users; later ones keep what the release file says.
+_FIRST_STRATEGY = {"dev": "rolling-update"}
+_USUAL_STRATEGY = "canary"
+_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+
+
+def init(repository: Repository) -> str:
+    """Make the branch, with a README and no release."""
+
+    def decide(branch: Environments) -> Change | None:
+        return None if branch.tip else Change({"README.md": README}, f"start the branch {BRANCH}\n")
+
+    published = publish(repository, decide)
+    if published is None:
+        return f"The branch {BRANCH} exists already; nothing was changed."
+    return f"The branch {BRANCH} is made ({published.commit[:12]})."
+
+
+def release(
+    repository: Repository,
+    *,
+    image: str,
+    to: str,
+    revision: str | None = None,
+    version: str | None = None,
+    strategy: str | None = None,
+    despite_freeze: str | None = None,
+) -> str:
+    """Give an environment an image and the commit that it was built from.
+
+    Raises Refused.
+    """
+    environment_name(to)
+    fetch_existing(repository).current(to)
+    reference = registry.Reference.parse(image)
+    found = registry.look_up(reference)
+    repository.fetch_history()
+    released = Image(
+        found.repository,
+        found.digest,
+        version or _label(found, registry.VERSION_LABEL, reference, "--version"),
+    )
+    commit = _commit(repository, revision or _label(found, registry.REVISION_LABEL, reference, "--revision"))
+
+    def decide(branch: Environments) -> Change | None:
+        now = branch.current(to)
+        wanted = Release(commit, released, strategy or strategy_of(now, to))
+        Release.parse(wanted.to_yaml(), "The release")  # a version from a label can be anything
+        quarantine.refuse(branch, released.digest)
+        despite = freezing.passed(branch, to, _now(), despite_freeze)
+        refuse_incomplete(repository, wanted, to)
+        subject = f"release {released.version} to {to}"
+        return replacing(now, wanted, to, subject, _trailers(f"By: {repository.author}", despite))
+
+    return _done(publish(repository, decide), to)
+
+
+def promote(repository: Repository, source: str, target: str, *, despite_freeze: str | None = None) -> str:
+    """Copy revision and image of one environment to another, which keeps its own strategy.
+
+    Raises Refused.
+    """
+    environment_name(source)
+    environment_name(target)
+    if source == target:
+        raise Refused(f"{source} cannot be promoted to itself.")
+    fetch_existing(repository)
+    repository.fetch_history()
+    seen: set[str] = set()
+
+    def decide(branch: Environments) -> Change | None:
+        release = branch.current(source)
+        if release is None:
+            raise Refused(f"{source} has no release that could be promoted.")
+        now = branch.current(target)
+        wanted = release.with_strategy(strategy_of(now, target))
+        quarantine.refuse(branch, wanted.image.digest)
+        despite = freezing.passed(branch, target, _now(), despite_freeze)
+        refuse_unknown_commit(repository, wanted)
+        refuse_incomplete(repository, wanted, target)
+        if wanted.image.digest not in seen:
+            registry.look_up(registry.Reference(wanted.image.repository, None, wanted.image.digest))
+            seen.add(wanted.image.digest)
+        subject = f"promote {wanted.image.version} from {source} to {target}"
+        return replacing(now, wanted, target, subject, _trailers(f"By: {repository.author}", despite))
+
+    return _done(publish(repository, decide), target)
+
+
+def rollback(
+    repository: Repository,
+    environment: str,
+    *,
+    to: str | None = None,
+    seen: str | None = None,
+    reason: str | None = None,
+) -> str:
+    """Give an environment the release before that reached everybody and is not quarantined.
+
+    Nothing is changed where the guard, or somebody else, has rolled back already. `seen`: the version or the
+    image that the person saw there, which is then checked; `to`: the commit of another release.
+
+    Raises Refused.
+    """
+    environment_name(environment)
+    fetch_existing(repository)
+    repository.fetch_history()
+    notes: list[str] = []
+
+    def decide(branch: Environments) -> Change | None:
+        quarantined = quarantine.digests(branch)
+        record = promoted.copy_of(branch, environment)
+        try:
+            now = branch.release(environment)
+        except Refused:
+            now = None
+        if done := _rolled_back_already(environment, now, record, seen, to):
+            notes[:] = [done]
+            return None
+        past = branch.at(environment, to) if to else _before(branch, environment, now, record, quarantined)
+        wanted = past.release
+        if wanted.image.digest in quarantined:
+            quarantine.refuse(branch, wanted.image.digest)
+        refuse_unknown_commit(repository, wanted)
+        refuse_incomplete(repository, wanted, environment)
+        notes[:] = _doubts_about_image(wanted)
+        if record and not record.find(wanted):
+            notes.append(
+                f"{wanted.image.version} was never fully promoted in {environment}, or a rollback has left it:"
+                " it takes the steps of its strategy."
+            )
+        subject = f"roll back {environment} to {wanted.image.version}"
+        trailers = f"By: {repository.author}\n{ROLLBACK_TRAILER}: {past.commit}"
+        change = replacing(now, wanted, environment, subject, trailers, reason=reason)
+        if change is None:
+            notes.append(f"{environment} has that release already; nothing was changed.")
+        return change
+
+    published = publish(repository, decide)
+    return "\n".join([*notes, *([_told(published)] if published else [])])
+
+
+def _rolled_back_already(
+    environment: str, now: Release | None, record: Record | None, seen: str | None, to: str | None
+) -> str:
+    """What to say where a rollback is done already; empty where one is to be made.
+
+    Raises Refused where `seen` is not what the environment has, or has just left.
+    """
+    if now is None:
+        return ""
+    seen = seen.rpartition("@")[2] if seen else None
+    version = now.image.version
+    further = f"To go further back: delivery rollback {environment} --from {version}"
+    left = record.left_for(now) if record else None
+    if seen and seen in (version, now.image.digest):
+        return ""
+    if seen and not (left and seen in (left.version, left.digest)):
+        raise Refused(f"{environment} has {version} in Git, not {seen}; nothing was changed. {further}")
+    if left is None or (to and not seen):
+        return ""
+    return f"{environment} is rolled back from {left.version} to {version} already; nothing was changed. {further}"
+
+
+def pardon(repository: Repository, digest: str, *, reason: str) -> str:
+    """Let a quarantined image be released again.
+
+    Raises Refused.
+    """
+    why = " ".join(reason.split())
+    if not why:
+        raise Refused("A pardon needs a reason: say in --reason why the image may be released after all.")
+    fetch_existing(repository)
+
+    def decide(branch: Environments) -> Change:
+        known = quarantine.entries(branch)
+        found = next((each for each in known if each.digest == digest), None)
+        if found is None:
+            listed = ", ".join(f"{each.version} ({each.digest})" for each in known) or "no image"
+            raise Refused(f"{digest} is not quarantined; {listed} is.")
+        message = (
+            f"pardon {found.version}\n\n{why}\n\nimage: {digest}\nfailed: {found.reason}\n\n"
+            f"By: {repository.author}\n"
+        )
+        return Change({quarantine.FILE: quarantine.text_without(known, digest)}, message)
+
+    return _told(publish(repository, decide))
+
+
+def freeze(
+    repository: Repository, environment: str, *, until: str, reason: str, since: str | None = None
+) -> str:
+    """Let an environment take no release for some time; ways back stay open.
+
+    Raises Refused.
+    """
+    environment_name(environment)
+    why = " ".join(reason.split())
+    if not why:
+        raise Refused("A freeze needs a reason: say in --reason why nothing may be released.")
+    starts = freezing.moment(since, "--from") if since else _now()
+    ends = freezing.moment(until, "--until")
+    if ends <= max(starts, _now()):
+        raise Refused(f"A freeze ends later than it begins, and later than now: not at {freezing.utc(ends)}.")
+    fetch_existing(repository)
+    window = freezing.Window((environment,), why, freezing.Once(starts, ends))
+
+    def decide(branch: Environments) -> Change:
+        subject = f"freeze {environment} until {freezing.utc(ends)}"
+        message = f"{subject}\n\n{why}\n\nBy: {repository.author}\n"
+        return Change({freezing.FILE: freezing.text_with(branch, window)}, message)
+
+    return _told(publish(repository, decide))
+
+
+def thaw(repository: Repository, environment: str, *, reason: str) -> str:
+    """Let an environment take releases again.
+
+    Raises Refused.
+    """
+    environment_name(environment)
+    why = " ".join(reason.split())
+    if not why:
+        raise Refused("A thaw needs a reason: say in --reason why releases may go on.")
+    fetch_existing(repository)
+
+    def decide(branch: Environments) -> Change:
+        text = freezing.text_without(branch, environment, _now())
+        if text is None:
+            raise Refused(
+                f"{environment} has no freeze that could end before its time;"
+                f" weekly ones are taken out of {freezing.FILE} by hand."
+            )
+        message = f"thaw {environment}\n\n{why}\n\nBy: {repository.author}\n"
+        return Change({freezing.FILE: text}, message)
+
+    return _told(publish(repository, decide))
+
+
+def current(repository: Repository, environment: str) -> Release:
+    """The release that an environment has in Git. Raises Refused."""
+    environment_name(environment)
+    found = fetch_existing(repository).release(environment)
+    if found is None:
+        raise Refused(f"{environment} has no release.")
+    return found
+
+
+def running(repository: Repository, environment: str) -> str:
+    """The image, by its digest, that an environment has in Git. Raises Refused."""
+    image = current(repository, environment).image
+    return f"{image.repository}@{image.digest}"
+
+
+def scanned(image: str, key: EllipticCurvePublicKey, *, critical_only: bool = False) -> str:
+    """What the newest scan result says that counts.
+
+    Raises Refused if there is none, Vulnerable if it tells of critical or, unless `critical_only`, high ones.
+    """
+    reference = registry.Reference.parse(image)
+    if reference.digest is None:
+        raise Refused(f"The image {image!r} needs a digest: a tag may mean another image tomorrow.")
+    try:
+        scan = attestations.newest(
+            registry.attestations(reference), digest=reference.digest, key=key, now=_now()
+        )
+    except attestations.Uncounted as why:
+        raise Refused(f"{reference} counts as not scanned: {why}.") from why
+    if scan.critical or (scan.high and not critical_only):
+        raise attestations.Vulnerable(f"{reference} must not be released: {scan}.")
+    return f"{reference}: {scan}"
+
+
+def _now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+def _told(published: Published | None) -> str:
+    return f"{published.subject} ({published.commit[:12]})" if published else "Nothing was changed."
+
+
+def _before(
+    branch: Environments,
+    environment: str,
+    now: Release | None,
+    record: Record | None,
+    quarantined: frozenset[str],
+) -> Past:
+    """The release to go back to: by the guard's record, and by the branch alone where there is none."""
+    if record is None:
+        past = branch.before(environment, leaving_out=quarantined)
+        known = branch.before(environment)
+    else:
+        others = [each for each in record.standing if now is None or each.identity != promoted.identity(now)]
+        if now and (here := record.find(now)):
+            others = [each for each in others if record.entries.index(each) < record.entries.index(here)]
+        pasts = [promoted.past(branch, environment, each) for each in reversed(others)]
+        known = next(filter(None, pasts), None)
+        past = next((each for each in pasts if each and each.release.image.digest not in quarantined), None)
+    if past is None:
+        raise Refused(
+            f"{environment} has no earlier release"
+            + (" that was fully promoted" if record is not None else "")
+            + f" to go back to{' that is not quarantined' if known else ''}."
+        )
+    return past
+
+
+def _trailers(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
+
+
+def _label(found: registry.FoundImage, label: str, reference: registry.Reference, option: str) -> str:
+    value = found.labels.get(label)
+    if not value:
+        raise Refused(f"The image {reference} has no label {label}; build it with one or give {option}.")
+    return value
+
+
+def _commit(repository: Repository, name: str) -> str:
+    if not _SHORT_COMMIT.fullmatch(name):
+        raise Refused(f"A revision is a commit's 7 to 40 hexadecimal digits, not {name!r}.")
+    commit = repository.commit_on_remote(name)
+    if commit is None:
+        raise Refused(f"{repository.remote} has no branch with the commit {name}; push it first.")
+    return commit
+
+
+def refuse_unknown_commit(repository: Repository, wanted: Release) -> None:
+    if repository.commit_on_remote(wanted.revision) is None:
+        raise Refused(f"{repository.remote} has no branch with the commit {wanted.revision} any more.")
+
+
+def refuse_incomplete(repository: Repository, wanted: Release, environment: str) -> None:
+    """Whatever Argo CD will read must exist at the revision."""
+    short = wanted.revision[:12]
+    if not NAME.fullmatch(wanted.strategy):
+        raise Refused(f"{wanted.strategy!r} cannot be the name of a strategy.")
+    chart, strategy = "charts/crm/Chart.yaml", f"rollouts/{wanted.strategy}.yaml"
+    settings = f"environments/{environment}/values.yaml"
+    found = repository.paths(wanted.revision, chart, strategy, settings)
+    if chart not in found:
+        raise Refused(f"The revision {short} has no {chart}, so it cannot be deployed.")
+    if strategy not in found:
+        files = repository.paths(wanted.revision, "rollouts/")
+        known = sorted(path.removeprefix("rollouts/").removesuffix(".yaml") for path in files)
+        raise Refused(
+            f"The revision {short} has no strategy {wanted.strategy}; it has: {', '.join(known) or 'none'}."
+        )
+    if settings not in found:
+        raise Refused(f"The revision {short} has no {settings}, so there is no environment {environment}.")
+
+
+def _doubts_about_image(wanted: Release) -> list[str]:
+    """An image that is gone refuses a rollback; a registry that is down must not hold one up."""
+    try:
+        registry.look_up(registry.Reference(wanted.image.repository, None, wanted.image.digest))
+    except RegistryUnreachable as error:
+        return [f"Not checked whether the image is still there: {error}"]
+    return []
+
+
+def strategy_of(now: Release | None, environment: str) -> str:
+    return now.strategy if now else _FIRST_STRATEGY.get(environment, _USUAL_STRATEGY)
+
+
+def replacing(
+    now: Release | None,
+    wanted: Release,
+    environment: str,
+    subject: str,
+    trailers: str,
+    *,
+    reason: str | None = None,
+) -> Change | None:
+    """The change from one release to another, or None when they are the same."""
+    if now == wanted:
+        return None
+    body = (
+        f"image: {wanted.image.repository}@{wanted.image.digest}\n"
+        f"version: {wanted.image.version}" + (f" (was {now.image.version})" if now else "") + "\n"
+        f"revision: {wanted.revision}\n"
+        f"strategy: {wanted.strategy}\n"
+    )
+    why = f"{' '.join(reason.split())}\n\n" if reason else ""
+    return Change({path_of(environment): wanted.to_yaml()}, f"{subject}\n\n{why}{body}\n{trailers}\n")
+
+
+def _done(published: Published | None, environment: str) -> str:
+    if published is None:
+        return f"{environment} has that release already; nothing was changed."
+    return f"{published.subject} ({published.commit[:12]})"

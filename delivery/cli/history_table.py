@@ -1,0 +1,120 @@
+"""What `delivery history` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from delivery.gitops import promoted
+from delivery.gitops.dora import Performance
+from delivery.gitops.history import HEAL, PARDON, PROMOTION, RELEASE, ROLLBACK, Event
+from delivery.gitops.release import Release
+
+_COLOURS = {HEAL: "red", ROLLBACK: "yellow", RELEASE: "green", PROMOTION: "green", PARDON: "magenta"}
+_HEADINGS = ("when (UTC)", "environment", "what", "version", "by")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def table(events: Iterable[Event]) -> Group:
+    """One line an event, in the given order: when, where, what, which version and by whom.
+
+    Below it its commit, what became of it and why, as wide as the terminal is.
+    """
+    found = list(events)
+    rows = [
+        (
+            Text(f"{each.at:%Y-%m-%d %H:%M:%S}"),
+            Text(each.environment or "all"),
+            Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
+            _version(each),
+            # Text: what people wrote in brackets is no style.
+            Text(each.by),
+        )
+        for each in found
+    ]
+    when, where, what, version, by = (Text(heading, style="bold") for heading in _HEADINGS)
+    rows.insert(0, (when, where, what, version, by))
+    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    lines: list[RenderableType] = []
+    for row, event in zip(rows, (None, *found), strict=True):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for cell, width in zip(row, widths, strict=True):
+            line.append(cell).append(" " * (width - cell.cell_len + 2))
+        line.rstrip()
+        lines.append(line)
+        if event:
+            lines.append(Padding(_below(event), (0, 0, 0, 4), expand=False))
+    return Group(*lines)
+
+
+def _below(event: Event) -> Text:
+    said = Text(event.problem, style="red") if event.problem else Text(event.why)
+    parts = [Text(event.commit[:8], style="dim"), Text(outcome(event)), said]
+    return Text("  ").join(part for part in parts if part)
+
+
+def outcome(event: Event) -> str:
+    """What became of a release: promoted, aborted at 5 %, replaced at 20 %; empty where nobody knows."""
+    if event.outcome in (promoted.ABORTED, promoted.REPLACED) and event.weight is not None:
+        return f"{event.outcome} at {event.weight} %"
+    return event.outcome
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    return {
+        "at": event.at.isoformat(),
+        "kind": event.kind,
+        "environment": event.environment,
+        "version": event.release.image.version if event.release else None,
+        "was": event.was.image.version if event.was else None,
+        "digest": event.release.image.digest if event.release else None,
+        "revision": event.release.revision if event.release else None,
+        "outcome": event.outcome or None,
+        "weight": event.weight,
+        "by": event.by,
+        "why": event.why,
+        "problem": event.problem,
+        "commit": event.commit,
+    }
+
+
+def sentence(performance: Performance, days: int) -> str:
+    """The figures of one environment for people."""
+    name, count = performance.environment, len(performance.deployments)
+    if not count:
+        return f"{name}: no deployment in the last {days} days"
+    said = (
+        f"{name}: {count} {'deployment' if count == 1 else 'deployments'} in the last {days} days, "
+        f"{performance.failed} failed ({100 * performance.failed / count:.0f} %)"
+    )
+    if performance.restored:
+        said += f"; Git went back after {_long(median(time.total_seconds() for time in performance.restored))} (median)"
+    return said
+
+
+def _version(event: Event) -> Text:
+    if event.release is None:
+        return Text("-", style="dim")
+    version = Text(event.release.image.version, style="bold")
+    if event.was and event.was != event.release:
+        version.append(f" (was {_told_apart(event.was, event.release)})", "not bold dim")
+    return version
+
+
+def _told_apart(was: Release, now: Release) -> str:
+    """What changed, where the image did not."""
+    if was.image != now.image:
+        return was.image.version
+    return f"at {was.revision[:8]}" if was.revision != now.revision else was.strategy
+
+
+def _long(seconds: float) -> str:
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

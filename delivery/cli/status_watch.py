@@ -1,0 +1,90 @@
+"""`delivery status --watch`: one live screen of all environments until Ctrl-C.
+
+Git and the cluster are asked in the background, so a server that is away stops neither the screen nor Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from delivery.cli.status import stand
+from delivery.cli.status_model import Standing
+from delivery.cli.status_table import lines, table
+from delivery.errors import Refused
+from delivery.gitops.branch import Environments, fetch_existing
+from delivery.gitops.git import Repository
+
+_EVERY_SECONDS = 1.0
+# A look takes a second or two; after this long somebody should know how old it is.
+_OLD_SECONDS = 10.0
+_LEAVING_SECONDS = 3.0
+
+
+@dataclass
+class View:
+    """What was last seen, and what stands in the way of seeing more."""
+
+    repository: Repository
+    standing: Standing | None = None
+    trouble: str = ""
+    """Why Git cannot be asked; empty when it can."""
+    _branch: Environments | None = None
+    _looked: float = field(default_factory=time.monotonic)
+
+    def watch(self, stopped: threading.Event) -> None:
+        """Look until stopped."""
+        while not stopped.is_set():
+            self.look()
+            stopped.wait(_EVERY_SECONDS)
+
+    def look(self) -> None:
+        """Ask Git and the cluster once; while Git is away, the cluster is asked about what it said last."""
+        trouble = ""
+        try:
+            self._branch = fetch_existing(self.repository)
+        except Refused as refusal:
+            trouble = f"Git cannot be asked: {refusal}"
+        if self._branch:
+            self.standing = stand(self._branch)
+        self.trouble = trouble
+        self._looked = time.monotonic()
+
+    def picture(self) -> RenderableType:
+        age = time.monotonic() - self._looked
+        head = f"{datetime.now(tz=UTC):%H:%M:%S} UTC"
+        if self.standing is None:
+            return Text(
+                self.trouble or f"{head}  asking Git and the cluster …", style="red" if self.trouble else ""
+            )
+        parts: list[RenderableType] = [Text(f"{head}  Ctrl-C ends this", style="dim")]
+        if age > _OLD_SECONDS:
+            parts.append(Text(f"This is {age:.0f} s old: Git or the cluster does not answer.", style="red"))
+        parts += [table(self.standing.environments), *lines(self.standing.rules)]
+        parts += [Text(each, style="red") for each in (self.trouble, self.standing.unknown) if each]
+        return Group(*parts)
+
+
+def watch(repository: Repository) -> int:
+    """Show the screen until Ctrl-C, and leave the last one standing. Always 0."""
+    console, view, stopped = Console(), View(repository), threading.Event()
+    looking = threading.Thread(target=view.watch, args=(stopped,), name="status-watch", daemon=True)
+    looking.start()
+    try:
+        with Live(view.picture(), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+            while True:
+                live.update(view.picture(), refresh=True)
+                time.sleep(_EVERY_SECONDS / 2)
+    except KeyboardInterrupt:
+        pass
+    stopped.set()
+    if console.is_terminal:
+        console.print(view.picture())
+    looking.join(_LEAVING_SECONDS)
+    return 0

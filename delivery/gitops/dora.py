@@ -1,0 +1,44 @@
+"""How well an environment is delivered to: those of DORA's figures that the branch `environments` knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from delivery.gitops.history import DEPLOYMENTS, WAYS_BACK, Event
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Of one environment. A deployment has failed if the next thing that happened was a way back.
+
+    `restored`: how long each of those was in Git until the way back was.
+    """
+
+    environment: str
+    deployments: tuple[Event, ...] = ()
+    restored: tuple[timedelta, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        return len(self.restored)
+
+
+def of(environment: str, events: Iterable[Event], since: datetime | None = None) -> Performance:
+    """The figures of one environment, `events` newest first; `since` leaves out what was deployed before."""
+    ordered = [each for each in events if each.environment == environment and each.release][::-1]
+    deployed = [
+        (each, following)
+        for each, following in zip(ordered, [*ordered, None][1:], strict=True)
+        if each.kind in DEPLOYMENTS and (since is None or each.at >= since)
+    ]
+    return Performance(
+        environment,
+        tuple(each for each, _ in deployed),
+        tuple(
+            following.at - each.at
+            for each, following in deployed
+            if following and following.kind in WAYS_BACK
+        ),
+    )

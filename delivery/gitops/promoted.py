@@ -1,0 +1,267 @@
+"""What became of an environment's releases: which reached everybody, which were aborted or replaced at which weight.
+
+The guard keeps this record in a ConfigMap that only it may write, since a release skips the canary's steps by it.
+`promoted.yaml` on the branch `environments` is its copy: for people, for `delivery rollback`, and for a cluster that
+is built anew. Nothing in the copy lets a release skip a step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Self
+
+import yaml
+
+from delivery.errors import Refused, Unreadable
+from delivery.gitops import documents
+from delivery.gitops.branch import Environments, Past
+from delivery.gitops.release import Release
+
+FILE = "promoted.yaml"
+PROMOTED, ABORTED, REPLACED, ON_ITS_WAY = "promoted", "aborted", "replaced", "on its way"
+_OUTCOMES = (PROMOTED, ABORTED, REPLACED, ON_ITS_WAY)
+# A rollback skips the canary's steps to one of so many releases before the stable one.
+_BACK = 5
+# So many others are kept beside those.
+_MOST_OTHERS = 10
+_HEAD = """\
+# Which releases reached everybody, oldest first, and what became of the others: written by the guard, which
+# writes it anew when somebody changes it. `delivery rollback` goes back to what is promoted here.
+"""
+
+Identity = tuple[str, str, str]
+
+
+def identity(release: Release) -> Identity:
+    """What makes two releases the same, whatever else their files say: revision, digest, strategy."""
+    return (release.revision, release.image.digest, release.strategy)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One release of an environment, and what became of it."""
+
+    version: str
+    revision: str
+    digest: str
+    strategy: str
+    outcome: str
+    at: str
+    """Since when it has been so, by the guard's clock (UTC)."""
+    weight: int | None = None
+    """The highest share of the traffic that it had as a canary, in percent; None where none was seen."""
+    gates: bool = False
+    """Whether it passed the strategy's gates here: only such a one takes no steps when it is gone back to."""
+    rolled_back: bool = False
+    """Whether it was promoted, and a rollback has left it since."""
+    pod_hash: str = ""
+
+    @classmethod
+    def of(cls, release: Release, outcome: str, at: datetime) -> Self:
+        return cls(release.image.version, *identity(release), outcome, f"{at:%Y-%m-%dT%H:%M:%S}+00:00")
+
+    @property
+    def identity(self) -> Identity:
+        return (self.revision, self.digest, self.strategy)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it reached everybody and no rollback has left it since."""
+        return self.outcome == PROMOTED and not self.rolled_back
+
+    @property
+    def since(self) -> datetime:
+        return datetime.fromisoformat(self.at)
+
+
+@dataclass(frozen=True)
+class Record:
+    """An environment's releases, oldest first. Every method that changes something returns a new record."""
+
+    entries: tuple[Entry, ...] = ()
+    handled: str = ""
+    """The failed migration or refused sync that the guard has rolled back last: it says nothing about a later try."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `text` wrote. Raises Refused."""
+        try:
+            read = json.loads(text)
+            return cls(tuple(_entry(each) for each in read["entries"]), str(read["handled"]))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise Refused(
+                f"The guard's record cannot be read ({error}); delete its key: {text[:80]!r}."
+            ) from error
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @property
+    def newest(self) -> Entry | None:
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def standing(self) -> tuple[Entry, ...]:
+        """What a rollback may go to, oldest first; the last one is the stable release."""
+        return tuple(each for each in self.entries if each.stands)[-_BACK - 1 :]
+
+    @property
+    def stable(self) -> Entry | None:
+        return self.standing[-1] if self.standing else None
+
+    def find(self, release: Release) -> Entry | None:
+        """The standing entry of a release."""
+        return next((each for each in self.standing if each.identity == identity(release)), None)
+
+    def left_for(self, release: Release) -> Entry | None:
+        """The release that was left for this one: by the guard, after an abort, or by a rollback on its way."""
+        found, stable, newest = self.find(release), self.stable, self.newest
+        if found is None or stable is None or newest is None:
+            return None
+        if found is not stable:
+            return stable
+        return newest if newest.outcome == ABORTED else None
+
+    def same_promoted(self, other: Record | None) -> bool:
+        """Whether both know the same releases as promoted, and as left by a rollback."""
+
+        def told(record: Record) -> list[tuple[Identity, bool]]:
+            return [(each.identity, each.rolled_back) for each in record.entries if each.outcome == PROMOTED]
+
+        return other is not None and told(self) == told(other)
+
+    def skips_steps(self, release: Release, quarantined: frozenset[str]) -> bool:
+        """Whether a release was promoted through its gates here, so that a rollback to it takes no steps."""
+        found = self.find(release)
+        return found is not None and found.gates and found.digest not in quarantined
+
+    def with_promoted(self, entry: Entry) -> Record:
+        """Everybody has that release now; where they had it before, the ones promoted since are left by a rollback."""
+        stable = self.stable
+        if stable and stable.identity == entry.identity:
+            # Also where the same release got other pods, by a hand in the cluster.
+            new = replace(stable, pod_hash=entry.pod_hash, version=entry.version)
+            return self._having(tuple(new if each is stable else each for each in self.entries))
+        earlier = next((each for each in self.standing if each.identity == entry.identity), None)
+        if earlier:
+            at = self.entries.index(earlier)
+            later = tuple(
+                replace(each, rolled_back=True) if each.stands else each for each in self.entries[at + 1 :]
+            )
+            back = replace(earlier, pod_hash=entry.pod_hash)
+            return self._having((*self.entries[:at], back, *_ended(later, entry.at)))
+        mine = self.newest
+        before = self.entries
+        if mine and mine.outcome == ON_ITS_WAY and mine.identity == entry.identity:
+            entry, before = replace(entry, weight=mine.weight), self.entries[:-1]
+        return self._having((*_ended(before, entry.at), entry))
+
+    def with_moving(self, entry: Entry) -> Record:
+        """That release is on its way, and what was before it is replaced; a rollback is no new one."""
+        mine = self.newest
+        if mine and mine.outcome == ON_ITS_WAY and mine.identity == entry.identity:
+            weight = max(mine.weight or 0, entry.weight or 0) or None
+            return self._having((*self.entries[:-1], replace(mine, weight=weight)))
+        ended = _ended(self.entries, entry.at)
+        if any(each.identity == entry.identity and each.stands for each in ended):
+            return self._having(ended)
+        return self._having((*ended, entry))
+
+    def with_aborted(self, entry: Entry) -> Record:
+        """That release was aborted, at the weight that it had before."""
+        mine = self.newest
+        if mine and mine.outcome == ABORTED and mine.identity == entry.identity:
+            return self
+        known = self.with_moving(replace(entry, outcome=ON_ITS_WAY))
+        mine = known.newest
+        if mine is None or mine.outcome != ON_ITS_WAY:
+            return known
+        return self._having((*known.entries[:-1], replace(mine, outcome=ABORTED, at=entry.at)))
+
+    def _having(self, entries: tuple[Entry, ...]) -> Record:
+        standing = replace(self, entries=entries).standing
+        others = [each for each in entries if each not in standing][-_MOST_OTHERS:]
+        return replace(self, entries=tuple(each for each in entries if each in standing or each in others))
+
+
+def _ended(entries: Iterable[Entry], at: str) -> tuple[Entry, ...]:
+    """Nothing of these is on its way any more."""
+    return tuple(
+        replace(each, outcome=REPLACED, at=at) if each.outcome == ON_ITS_WAY else each for each in entries
+    )
+
+
+def copy_text(records: Mapping[str, Record]) -> str:
+    """`promoted.yaml` of these environments' records."""
+    shown = {
+        name: [_shown(each) for each in record.entries if each.outcome != ON_ITS_WAY]
+        for name, record in sorted(records.items())
+    }
+    return _HEAD + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
+
+
+def copies_of(branch: Environments, at: str | None = None) -> dict[str, Record]:
+    """The records that the branch has, by environment, as far as they can be read: people may write there.
+
+    No entry has passed any gates: only the guard's own record says so.
+    """
+    try:
+        read = documents.value(branch.text(FILE, at) or "")
+    except Unreadable:
+        return {}
+    found = {}
+    for name, entries in read.items() if isinstance(read, dict) else ():
+        try:
+            found[name] = Record(tuple(_copied(each) for each in entries))
+        except (TypeError, AttributeError, ValueError):
+            continue
+    return found
+
+
+def copy_of(branch: Environments, environment: str) -> Record | None:
+    """The record that the branch has of an environment; None where no guard has written one."""
+    return copies_of(branch).get(environment)
+
+
+def past(branch: Environments, environment: str, entry: Entry) -> Past | None:
+    """The release of an entry, as the branch had it; None where its history does not have it any more."""
+    return next((each for each in branch.past(environment) if identity(each.release) == entry.identity), None)
+
+
+def _shown(entry: Entry) -> dict[str, object]:
+    """Without what says nothing to people or nothing new."""
+    left_out = {"pod_hash", *(() if entry.rolled_back else ("rolled_back",))}
+    return {key: value for key, value in asdict(entry).items() if key not in left_out and value is not None}
+
+
+def _copied(read: Mapping[str, object]) -> Entry:
+    """Raises TypeError, AttributeError or ValueError for what is no entry."""
+    weight = read.get("weight")
+    typed = {
+        "weight": None if weight is None else int(str(weight)),
+        "gates": False,
+        "rolled_back": str(read.get("rolled_back")) == "true",
+    }
+    return _entry({**read, **typed})
+
+
+def _entry(read: Mapping[str, object]) -> Entry:
+    known = {field.name: read[field.name] for field in fields(Entry) if field.name in read}
+    entry = Entry(**known)  # type: ignore[arg-type]
+    texts = (
+        entry.version,
+        entry.revision,
+        entry.digest,
+        entry.strategy,
+        entry.outcome,
+        entry.at,
+        entry.pod_hash,
+    )
+    if not all(isinstance(each, str) for each in texts) or entry.outcome not in _OUTCOMES:
+        raise TypeError(f"no release: {read!r:.80}")
+    if entry.since.tzinfo is None:
+        raise ValueError(f"a time without its zone: {entry.at:.40}")
+    return entry

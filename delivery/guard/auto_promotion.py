@@ -1,0 +1,155 @@
+"""Promotes by itself what has been healthy long enough in the environment before, and never to production.
+
+How long is read from the Rollout's own conditions and from Git, so a guard that is restarted begins no new soak. What
+the next environment has had already is not promoted again, whatever became of it there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from delivery.cli.commands import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
+from delivery.errors import Refused
+from delivery.gitops import freeze, quarantine
+from delivery.gitops.branch import Change, Environments, publish
+from delivery.gitops.git import HISTORY_COMMITS, Repository
+from delivery.gitops.release import NAME, Release
+from delivery.guard.decision import is_of, settled_since
+from delivery.kubernetes.client import Object
+
+VARIABLE = "DELIVERY_PROMOTIONS"
+_BY_A_PERSON = "production"
+_FORM = re.compile(rf"({NAME.pattern})>({NAME.pattern})=([1-9][0-9]*)([smh])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """From one environment to another after a soak."""
+
+    source: str
+    target: str
+    soak: timedelta
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Rollouts(Protocol):
+    def rollout(self, environment: str) -> Object | None: ...
+
+
+def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
+    """What the variable says, such as `dev>staging=15m`, of the environments that are watched. Raises Refused."""
+    found: dict[str, Promotion] = {}
+    for each in (part.strip() for part in text.split(",")):
+        if not each:
+            continue
+        match = _FORM.fullmatch(each)
+        if not match:
+            raise Refused(f"{VARIABLE} is a list like dev>staging=15m (s, m or h), which {each!r} is not.")
+        source, target, number, unit = match[1], match[3], match[5], match[6]
+        if target == _BY_A_PERSON:
+            raise Refused(
+                f"{VARIABLE} names {each!r}, but to {target} only a person promotes:"
+                f" delivery promote {source} {target}."
+            )
+        if strangers := {source, target} - set(environments):
+            raise Refused(f"{VARIABLE} names {each!r}, but {min(strangers)} is not watched.")
+        if source == target or target in found:
+            raise Refused(f"{VARIABLE}: {target} is promoted to from one other environment, not by {each!r}.")
+        found[target] = Promotion(source, target, timedelta(**{_UNITS[unit]: int(number)}), each)
+    return tuple(found.values())
+
+
+def promote(
+    promotion: Promotion, cluster: Rollouts, repository: Repository, branch: Environments, now: datetime
+) -> str:
+    """Promote if it is time; what was done or is waited for, empty where nothing is to be done.
+
+    Raises Refused.
+    """
+    source, target = promotion.source, promotion.target
+    rollout = cluster.rollout(source)
+    settled = settled_since(rollout)
+    if rollout is None or settled is None or now < settled + promotion.soak:
+        return ""
+    release, commit = branch.current(source), branch.last_commit(source)
+    if release is None or commit is None or not is_of(rollout, release):
+        return ""
+    since = max(settled, repository.time(commit))
+    if now < since + promotion.soak:
+        return ""
+    looked_at = branch.last_commit(target)
+
+    def hindrance(branch: Environments) -> str:
+        return _hindrance(promotion, release, cluster, branch, now=now)
+
+    if why := hindrance(branch):
+        return "" if why == _SAME else f"{release.image.version} is not promoted: {why}"
+    # Who runs a commit that is older than these is not promoted to by itself: it counts as not contained.
+    repository.fetch_history(HISTORY_COMMITS)
+    refuse_unknown_commit(repository, release)
+
+    def decide(branch: Environments) -> Change | None:
+        if (branch.last_commit(source), branch.last_commit(target)) != (commit, looked_at):
+            return None  # somebody's newer word: it is looked at again
+        if why := hindrance(branch):
+            raise Refused(f"{release.image.version} is not promoted: {why}")
+        was = branch.current(target)
+        wanted = release.with_strategy(strategy_of(was, target))
+        # Newer, or of another branch of the code: either would be lost.
+        if was and not repository.is_ancestor(was.revision, of=release.revision):
+            raise Refused(
+                f"{target} runs a commit that {release.image.version} of {source} does not contain:"
+                f" a person decides, by delivery promote {source} {target}."
+            )
+        refuse_incomplete(repository, wanted, target)
+        return replacing(
+            was,
+            wanted,
+            target,
+            f"promote {release.image.version} from {source} to {target}",
+            f"By: delivery guard\nPromoted-from: {commit}",
+            reason=f"Healthy in {source} since {since:%Y-%m-%d %H:%M:%S} UTC: {promotion.text}.",
+        )
+
+    published = publish(repository, decide, branch)
+    return f"{published.subject} ({published.commit[:12]})" if published else ""
+
+
+_SAME = "it is there"
+
+
+def _hindrance(
+    promotion: Promotion,
+    release: Release,
+    cluster: Rollouts,
+    branch: Environments,
+    *,
+    now: datetime,
+) -> str:
+    """Why this release cannot go on just now; empty if nothing stands in the way."""
+    target = promotion.target
+    there = branch.current(target)
+    if there and _is_same(there, release):
+        return _SAME
+    if any(_is_same(past.release, release) for past in branch.past(target)):
+        return f"{target} has had it already and went away from it, so a person decides."
+    if release.image.digest in {entry.digest for entry in quarantine.entries(branch)}:
+        return "it is quarantined."
+    if stopped := freeze.frozen(branch, target, now):
+        return f"{stopped}."
+    rollout = cluster.rollout(target)
+    if there and (rollout is None or settled_since(rollout) is None or not is_of(rollout, there)):
+        return f"{target} is in the middle of a release, or not healthy."
+    return ""
+
+
+def _is_same(one: Release, other: Release) -> bool:
+    return (one.revision, one.image.digest) == (other.revision, other.image.digest)

@@ -1,0 +1,93 @@
+"""The guard's figures for Prometheus.
+
+Its own begin at 0 with each start, which `increase` and `rate` allow for. Those of what was delivered are read from Git
+and the cluster, so they go on after a restart where they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+
+from delivery.gitops.dora import Performance
+
+REGISTRY = CollectorRegistry()
+
+LOOKS = Counter(
+    "delivery_guard_looks",
+    "Looks at an environment, by what came of them.",
+    ["environment", "result"],
+    registry=REGISTRY,
+)
+LAST_LOOK = Gauge(
+    "delivery_guard_last_look_timestamp_seconds",
+    "When an environment was last seen and nothing stood in the way.",
+    ["environment"],
+    registry=REGISTRY,
+)
+HEALS = Counter(
+    "delivery_heals",
+    "Releases that were taken back in Git, and whether the image was quarantined.",
+    ["environment", "blamed"],
+    registry=REGISTRY,
+)
+PROBES = Counter(
+    "delivery_guard_probes",
+    "Requests that stood in for users, by the version that was asked and its answer's status (or none).",
+    ["environment", "version", "answer"],
+    registry=REGISTRY,
+)
+
+
+class Delivered(Collector):
+    """How well is delivered, by environment; `lead_seconds` only where something was released and promoted in full."""
+
+    def __init__(self) -> None:
+        self.performances: dict[str, Performance] = {}
+        self.lead_seconds: dict[str, float] = {}
+        self.quarantined: dict[tuple[str, str], float] = {}
+        """When (Unix time) a version failed in an environment."""
+
+    def collect(self) -> Iterator[Metric]:
+        deployments = CounterMetricFamily(
+            "delivery_deployments",
+            "Releases and promotions in Git since the branch began; ways back do not count.",
+            labels=["environment"],
+        )
+        failed = CounterMetricFamily(
+            "delivery_failed_deployments",
+            "Those of them that were followed by a way back: a heal or a rollback.",
+            labels=["environment"],
+        )
+        restored = SummaryMetricFamily(
+            "delivery_time_to_restore_seconds",
+            "How long failed deployments were in Git until the way back was.",
+            labels=["environment"],
+        )
+        for name, performance in list(self.performances.items()):
+            deployments.add_metric([name], len(performance.deployments))
+            failed.add_metric([name], performance.failed)
+            seconds = [each.total_seconds() for each in performance.restored]
+            restored.add_metric([name], count_value=len(seconds), sum_value=sum(seconds))
+        lead = GaugeMetricFamily(
+            "delivery_lead_time_seconds",
+            "From the commit of what runs to its full promotion.",
+            labels=["environment"],
+        )
+        for name, seconds_of_one in list(self.lead_seconds.items()):
+            lead.add_metric([name], seconds_of_one)
+        quarantined = GaugeMetricFamily(
+            "delivery_quarantined_timestamp_seconds",
+            "When an image that must not be released again failed, and where.",
+            labels=["environment", "version"],
+        )
+        for where_and_what, since in list(self.quarantined.items()):
+            quarantined.add_metric(where_and_what, since)
+        yield from (deployments, failed, restored, lead, quarantined)
+
+
+DELIVERED = Delivered()
+REGISTRY.register(DELIVERED)

@@ -1,0 +1,78 @@
+"""Acts in Git: one commit that goes back, says why, and quarantines the image where it is to blame."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from delivery.errors import Refused
+from delivery.gitops import promoted, quarantine
+from delivery.gitops.branch import ROLLBACK_TRAILER, Change, Environments, Published, path_of, publish
+from delivery.gitops.git import Repository
+from delivery.gitops.promoted import Record
+from delivery.guard.decision import Heal
+from delivery.texts import one_line
+
+RUNBOOK = "RolloutAborted.md"
+_MOST_REASONS = 1000  # letters, of all together
+
+
+def heal(
+    repository: Repository,
+    environment: str,
+    decision: Heal,
+    *,
+    branch: Environments | None = None,
+    now: datetime,
+    runbooks: str,
+    records: Mapping[str, Record] | None = None,
+) -> Published | None:
+    """Push the heal, or nothing if Git's release has changed meanwhile: a person's newer word counts.
+
+    `branch`: as it was fetched for the decision. `records`: what became of each environment's releases, for the copy on
+    the branch.
+
+    Raises Refused.
+    """
+
+    def change(branch: Environments) -> Change | None:
+        if branch.last_commit(environment) != decision.commit:
+            return None
+        files = {path_of(environment): decision.to.release.to_yaml()}
+        if decision.blame:
+            files[quarantine.FILE] = _quarantined(branch, environment, decision, now)
+        if records:
+            files[promoted.FILE] = promoted.copy_text({**promoted.copies_of(branch), **records})
+        return Change(files, _message(environment, decision, runbooks))
+
+    return publish(repository, change, branch)
+
+
+def _quarantined(branch: Environments, environment: str, decision: Heal, now: datetime) -> str:
+    """The file of quarantined images with this one added."""
+    image = decision.left.image
+    # Going back must not wait for somebody who repairs a file: what cannot be read is written anew.
+    try:
+        known = quarantine.entries(branch)
+    except Refused:
+        known = ()
+    entry = quarantine.Entry(
+        digest=image.digest,
+        version=image.version,
+        environment=environment,
+        at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        reason=one_line("; ".join(decision.reasons), _MOST_REASONS),
+    )
+    return quarantine.text_with(known, entry)
+
+
+def _message(environment: str, decision: Heal, runbooks: str) -> str:
+    left, to = decision.left.image.version, decision.to.release.image.version
+    why = "\n".join(f"- {one_line(reason)}" for reason in decision.reasons)
+    blame = f"The image of {left} is quarantined." if decision.blame else "No image is quarantined."
+    return (
+        f"heal {environment}: back to {to}\n\n"
+        f"{left} did not pass:\n{why}\n\n"
+        f"{blame} What to do now: {runbooks}{RUNBOOK}\n\n"
+        "By: delivery guard\n"
+        f"{ROLLBACK_TRAILER}: {decision.to.commit}\n"
+        f"Healed-from: {decision.commit}\n"
+    )

@@ -1,0 +1,285 @@
+"""dev → staging by itself after a healthy soak, on a real Git remote, with a cluster that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from delivery.errors import Refused
+from delivery.gitops import freeze, git, quarantine
+from delivery.gitops.release import Release
+from delivery.guard.auto_promotion import parse
+from delivery.guard.decision import settled_since
+from delivery.guard.maintenance_loop import Rounds
+from delivery.guard.tests.sights import BAD, GOOD, rollout
+from delivery.guard.tests.test_maintenance_loop import MadeUp
+from delivery.kubernetes.client import Object
+from delivery.tests.hosts import CODE, Remote
+
+NAMES = ("dev", "staging", "demo", "production")
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(tz=UTC) - timedelta(**time)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def healthy(of: Release, since: str, **status: Any) -> Object:
+    conditions = [
+        {"type": "Completed", "status": "True", "lastTransitionTime": ago(days=9)},
+        {"type": "Healthy", "status": "True", "lastTransitionTime": since},
+    ]
+    return rollout(of, **{"phase": "Healthy", "stableRS": "new", "conditions": conditions} | status)
+
+
+class Rollouts(MadeUp):
+    """What runs, by environment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: dict[str, Object] = {}
+
+    def rollout(self, environment: str) -> Object | None:
+        return self.of.get(environment)
+
+
+@pytest.fixture
+def cluster() -> Rollouts:
+    return Rollouts()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def old(remote: Remote) -> Release:
+    """What staging has: the code's first commit."""
+    release = replace(GOOD, revision=remote.head)
+    remote.commit("environments", {"staging/release.yaml": release.to_yaml()})
+    return release
+
+
+@pytest.fixture
+def new(remote: Remote, old: Release) -> Release:
+    """What dev has, of a newer commit; both environments are healthy, dev for an hour."""
+    assert old
+    remote.commit_code({"README": "more\n"})
+    release = replace(BAD, revision=remote.head, strategy="rolling-update")
+    _at_noon_yesterday(remote, {"dev/release.yaml": release.to_yaml()})
+    return release
+
+
+@pytest.fixture
+def rounds(
+    remote: Remote, cluster: Rollouts, said: list[str], old: Release, new: Release
+) -> Iterator[Rounds]:
+    cluster.of = {"dev": healthy(new, ago(hours=1)), "staging": healthy(old, ago(hours=1))}
+    with git.opened(str(remote.path), Path.cwd()) as repository:
+        yield Rounds(cluster, repository, [], parse("dev>staging=15m", NAMES), tell=said.append)
+
+
+def _at_noon_yesterday(remote: Remote, files: dict[str, str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_COMMITTER_DATE", ago(days=1))
+        remote.commit("environments", files)
+
+
+def staging(remote: Remote) -> str:
+    return str(remote.release("staging")["image"]["version"])
+
+
+def test_it_promotes_once_and_says_why(rounds: Rounds, remote: Remote, said: list[str]) -> None:
+    rounds.go()
+    tip = remote.tip("environments")
+    rounds.go()
+
+    assert staging(remote) == "1.2"
+    assert remote.release("staging")["strategy"] == "canary", "each environment keeps its own"
+    assert remote.tip("environments") == tip
+    message = remote.message()
+    assert message.startswith("promote 1.2 from dev to staging\n\nHealthy in dev since ")
+    assert "By: delivery guard\nPromoted-from: " in message
+    assert len(said) == 1
+    assert said[0].startswith("dev>staging=15m: promote 1.2 from dev to staging (")
+
+
+def test_a_first_release_is_promoted_as_well(rounds: Rounds, remote: Remote, cluster: Rollouts) -> None:
+    remote.commit("environments", {"staging/release.yaml": None})
+    del cluster.of["staging"]
+    rounds.go()
+    assert staging(remote) == "1.2"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"conditions": [{"type": "Healthy", "status": "True", "lastTransitionTime": ago(minutes=1)}]},
+        {"conditions": [{"type": "Healthy", "status": "False", "lastTransitionTime": ago(hours=1)}]},
+        {"conditions": []},
+        {"phase": "Degraded"},
+        {"phase": "Progressing"},
+        {"stableRS": "old"},
+        {"abort": True},
+        {"observedGeneration": "6"},
+    ],
+    ids=[
+        "too short",
+        "not healthy",
+        "not known",
+        "degraded",
+        "on its way",
+        "moving",
+        "aborted",
+        "not seen yet",
+    ],
+)
+def test_what_has_not_been_healthy_for_that_long_stays(
+    rounds: Rounds, remote: Remote, cluster: Rollouts, new: Release, status: dict[str, Any]
+) -> None:
+    cluster.of["dev"] = healthy(new, ago(hours=1), **status)
+    rounds.go()
+    assert staging(remote) == "1.1"
+
+
+def test_the_soak_begins_with_gits_commit_and_ends_with_gits_release(
+    rounds: Rounds, remote: Remote, new: Release
+) -> None:
+    remote.commit("environments", {"dev/release.yaml": replace(new, strategy="canary").to_yaml()})
+    rounds.go()
+    assert staging(remote) == "1.1", "dev has had this release for a moment only"
+    _at_noon_yesterday(remote, {"dev/release.yaml": replace(new, revision="f" * 40).to_yaml()})
+    rounds.go()
+    assert staging(remote) == "1.1", "what has been healthy is not what Git names"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{"phase": "Paused", "stableRS": "old"}, {"abort": True, "phase": "Degraded"}, {"phase": "Degraded"}],
+)
+def test_it_waits_for_a_target_that_is_busy_or_in_trouble(
+    rounds: Rounds, remote: Remote, cluster: Rollouts, old: Release, said: list[str], status: dict[str, Any]
+) -> None:
+    cluster.of["staging"] = healthy(old, ago(hours=1), **status)
+    rounds.go()
+    rounds.go()
+    assert staging(remote) == "1.1"
+    assert said == [
+        "dev>staging=15m: 1.2 is not promoted: staging is in the middle of a release, or not healthy."
+    ]
+    cluster.of["staging"] = healthy(old, ago(seconds=1))
+    rounds.go()
+    assert staging(remote) == "1.2"
+
+
+def test_what_somebody_went_away_from_is_not_promoted_again(
+    rounds: Rounds, remote: Remote, cluster: Rollouts, old: Release, said: list[str]
+) -> None:
+    rounds.go()
+    remote.commit(
+        "environments", {"staging/release.yaml": old.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n"
+    )
+    cluster.of["staging"] = healthy(old, ago(hours=1))
+    rounds.go()
+    assert staging(remote) == "1.1"
+    assert "staging has had it already and went away from it, so a person decides." in said[-1]
+
+
+def test_an_older_revision_does_not_take_the_place_of_a_newer_one(
+    rounds: Rounds, remote: Remote, cluster: Rollouts, said: list[str]
+) -> None:
+    remote.commit_code({"README": "even more\n"})
+    newer = replace(GOOD, revision=remote.head, image=replace(GOOD.image, version="1.3"))
+    remote.commit("environments", {"staging/release.yaml": newer.to_yaml()})
+    cluster.of["staging"] = healthy(newer, ago(hours=1))
+    rounds.go()
+    assert staging(remote) == "1.3"
+    assert "staging runs a commit that 1.2 of dev does not contain: a person decides" in said[-1]
+    hotfix = replace(newer, revision=remote.commit("hotfix", CODE))
+    remote.commit("environments", {"staging/release.yaml": hotfix.to_yaml()})
+    cluster.of["staging"] = healthy(hotfix, ago(hours=1))
+    rounds.go()
+    assert staging(remote) == "1.3", "another branch of the code is not lost either"
+
+
+def test_a_quarantined_image_and_a_frozen_environment_are_left_alone(
+    rounds: Rounds, remote: Remote, said: list[str], new: Release
+) -> None:
+    entry = quarantine.Entry(new.image.digest, "1.2", "production", "2026-01-01T00:00:00Z", "was slow")
+    remote.commit("environments", {quarantine.FILE: yaml.safe_dump([asdict(entry)])})
+    rounds.go()
+    once = freeze.Once(datetime(2020, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC))
+    frozen = str(freeze.Window(("staging",), "an audit", once))
+    remote.commit("environments", {quarantine.FILE: "[]\n", freeze.FILE: frozen})
+    rounds.go()
+    remote.commit("environments", {freeze.FILE: "- [unfinished\n"})
+    rounds.go()
+    assert staging(remote) == "1.1"
+    assert "1.2 is not promoted: it is quarantined." in said[0]
+    assert "staging is frozen until 2199-01-01 00:00 UTC (an audit)." in said[1]
+    assert "cannot go on: freeze.yaml on the branch environments is not YAML (line 2)" in said[2]
+    remote.commit("environments", {freeze.FILE: None})
+    rounds.go()
+    assert staging(remote) == "1.2"
+
+
+def test_a_revision_without_the_targets_settings_is_not_promoted(
+    rounds: Rounds, remote: Remote, cluster: Rollouts, said: list[str]
+) -> None:
+    remote.commit_code({"environments/staging/values.yaml": None})
+    release = replace(BAD, revision=remote.head)
+    _at_noon_yesterday(remote, {"dev/release.yaml": release.to_yaml()})
+    cluster.of["dev"] = healthy(release, ago(hours=1))
+    rounds.go()
+    assert staging(remote) == "1.1"
+    assert "has no environments/staging/values.yaml" in said[0]
+
+
+def test_a_git_server_that_is_away_is_told_once_and_tried_again(
+    rounds: Rounds, remote: Remote, said: list[str]
+) -> None:
+    elsewhere = remote.path.with_suffix(".away")
+    remote.path.rename(elsewhere)
+    rounds.go()
+    rounds.go()
+    elsewhere.rename(remote.path)
+    rounds.go()
+    assert staging(remote) == "1.2"
+    assert len(said) == 2
+    assert said[0].startswith("Git: cannot go on: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("dev>staging", "is a list like dev>staging=15m (s, m or h), which 'dev>staging' is not."),
+        ("dev>staging=0m", "which 'dev>staging=0m' is not."),
+        ("dev>staging=15m;a>b=1m", "is not."),
+        ("staging>production=2h", "only a person promotes: delivery promote staging production."),
+        ("dev>qa=1m", "but qa is not watched."),
+        ("dev>dev=1m", "not by 'dev>dev=1m'"),
+        ("dev>demo=1m,staging>demo=1m", "demo is promoted to from one other environment"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_refused_in_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(Refused, match="DELIVERY_PROMOTIONS") as refusal:
+        parse(text, NAMES)
+    assert sentence in str(refusal.value)
+
+
+def test_a_variable_may_name_several_or_none() -> None:
+    assert parse("", NAMES) == ()
+    first, second = parse("dev>staging=15m, staging>demo=2h", NAMES)
+    assert (first.source, first.target, first.soak) == ("dev", "staging", timedelta(minutes=15))
+    assert second.soak == timedelta(hours=2)
+
+
+def test_without_a_rollout_nothing_is_settled() -> None:
+    assert settled_since(None) is None
+    assert settled_since({"metadata": {}, "spec": {}}) is None

@@ -1,0 +1,454 @@
+"""The prober between a Rollout that the test moves, a Prometheus and two versions: real servers, on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from delivery.cli import main
+from delivery.errors import ClusterUnreachable
+from delivery.guard import metrics, synthetic_traffic
+from delivery.guard.rollback_loop import Guard
+from delivery.guard.synthetic_traffic import Prober, at_its_service, probing, users_query
+from delivery.guard.tests.sights import rollout
+from delivery.kubernetes.client import Object
+from delivery.tests.hosts import Remote
+from delivery.tests.kubernetes import Server as KubernetesServer
+
+RUNNING = {"currentStepAnalysisRunStatus": {"name": "crm-7-2-1", "status": "Running"}}
+JUDGED = rollout(canary=RUNNING)
+
+
+class MadeUp:
+    """A cluster in which production is what the test says."""
+
+    def __init__(self) -> None:
+        self.state: Object | None = JUDGED
+        self.away = False
+
+    def rollout(self, environment: str) -> Object | None:
+        if self.away:
+            raise ClusterUnreachable("The cluster cannot be reached: refused")
+        return self.state if environment == "production" else None
+
+
+class Server(ThreadingHTTPServer):
+    """Remembers what it was asked, and how many asked at once."""
+
+    daemon_threads = True
+
+    def __init__(self, body: Callable[[], Any] = dict, status: int = 200, seconds: float = 0.0) -> None:
+        self.body, self.status, self.seconds = body, status, seconds
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.peers: set[Any] = set()
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        server = self.server
+        with server.lock:
+            server.asked.append((self.path, dict(self.headers)))
+            server.peers.add(self.client_address)
+            server.at_once += 1
+            server.most_at_once = max(server.most_at_once, server.at_once)
+        time.sleep(server.seconds)
+        body = json.dumps(server.body()).encode()
+        with server.lock:
+            server.at_once -= 1
+        self.send_response(server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output quiet."""
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Prometheus(Server):
+    """Says how many requests a second users make."""
+
+    def __init__(self) -> None:
+        self.rate = "0"
+        super().__init__(self._answer)
+
+    def _answer(self) -> dict[str, Any]:
+        sample = {"metric": {}, "value": [time.time(), self.rate]}
+        return {"status": "success", "data": {"resultType": "vector", "result": [sample]}}
+
+
+@pytest.fixture
+def cluster() -> MadeUp:
+    return MadeUp()
+
+
+@pytest.fixture
+def prometheus() -> Iterator[Prometheus]:
+    server = Prometheus()
+    with running(server):
+        yield server
+
+
+@pytest.fixture
+def canary() -> Iterator[Server]:
+    with running(Server()) as server:
+        yield server
+
+
+@pytest.fixture
+def stable() -> Iterator[Server]:
+    with running(Server()) as server:
+        yield server
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def probes(
+    cluster: MadeUp,
+    prometheus: Prometheus,
+    canary: Server,
+    stable: Server,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Prober]:
+    """Hurries: a probe each 10 ms, and users are missed at once."""
+    monkeypatch.setattr(synthetic_traffic, "_PACE_SECONDS", 0.01)
+    metrics.PROBES.clear()
+    addresses = {"canary": canary, "stable": stable}
+    made = Prober(
+        cluster,
+        ["production"],
+        prometheus.address,
+        tell=said.append,
+        url=lambda _environment, version: f"{addresses[version].address}/probe/",
+        patience=0.0,
+    )
+    yield made
+    for release in made._releases.values():
+        release.rest.set()
+        for sender in release.senders.values():
+            sender.join(10)
+
+
+def until(what: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+def count(version: str, answer: str) -> float:
+    sample = {"environment": "production", "version": version, "answer": answer}
+    return metrics.REGISTRY.get_sample_value("delivery_guard_probes_total", sample) or 0.0
+
+
+def rests(*servers: Server) -> bool:
+    """Whether nobody is asked any more."""
+    time.sleep(0.1)
+    before = [len(server.asked) for server in servers]
+    time.sleep(0.2)
+    return before == [len(server.asked) for server in servers]
+
+
+def test_where_users_are_too_few_both_versions_are_probed_with_the_mark(
+    probes: Prober, canary: Server, stable: Server, said: list[str]
+) -> None:
+    probes.look("production")
+    until(lambda: len(canary.asked) >= 5 and len(stable.asked) >= 5)
+    probes.look("production")
+
+    for server in (canary, stable):
+        path, headers = server.asked[0]
+        assert (path, headers["X-CRM-Probe"]) == ("/probe/", "1")
+        assert server.most_at_once == 1
+    until(lambda: count("canary", "200") >= 5 and count("stable", "200") >= 5)
+    assert said == ["production: users hardly ask the new version, so probes do"]
+
+
+def test_each_probe_has_a_connection_of_its_own_and_so_reaches_every_pod(
+    probes: Prober, canary: Server
+) -> None:
+    probes.look("production")
+    until(lambda: len(canary.asked) >= 5)
+
+    assert len(canary.peers) == len(canary.asked)
+
+
+def test_prometheus_is_asked_for_the_users_of_the_new_version(probes: Prober, prometheus: Prometheus) -> None:
+    probes.look("production")
+
+    path, _ = prometheus.asked[0]
+    assert urlsplit(path).path == "/api/v1/query"
+    assert parse_qs(urlsplit(path).query)["query"] == [users_query("production", "new")]
+
+
+def test_it_ends_when_users_come_and_begins_when_they_go(
+    probes: Prober, prometheus: Prometheus, canary: Server, stable: Server
+) -> None:
+    probes.look("production")
+    until(lambda: bool(canary.asked and stable.asked))
+    prometheus.rate = "1.5"
+    probes.look("production")
+    assert rests(canary, stable)
+
+    prometheus.rate = "0.9"
+    sent = len(canary.asked)
+    probes.look("production")
+    until(lambda: len(canary.asked) > sent)
+
+
+@pytest.mark.parametrize("rate", ["1", "3.2", "NaN"])
+def test_where_users_suffice_or_nobody_knows_there_are_no_probes(
+    probes: Prober, prometheus: Prometheus, canary: Server, stable: Server, rate: str
+) -> None:
+    prometheus.rate = rate
+    probes.look("production")
+    assert rests(canary, stable)
+    assert not canary.asked
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"status": 503}, {"body": lambda: "nonsense"}, {"body": lambda: {"data": {"result": []}}}]
+)
+def test_without_an_answer_of_prometheus_there_are_no_probes(
+    probes: Prober, canary: Server, prometheus: Prometheus, trouble: dict[str, Any]
+) -> None:
+    vars(prometheus).update(trouble)
+    probes.look("production")
+    assert rests(canary)
+    assert not canary.asked
+
+
+def test_nor_with_a_prometheus_that_is_away(probes: Prober, canary: Server) -> None:
+    probes.prometheus = "http://127.0.0.1:1"
+    probes.look("production")
+    assert rests(canary)
+    assert not canary.asked
+
+
+PHASES = {"Successful", "Failed", "Error", "Inconclusive"}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        rollout(canary={}),
+        rollout(canary=RUNNING, currentPodHash="old"),
+        rollout(canary=RUNNING, abort=True),
+        rollout(canary={"currentBackgroundAnalysisRunStatus": {"status": "Running"}}),
+        *(rollout(canary={"currentStepAnalysisRunStatus": {"status": phase}}) for phase in sorted(PHASES)),
+        rollout(canary=RUNNING, currentStepIndex=0),
+        rollout(blueGreen={"prePromotionAnalysisRunStatus": {"status": "Successful"}}),
+    ],
+)
+def test_while_no_gate_waits_nobody_is_probed(
+    probes: Prober, cluster: MadeUp, prometheus: Prometheus, canary: Server, state: Object | None
+) -> None:
+    cluster.state = state
+    probes.look("production")
+    assert rests(canary)
+    assert not canary.asked
+    assert not prometheus.asked, "nothing is asked while nothing is released"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"canary": {"currentStepAnalysisRunStatus": {"status": ""}}},
+        {"canary": {"currentStepAnalysisRunStatus": {"status": "Pending"}}},
+        {"blueGreen": {"prePromotionAnalysisRunStatus": {"status": "Running"}}},
+        {
+            "blueGreen": {
+                "prePromotionAnalysisRunStatus": {"status": "Successful"},
+                "postPromotionAnalysisRunStatus": {"status": "Running"},
+            }
+        },
+    ],
+)
+def test_every_kind_of_gate_is_helped(
+    probes: Prober, cluster: MadeUp, canary: Server, status: dict[str, Any]
+) -> None:
+    cluster.state = rollout(**status)
+    probes.look("production")
+    until(lambda: bool(canary.asked))
+
+
+@pytest.mark.parametrize("end", [rollout(canary=RUNNING, abort=True), rollout(canary={})])
+def test_it_ends_with_the_gate(
+    probes: Prober, cluster: MadeUp, canary: Server, stable: Server, end: Object
+) -> None:
+    probes.look("production")
+    until(lambda: bool(canary.asked and stable.asked))
+    cluster.state = end
+    probes.look("production")
+    assert rests(canary, stable)
+
+
+def test_it_ends_where_the_cluster_cannot_be_seen(
+    probes: Prober, cluster: MadeUp, canary: Server, stable: Server
+) -> None:
+    probes.look("production")
+    until(lambda: bool(canary.asked and stable.asked))
+    cluster.away = True
+    probes.look("production")
+    assert rests(canary, stable)
+
+
+def test_users_get_half_a_minute_to_come(probes: Prober, canary: Server, prometheus: Prometheus) -> None:
+    probes.patience = 60.0
+    probes.look("production")
+    assert rests(canary)
+    assert not canary.asked
+    assert not prometheus.asked
+
+    (release,) = probes._releases.values()
+    release.since -= 60.0
+    probes.look("production")
+    until(lambda: bool(canary.asked))
+
+
+def test_a_newer_release_waits_for_its_own_users(probes: Prober, cluster: MadeUp, canary: Server) -> None:
+    probes.look("production")
+    until(lambda: bool(canary.asked))
+    probes.patience = 60.0
+    cluster.state = rollout(canary=RUNNING, currentPodHash="newer")
+    probes.look("production")
+    assert rests(canary)
+
+
+def test_a_slow_version_is_asked_one_request_at_a_time(probes: Prober, canary: Server) -> None:
+    canary.seconds = 0.2
+    probes.look("production")
+    until(lambda: len(canary.asked) >= 3)
+    probes.look("production")
+    until(lambda: len(canary.asked) >= 6)
+    assert canary.most_at_once == 1
+
+
+def test_what_fails_is_probed_on_for_that_is_what_is_looked_for(probes: Prober, canary: Server) -> None:
+    canary.status = 500
+    probes.look("production")
+    until(lambda: count("canary", "500") >= 5)
+
+
+def test_what_does_not_answer_is_probed_on(
+    probes: Prober, canary: Server, stable: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = {"canary": "http://127.0.0.1:1/", "stable": stable.address}
+    probes.url = lambda _, version: addresses[version]
+    probes.look("production")
+    until(lambda: count("canary", "none") >= 3)
+    until(lambda: count("stable", "200") >= 3)
+
+
+@pytest.mark.parametrize("status", [204, 301, 400, 404])
+def test_a_version_that_knows_no_probes_gets_no_more(
+    probes: Prober, canary: Server, stable: Server, said: list[str], status: int
+) -> None:
+    """They would count as requests that went well, and the release would pass unjudged."""
+    stable.status = status
+    probes.look("production")
+    until(lambda: len(canary.asked) >= 5)
+    probes.look("production")
+    until(lambda: len(canary.asked) >= 10)
+    assert len(stable.asked) == 1
+    assert f"production: stable answers a probe with {status}, so it gets no more" in said
+
+
+def test_there_is_an_end_to_them(
+    probes: Prober, canary: Server, stable: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic_traffic, "MOST", 4)
+    probes.look("production")
+    until(lambda: len(canary.asked) == len(stable.asked) == 4)
+    probes.look("production")
+    assert rests(canary, stable)
+    assert (len(canary.asked), len(stable.asked)) == (4, 4)
+
+
+def test_five_a_second_are_sent(probes: Prober, canary: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic_traffic, "_PACE_SECONDS", 0.2)
+    began = time.monotonic()
+    probes.look("production")
+    until(lambda: len(canary.asked) >= 6)
+    assert time.monotonic() - began >= 0.9, "five pauses of 0.2 s lie between six probes"
+
+
+def test_it_watches_until_it_is_stopped(probes: Prober, canary: Server, stable: Server) -> None:
+    stopped = threading.Event()
+    with probing(probes, stopped):
+        until(lambda: bool(canary.asked and stable.asked))
+    assert stopped.is_set()
+    assert rests(canary, stable)
+
+
+def test_what_nobody_expected_concerns_one_environment(
+    probes: Prober, cluster: MadeUp, canary: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An object that no Rollout looks like: it is told once, with its traceback, and looked at again."""
+    well, cluster.state = cluster.state, {"status": "nonsense"}
+    stopped = threading.Event()
+    with probing(probes, stopped):
+        until(lambda: any(each.exc_info for each in caplog.records))
+        cluster.state = well
+        until(lambda: bool(canary.asked))
+        assert not stopped.is_set()
+
+
+@pytest.mark.parametrize(
+    ("told", "probes_by"), [("http://prometheus:9090/", ["http://prometheus:9090"]), ("", [])]
+)
+def test_the_guard_probes_where_it_is_told_of_a_prometheus(
+    remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, probes_by: list[str]
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    with KubernetesServer({}) as kubernetes:
+        kubeconfig.write_text(kubernetes.kubeconfig())
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv(main.PROMETHEUS_VARIABLE, told)
+    monkeypatch.setattr(Guard, "watch", lambda *_: None)
+    watching: list[str] = []
+    monkeypatch.setattr(Prober, "watch", lambda self, _: watching.append(self.prometheus))
+
+    assert main.main(["guard", "--remote", str(remote.path)]) == 0
+
+    assert watching == probes_by
+
+
+def test_versions_are_asked_at_their_services() -> None:
+    assert at_its_service("dev", "canary") == "http://crm-canary.crm-dev.svc/probe/"

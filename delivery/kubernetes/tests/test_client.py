@@ -1,0 +1,116 @@
+"""What is asked of a cluster's API, by its paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from delivery.cli.tests.test_status import serving
+from delivery.errors import ClusterUnreachable
+from delivery.kubernetes.client import RECORD, Cluster, Object, is_moving
+from delivery.tests.kubernetes import Server, rollout
+
+CONFIG = "crm-config-0123456789"
+MAPS = "/api/v1/namespaces/crm-dev/configmaps"
+
+
+@pytest.mark.parametrize(
+    ("status", "moving"),
+    [
+        ({"stableRS": "old", "currentPodHash": "new"}, True),
+        ({"stableRS": "old", "currentPodHash": "new", "abort": True}, True),
+        ({"currentPodHash": "first"}, True),
+        ({"stableRS": "same", "currentPodHash": "same"}, False),
+        ({"stableRS": "old"}, False),
+        ({}, False),
+    ],
+    ids=["on its way", "aborted", "first ever", "promoted", "not seen yet", "nothing yet"],
+)
+def test_a_rollout_moves_while_its_newest_pods_are_not_its_stable_ones(status: Object, moving: bool) -> None:
+    assert is_moving(status) is moving
+
+
+def test_configuration_is_listed_with_its_age_and_deleted_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    config: Object = {"metadata": {"name": CONFIG, "creationTimestamp": "2026-11-24T03:00:00Z"}}
+    server = Server(
+        {MAPS: {"kind": "ConfigMapList", "items": [config]}, f"{MAPS}/{CONFIG}": {"kind": "Status"}}
+    )
+    with serving(server, tmp_path / "kubeconfig"):
+        cluster = Cluster.from_kubeconfig()
+        assert cluster.configurations("dev") == {CONFIG: datetime(2026, 11, 24, 3, tzinfo=UTC)}
+        cluster.delete_configuration("dev", CONFIG)
+        cluster.delete_configuration("dev", "crm-config-gone")
+    assert server.deleted == [f"{MAPS}/{CONFIG}", f"{MAPS}/crm-config-gone"]
+
+
+def test_workloads_are_all_that_may_start_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    apps, batch = "/apis/apps/v1/namespaces/crm-dev", "/apis/batch/v1/namespaces/crm-dev"
+    server = Server(
+        {
+            "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm": rollout(),
+            f"{apps}/replicasets": {"items": [{"kind": "ReplicaSet"}]},
+            f"{apps}/deployments": {"items": [{"kind": "Deployment"}]},
+            f"{batch}/jobs": {"items": [{"kind": "Job"}]},
+        }
+    )
+    with serving(server, tmp_path / "kubeconfig"):
+        found = Cluster.from_kubeconfig().workloads("dev")
+    assert [each.get("kind") for each in found[1:]] == ["ReplicaSet", "Deployment", "Job"]
+    assert found[0] == rollout()
+
+
+@pytest.mark.parametrize(
+    ("write", "status"),
+    [
+        (lambda cluster: cluster.abort("dev", "41"), {"abort": True}),
+        (lambda cluster: cluster.promote_in_full("dev", "41"), {"promoteFull": True}),
+    ],
+    ids=["abort", "promote in full"],
+)
+@pytest.mark.parametrize("failing", [None, 409], ids=["as seen", "changed since"])
+def test_a_rollout_is_written_to_as_it_was_seen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: int | None,
+    write: Callable[[Cluster], None],
+    status: Object,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    path = "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm/status"
+    server = Server({path: rollout()}, failing=failing)
+    with serving(server, tmp_path / "kubeconfig"):
+        write(Cluster.from_kubeconfig())
+    assert server.patched == [(path, {"metadata": {"resourceVersion": "41"}, "status": status})]
+
+
+def test_the_guard_keeps_its_record_in_a_config_map_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    path = f"/api/v1/namespaces/argocd/configmaps/{RECORD}"
+    server = Server({path: {"kind": "ConfigMap", "metadata": {"name": RECORD}, "data": {"dev": "known"}}})
+    with serving(server, tmp_path / "kubeconfig"):
+        cluster = Cluster.from_kubeconfig()
+        assert (cluster.kept(RECORD, "dev"), cluster.kept(RECORD, "production")) == ("known", "")
+        cluster.keep(RECORD, "dev", "newer")
+        assert server.patched == [(path, {"data": {"dev": "newer"}})]
+        server.objects.clear()
+        for ask in (lambda: cluster.kept(RECORD, "dev"), lambda: cluster.keep(RECORD, "dev", "newest")):
+            with pytest.raises(ClusterUnreachable, match=f"There is no ConfigMap {RECORD} in argocd"):
+                ask()
+
+
+def test_an_aborted_version_loses_its_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    path = "/apis/apps/v1/namespaces/crm-dev/replicasets/crm-new/scale"
+    server = Server({path: {"kind": "Scale"}})
+    with serving(server, tmp_path / "kubeconfig"):
+        Cluster.from_kubeconfig().scale_to_zero("dev", "crm-new")
+    assert server.patched == [(path, {"spec": {"replicas": 0}})]

@@ -1,0 +1,145 @@
+"""Who is told of deliveries: a Slack channel and an e-mail address, from a folder that a Secret fills.
+
+    slack-url      an incoming webhook
+    smtp           HOST:PORT
+    mail-from      an address
+    mail-to        addresses, separated by commas
+    smtp-user      signs in with smtp-password, over TLS; without it neither
+
+Either way works alone. What a file holds never stands in a message or a log.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import EmailMessage
+from html import escape
+from pathlib import Path
+
+import httpx
+
+from delivery import web
+from delivery.errors import Refused
+from delivery.notifications.messages import Announcement
+
+VARIABLE = "DELIVERY_PEOPLE"
+_SECONDS = 20.0
+_MOST_BYTES = 64 * 1024  # Slack says "ok"
+
+Tell = Callable[[Announcement], None]
+
+
+def people(folder: str, seconds: float = _SECONDS) -> dict[str, Tell]:
+    """By name, each with how to tell them; telling raises Refused. Nobody for an empty name.
+
+    seconds: for telling one of them one thing.
+
+    Raises Refused where the folder is there and its files cannot be used.
+    """
+    if not folder:
+        return {}
+    found: dict[str, Tell] = {}
+    files = _Files(Path(folder))
+    if url := files.text("slack-url"):
+        found["Slack"] = _Slack(url, seconds)
+    if files.text("smtp"):
+        host, _, port = files.needed("smtp").rpartition(":")
+        if not host or not port.isdecimal():
+            raise Refused(f"{folder}/smtp must be HOST:PORT.")
+        found["e-mail"] = _Mail(
+            host,
+            int(port),
+            files.needed("mail-from"),
+            files.needed("mail-to"),
+            files.text("smtp-user"),
+            files.text("smtp-password"),
+            seconds,
+        )
+    if not found:
+        raise Refused(f"{folder} has neither slack-url nor smtp: nobody would be told.")
+    return found
+
+
+@dataclass(frozen=True)
+class _Files:
+    folder: Path
+
+    def text(self, name: str) -> str:
+        path = self.folder / name
+        try:
+            return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"{path} cannot be read ({type(error).__name__}).") from None
+
+    def needed(self, name: str) -> str:
+        found = self.text(name)
+        if not found:
+            raise Refused(f"{self.folder} has smtp, so it must have {name} as well.")
+        return found
+
+
+@dataclass(frozen=True)
+class _Slack:
+    url: str
+    seconds: float
+
+    def __call__(self, said: Announcement) -> None:
+        try:
+            # What people wrote must not become a mention of everybody.
+            text = escape(f"*{said.subject}*\n{said.text}", quote=False)
+            with web.client() as client:
+                web.post(
+                    client, self.url, json={"text": text}, seconds=self.seconds, most=_MOST_BYTES
+                ).raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # Their own words hold the address, which is the password.
+            status = (
+                error.response.status_code
+                if isinstance(error, httpx.HTTPStatusError)
+                else type(error).__name__
+            )
+            raise Refused(f"Slack did not take a message ({status}).") from None
+
+
+@dataclass(frozen=True)
+class _Mail:
+    host: str
+    port: int
+    sender: str
+    to: str
+    user: str
+    password: str
+    seconds: float
+
+    def __call__(self, said: Announcement) -> None:
+        mail = EmailMessage()
+        mail["Subject"], mail["From"], mail["To"] = said.subject, self.sender, self.to
+        mail.set_content(said.text)
+        try:
+            with (
+                web.ended_after(self.seconds) as connections,
+                _Server(self.host, self.port, self.seconds, connections) as server,
+            ):
+                if self.user:
+                    server.starttls(context=ssl.create_default_context())
+                    server.login(self.user, self.password)
+                server.send_message(mail)
+        except (OSError, ValueError, smtplib.SMTPException) as error:
+            raise Refused(f"{self.host} did not take an e-mail ({type(error).__name__}).") from None
+
+
+class _Server(smtplib.SMTP):
+    """Its connection is ended with the others, encrypted or not: a timeout for each piece of an answer ends no drip."""
+
+    def __init__(self, host: str, port: int, seconds: float, connections: web.Connections) -> None:
+        self._connections = connections
+        super().__init__(host, port, timeout=seconds)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "sock" and isinstance(value, socket.socket):
+            self._connections.add(value)

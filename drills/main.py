@@ -1,0 +1,154 @@
+"""`python -m drills.main [--more | --alerts | SCENARIO…] [--times N] [--resume]` plays the proof matrix.
+
+With `--resume` a scenario that ended as it should at this commit is not played again. A run of the whole matrix writes
+docs/proof.md, one of `--more` docs/proof-more.md, whatever came out. A scenario of `--alerts` that ended as it should
+writes what it measured into docs/monitoring.md and the alerts' pages. Status 0 only if all did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from cluster.errors import ClusterError
+from cluster.progress import console, step
+from drills import resume, runner
+from drills.errors import DrillFailed, NotReady
+from drills.fixtures import images, local, platform, settings
+from drills.load import traffic
+from drills.observe.watcher import Kubernetes
+from drills.report import html, markdown
+from drills.report.result import Account
+from drills.scenarios.alerts import ALERTS
+from drills.scenarios.releases import GOOD, MATRIX, MORE, Scenario
+from drills.steps.story import Environment
+
+SCENARIOS = (*MATRIX, *MORE, *ALERTS)
+
+# Built before the first scenario begins: a build under load would be felt.
+RECIPES = (
+    *map(images.good, GOOD),
+    images.errors(),
+    images.errors(share=0.1, version="1.2-some"),
+    images.errors(share=0.02, version="1.2-little"),
+    images.bursts(),
+    images.slow(),
+    images.stray_error(),
+    images.crash_loop(),
+    images.never_ready(),
+    images.bad_migration(),
+    images.failing_tasks(),
+    images.lost_writes(),
+    images.sick(),
+    images.hoarding(),
+    images.lost_wins(),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    chosen, times, resuming = _chosen(arguments)
+    started = time.monotonic()
+    with runner.ends_at(signal.SIGTERM):
+        try:
+            accounts, saved = _play(chosen * times, resuming=resuming)
+        except (NotReady, DrillFailed, ClusterError) as error:
+            console.print(f"[red]drills:[/] {error}", soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            console.print("[red]drills:[/] stopped; the load has ended, and production is left as it is now.")
+            return 130
+    took = time.monotonic() - started + saved
+    html.write_summary(accounts, local.REPORT)
+    for page, command, whole in (("proof", "make drills", MATRIX), ("proof-more", "make drills-more", MORE)):
+        if chosen == [*whole] and times == 1:
+            text = markdown.text(accounts, took, command=command, picture=f"{page}.png")
+            html.write_page(local.CHECKOUT / "docs" / f"{page}.md", text)
+    runner.show(accounts, took, local.REPORT / "index.html")
+    return 1 if any(account.problem for account in accounts) else 0
+
+
+def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]:
+    """What to play, how often, and whether what has been played at this commit counts."""
+    parser = argparse.ArgumentParser(prog="python -m drills.main", description="The proof matrix.")
+    names = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else the matrix)"
+    )
+    parser.add_argument("--more", action="store_true", help="what is promised beside the matrix")
+    parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out what ended as it should at this commit"
+    )
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
+    options = parser.parse_args(arguments)
+    wanted = options.scenarios
+    if options.times < 1:
+        parser.error("--times must be 1 or more")
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
+    if options.more + options.alerts + bool(wanted) > 1:
+        parser.error("--more and --alerts play scenarios of their own: choose one, and leave the names out")
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in wanted]
+    if not wanted:
+        chosen = [*(MORE if options.more else ALERTS if options.alerts else MATRIX)]
+    return chosen, options.times, options.resume
+
+
+def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[Account], float]:
+    """The accounts of all, and how many seconds those took that were not played again."""
+    traffic.usual_rate()  # refused now, and not after the images are built
+    local.prepare()
+    note = settings.worktree_note()
+    if note:
+        console.print(f"[yellow]·[/] {note}")
+    with step("Tell Argo CD and the Git server about the CRM"):
+        platform.install()
+    with step("Build and push the images"):
+        for recipe in RECIPES:
+            images.image(recipe)
+    for addition in sorted({name for scenario in chosen for name in scenario.additions}):
+        with step(f"Add {addition.capitalize()} to the cluster"):
+            local.output([sys.executable, "-m", "cluster", addition], seconds=3600)
+    kubernetes = Kubernetes()
+    with (
+        step(f"Release {GOOD[0]} to production"),
+        Environment("production", kubernetes, drill="first-release", title="A first release") as first,
+    ):
+        first.serving(GOOD[0])
+    played: Counter[str] = Counter()
+    accounts: list[Account] = []
+    saved = 0.0
+    for scenario in chosen:
+        played[scenario.name] += 1
+        number = f"-{played[scenario.name]}" if played[scenario.name] > 1 else ""
+        if resuming and (before := resume.kept(f"{scenario.name}{number}")):
+            account, took = before
+            console.print(f"[bold]{scenario.title}[/] [dim]played before at this commit[/]")
+            html.write_drill(account, local.REPORT / account.name)
+            accounts.append(account)
+            saved += took
+            continue
+        started = time.monotonic()
+        environment = Environment(
+            "production",
+            kubernetes,
+            drill=f"{scenario.name}{number}",
+            title=scenario.title,
+            tell=runner.tell,
+            strategy=scenario.strategy,
+            router=scenario.router,
+        )
+        account = runner.perform(environment, scenario.play)
+        accounts.append(account)
+        if account.problem is None:
+            resume.keep(account, time.monotonic() - started)
+    return accounts, saved
+
+
+if __name__ == "__main__":
+    sys.exit(main())

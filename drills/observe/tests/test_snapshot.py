@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, Pod, sighting
+
+STEPS = [{"setWeight": 5}, {"pause": {"duration": "30s"}}, {"pause": {}}, {"setWeight": 100}]
+
+
+def rollout_object(**status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "crm", "generation": 7},
+        "spec": {
+            "strategy": {"canary": {"steps": STEPS}},
+            "template": {"spec": {"containers": [{"image": "localhost:30500/crm@sha256:1"}]}},
+        },
+        "status": {
+            "phase": "Progressing",
+            "observedGeneration": "7",
+            "currentPodHash": "b",
+            "stableRS": "a",
+            **status,
+        },
+    }
+
+
+def pod_object(
+    name: str, *, ready: str = "True", labels: dict[str, str] | None = None, **meta: str
+) -> dict[str, Any]:
+    found = (
+        {"rollouts-pod-template-hash": "b", "app.kubernetes.io/version": "1.1"} if labels is None else labels
+    )
+    return {
+        "metadata": {"name": name, "labels": found, **meta},
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready}],
+            "containerStatuses": [{"restartCount": 2}],
+        },
+    }
+
+
+def test_nothing_is_seen_where_nothing_is() -> None:
+    seen = sighting(1.0, Objects())
+
+    assert (seen.rollout, seen.weights, seen.canary_weight, seen.application) == (None, None, None, None)
+
+
+def test_a_rollout_is_settled_when_its_newest_version_is_stable() -> None:
+    moving = sighting(1.0, Objects(rollout=rollout_object())).rollout
+    there = sighting(1.0, Objects(rollout=rollout_object(stableRS="b"))).rollout
+    stale = sighting(1.0, Objects(rollout=rollout_object(stableRS="b", observedGeneration="6"))).rollout
+
+    assert moving
+    assert there
+    assert stale
+    assert (moving.settled, there.settled, stale.settled) == (False, True, False)
+    assert (moving.image, moving.steps) == ("localhost:30500/crm@sha256:1", 4)
+
+
+@pytest.mark.parametrize(("step", "waits"), [(0, False), (1, False), (2, True), (4, False), (None, False)])
+def test_only_a_pause_without_an_end_waits_for_a_person(step: int | None, waits: bool) -> None:
+    paused = rollout_object(currentStepIndex=step, pauseConditions=[{"reason": "CanaryPauseStep"}])
+
+    rollout = sighting(1.0, Objects(rollout=paused)).rollout
+
+    assert rollout
+    assert rollout.waits_for_person is waits
+
+
+def test_a_step_that_is_reached_but_not_paused_waits_for_nobody() -> None:
+    rollout = sighting(1.0, Objects(rollout=rollout_object(currentStepIndex=2))).rollout
+
+    assert rollout
+    assert not rollout.waits_for_person
+
+
+SERVICES = [{"name": "crm-stable", "weight": 95}, {"name": "crm-canary", "weight": 5}]
+DESTINATIONS = [
+    {"destination": {"host": "crm-stable"}, "weight": 95},
+    {"destination": {"host": "crm-canary"}, "weight": 5},
+]
+ANNOTATION = "nginx.ingress.kubernetes.io/canary-weight"
+
+
+def routed_by(router: str) -> dict[str, Any]:
+    rollout = rollout_object(canary={"weights": {"canary": {"weight": 50}}})
+    rollout["spec"]["strategy"] = {"canary": {"steps": STEPS, "trafficRouting": {router: {}}}}
+    return rollout
+
+
+@pytest.mark.parametrize(
+    ("router", "weighted"),
+    [
+        ("traefik", {"metadata": {}, "spec": {"weighted": {"services": SERVICES}}}),
+        ("nginx", {"metadata": {"annotations": {ANNOTATION: "5"}}, "spec": {"rules": []}}),
+        ("istio", {"metadata": {}, "spec": {"http": [{"name": "primary", "route": DESTINATIONS}]}}),
+    ],
+)
+def test_weights_are_those_of_the_router(router: str, weighted: dict[str, Any]) -> None:
+    seen = sighting(1.0, Objects(rollout=routed_by(router), weighted=weighted))
+
+    assert seen.weights == {"stable": 95, "canary": 5}
+    assert seen.canary_weight == 5
+
+
+@pytest.mark.parametrize("router", WEIGHTED_OBJECTS)
+def test_a_router_that_was_told_nothing_yet_gives_the_canary_nothing(router: str) -> None:
+    assert sighting(1.0, Objects(rollout=routed_by(router))).weights == {"stable": 100, "canary": 0}
+
+
+def test_another_routers_weights_are_those_that_argo_rollouts_wrote() -> None:
+    rollout = rollout_object(canary={"weights": {"canary": {"weight": 20}, "stable": {"weight": 80}}})
+
+    assert sighting(1.0, Objects(rollout=rollout)).canary_weight == 20
+    assert sighting(1.0, Objects(rollout=rollout_object())).canary_weight == 0
+
+
+@pytest.mark.parametrize(("active", "stable", "share"), [("a", "a", 0), ("b", "a", 100), ("b", "b", 0)])
+def test_blue_green_gives_everything_to_the_active_version(active: str, stable: str, share: int) -> None:
+    rollout = rollout_object(stableRS=stable, blueGreen={"activeSelector": active})
+    rollout["spec"]["strategy"] = {"blueGreen": {}}
+
+    assert sighting(1.0, Objects(rollout=rollout)).canary_weight == share
+
+
+def test_pods_that_go_and_pods_of_others_do_not_count() -> None:
+    pods = [
+        pod_object("serving"),
+        pod_object("starting", ready="False"),
+        pod_object("going", deletionTimestamp="2027-01-15T08:00:00Z"),
+        pod_object("worker", labels={}),
+    ]
+
+    seen = sighting(1.0, Objects(pods=pods))
+
+    assert seen.pods == (Pod("serving", "b", "1.1", True, 2), Pod("starting", "b", "1.1", False, 2))
+    assert [pod.name for pod in seen.ready_pods("b")] == ["serving"]
+    assert seen.ready_pods("a") == []
+
+
+def test_an_analysis_has_its_answers() -> None:
+    run = {
+        "metadata": {"name": "crm-1", "labels": {"rollouts-pod-template-hash": "b"}},
+        "status": {
+            "phase": "Failed",
+            "message": "Metric failed",
+            "metricResults": [
+                {
+                    "name": "latency",
+                    "measurements": [
+                        {"phase": "Failed", "value": "[7.1]", "finishedAt": "2027-01-15T08:00:00Z"}
+                    ],
+                }
+            ],
+        },
+    }
+
+    (analysis,) = sighting(1.0, Objects(analysis_runs=[run])).analyses
+
+    assert (analysis.phase, analysis.pod_hash) == ("Failed", "b")
+    assert [(each.question, each.value) for each in analysis.measurements] == [("latency", "[7.1]")]
+
+
+def test_an_application_says_what_it_wants_and_what_it_is() -> None:
+    thing = {
+        "metadata": {"name": "crm-dev"},
+        "spec": {
+            "source": {
+                "targetRevision": "c0ffee",
+                "helm": {"valuesObject": {"image": {"digest": "sha256:1"}}},
+            }
+        },
+        "status": {
+            "sync": {"status": "Synced", "revision": "c0ffee"},
+            "health": {"status": "Healthy"},
+            "operationState": {"phase": "Succeeded", "finishedAt": "2027-01-15T08:00:00Z"},
+        },
+    }
+
+    application = sighting(1.0, Objects(application=thing)).application
+
+    assert application
+    assert (application.wanted_revision, application.wanted_digest) == ("c0ffee", "sha256:1")
+    assert (application.sync, application.health, application.operation) == ("Synced", "Healthy", "Succeeded")
+
+
+def test_only_the_time_may_differ_between_equal_sightings() -> None:
+    first, second = (sighting(at, Objects(rollout=rollout_object())) for at in (1.0, 2.0))
+    other = sighting(2.0, Objects(rollout=rollout_object(phase="Healthy")))
+
+    assert first.same_as(second)
+    assert not first.same_as(other)

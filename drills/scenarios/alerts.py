@@ -1,0 +1,603 @@
+"""The alerts' drills: a fault, the alert, who is told, the page's own commands, the end.
+
+What they measure goes to docs/monitoring.md and to the alerts' pages.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from cluster import addresses, processes
+from drills.fixtures import images, local, receiver, settings
+from drills.load.traffic import Traffic, traffic
+from drills.scenarios.releases import AT_ONCE, USUAL, Scenario, arrives, other_good_version, serving_now
+from drills.steps.on_call import OnCall
+from drills.steps.story import Environment, When, minutes, seconds
+from monitoring import generated, measured
+from monitoring.objectives import LIMITS
+
+_FEW = traffic(10)
+_REDIS = 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli'
+_QUIET = minutes(15)
+# Of the alerts that every platform has, and nobody is woken by.
+_SWITCH = "DeadMansSwitch"
+_TASKS = 150
+_ENOUGH = 10_000
+"""Requests of the quiet 15 minutes, none of which may fail."""
+
+Play = Callable[[OnCall], None]
+
+
+def redis_hangs(on_call: OnCall) -> None:
+    """It takes connections and answers nobody; whoever is called first does nothing, and the next one is called."""
+    on_call.begins("Redis takes connections and answers nobody")
+    _in_pod(on_call, "redis-0", "sh", "-c", f"{_REDIS} client pause 900000")
+    on_call.hears("RedisDown")
+    on_call.climbs("RedisDown")
+    on_call.looks("RedisDown")
+    on_call.does("RedisDown", "kubectl rollout restart statefulset redis")
+    on_call.hears_the_end("RedisDown")
+
+
+def postgresql_hangs(on_call: OnCall) -> None:
+    """It takes connections and answers nobody, so that no web pod is ready."""
+    on_call.begins("PostgreSQL takes connections and answers nobody")
+    with local.hanging(on_call.environment.namespace, "postgresql-0"):
+        on_call.hears("CRMDown")
+        on_call.climbs("CRMDown")
+        on_call.looks("CRMDown")
+    on_call.did("PostgreSQL goes on")
+    on_call.hears_the_end("CRMDown")
+
+
+def errors(on_call: OnCall) -> None:
+    """Everybody gets a version that answers 500; few ask, so that the slow windows end with the drill."""
+    with on_call.asks(every=4) as user:
+        when = on_call.given.released(images.errors())
+        on_call.environment.until(lambda _: bool(user.first_failed_at), USUAL, "a first 500")
+        on_call.begins("every answer is a 500", at=user.first_failed_at)
+        on_call.hears("HighErrorRate")
+        on_call.hears("AvailabilityBudgetBurn 1h", held_back=True)
+        on_call.looks("HighErrorRate")
+        on_call.looks("AvailabilityBudgetBurn")
+        on_call.does("HighErrorRate", "delivery rollback production")
+        _is_back(on_call, when)
+        _burns(on_call, "AvailabilityBudgetBurn")
+    with on_call.many_ask(300):
+        on_call.hears_the_end("HighErrorRate", *_windows("AvailabilityBudgetBurn"))
+
+
+def slow(on_call: OnCall) -> None:
+    """Everybody gets a version that answers after 3 s; few ask."""
+    with on_call.asks(every=4) as user:
+        when = on_call.given.released(images.slow())
+        on_call.environment.until(lambda _: bool(user.first_failed_at), USUAL, "a first slow answer")
+        on_call.begins("every answer takes 3 s", at=user.first_failed_at)
+        on_call.hears("LatencyBudgetBurn 1h")
+        on_call.looks("LatencyBudgetBurn")
+        on_call.does("LatencyBudgetBurn", "delivery rollback production")
+        _is_back(on_call, when)
+        _burns(on_call, "LatencyBudgetBurn")
+    with on_call.many_ask(150):
+        on_call.hears_the_end(*_windows("LatencyBudgetBurn"))
+
+
+def hoarding(on_call: OnCall) -> None:
+    """Everybody gets a version whose requests wait for connections to the database."""
+    when = on_call.given.released(images.hoarding())
+    on_call.environment.until(
+        lambda _: on_call.environment.answering_version() == when.image.version,
+        USUAL,
+        "an answer of the release",
+    )
+    on_call.begins("requests hoard the connections to the database")
+    on_call.hears("DatabasePoolExhausted")
+    on_call.looks("DatabasePoolExhausted")
+    on_call.does("DatabasePoolExhausted", "delivery rollback production")
+    _is_back(on_call, when)
+    on_call.hears_the_end("DatabasePoolExhausted")
+
+
+def worker_gone(on_call: OnCall) -> None:
+    """Somebody scales the worker to nothing while Argo CD is away, and tasks are queued."""
+    with _by_hand(on_call):
+        on_call.begins("the worker is scaled to nothing")
+        _scale(on_call, "crm-worker", 0)
+        code = f"from crm.notifications.tasks import *\nfor _ in range({_TASKS}): send_overdue_emails.delay()"
+        _in_pod(
+            on_call, _a_web_pod(on_call), "python", "manage.py", "shell", "--no-imports", "--command", code
+        )
+        on_call.hears("WorkerLost")
+        on_call.hears("QueueTooLong", held_back=True)
+        on_call.hears("QueueTooOld", held_back=True)
+        for rule in ("WorkerLost", "QueueTooLong", "QueueTooOld"):
+            on_call.looks(rule)
+        on_call.does("WorkerLost", "kubectl scale deployment crm-worker")
+        on_call.hears_the_end("WorkerLost", "QueueTooLong", "QueueTooOld")
+
+
+def beats(on_call: OnCall) -> None:
+    """Somebody scales beat to nothing, and then to two, while Argo CD is away."""
+    with _by_hand(on_call):
+        on_call.begins("beat is scaled to nothing")
+        _scale(on_call, "crm-beat", 0)
+        on_call.hears("BeatSilent")
+        on_call.looks("BeatSilent")
+        on_call.does("BeatSilent", "kubectl scale deployment crm-beat")
+        on_call.hears_the_end("BeatSilent")
+        on_call.begins("beat is scaled to two")
+        _scale(on_call, "crm-beat", 2)
+        on_call.hears("BeatDoubled")
+        on_call.looks("BeatDoubled")
+        on_call.does("BeatDoubled", "kubectl scale deployment crm-beat")
+        on_call.hears_the_end("BeatDoubled")
+
+
+def cache_emptied(on_call: OnCall) -> None:
+    """Somebody empties the cache again and again, and it is asked."""
+    service = f"http://crm-stable.{on_call.environment.namespace}.svc/probe/"
+    asking = (
+        "import time, urllib.request\n"
+        f"asked = urllib.request.Request({service!r}, headers={{'X-CRM-Probe': '1'}})\n"
+        "while True:\n"
+        "    urllib.request.urlopen(asked).read()\n"
+        "    time.sleep(0.2)"
+    )
+    emptying = f"while :; do {_REDIS} -n 1 flushdb; sleep 0.2; done"
+    with (
+        _meanwhile(on_call, _a_web_pod(on_call), "python", "-c", asking),
+        _meanwhile(on_call, "redis-0", "sh", "-c", emptying),
+    ):
+        on_call.begins("somebody empties the cache again and again")
+        on_call.hears("RedisHitRateLow")
+        on_call.looks("RedisHitRateLow")
+        on_call.does("RedisHitRateLow", "kubectl exec")
+        on_call.hears_the_end("RedisHitRateLow")
+    _in_pod(on_call, "redis-0", "sh", "-c", f"{_REDIS} acl setuser default +flushdb +flushall")
+
+
+def guard_gone(on_call: OnCall) -> None:
+    """There is no guard when a release is aborted: a person does what it would have done."""
+    kubectl = ("kubectl", "scale", "deployment", "delivery-guard", "--namespace=argocd")
+    gone = on_call.begins("the guard is scaled to nothing")
+    local.output([*kubectl, "--replicas=0"])
+    try:
+        when = on_call.given.released(images.errors())
+        when.rollout_is("Degraded", within=USUAL)
+        on_call.begins("a release is aborted, and Git still names it")
+        on_call.hears("RolloutAborted")
+        on_call.hears("ArgoCDDegraded", held_back=True)
+        on_call.looks("RolloutAborted", without=("job/crm-migrate",))
+        on_call.looks("ArgoCDDegraded")
+        on_call.does("RolloutAborted", "delivery rollback production")
+        _is_back(on_call, when)
+        on_call.hears_the_end("RolloutAborted", "ArgoCDDegraded")
+        on_call.hears("GuardSilent", of=gone)
+        on_call.looks("GuardSilent", without=("kubectl logs",))
+        on_call.does("GuardSilent", "kubectl scale deployment delivery-guard")
+        on_call.hears_the_end("GuardSilent")
+    finally:
+        local.output([*kubectl, "--replicas=1"])
+
+
+def quarantined(on_call: OnCall) -> None:
+    """A release fails because of its image; a person finds that the image was not to blame."""
+    when = on_call.given.released(images.errors())
+    when.rollout_is("Degraded", within=USUAL)
+    when.healed(within=seconds(10), blamed=True)
+    on_call.begins("the guard quarantines an image")
+    on_call.hears("ImageQuarantined")
+    on_call.looks("ImageQuarantined")
+    on_call.does("ImageQuarantined", "delivery pardon", **{"sha256:…": when.image.digest})
+    on_call.hears_the_end("ImageQuarantined")
+    when.rollout_is("Healthy", within=AT_ONCE)
+
+
+def approval_forgotten(on_call: OnCall) -> None:
+    when = on_call.given.released(images.good(other_good_version(on_call.environment)))
+    when.waits_for_approval(within=minutes(4))
+    on_call.begins("a release waits for its approval")
+    on_call.hears("RolloutPausedTooLong")
+    on_call.looks("RolloutPausedTooLong")
+    on_call.does("RolloutPausedTooLong", "kubectl argo rollouts promote")
+    on_call.hears_the_end("RolloutPausedTooLong")
+    arrives(when, within=USUAL)
+
+
+def never_ready(on_call: OnCall) -> None:
+    """Its deadline is two minutes here, so that the alert comes before the abort."""
+    on_call.begins("pods of a release do not become ready")
+    when = on_call.given.released(images.never_ready())
+    on_call.hears("RolloutStuck")
+    on_call.looks("RolloutStuck")
+    on_call.does("RolloutStuck", "delivery rollback production")
+    on_call.hears_the_end("RolloutStuck")
+    _is_back(on_call, when)
+
+
+def unrendered(on_call: OnCall) -> None:
+    """Settings are released that the chart refuses."""
+    refused = settings.merged(on_call.environment.settings, {"routing": {"provider": "none"}})
+    on_call.begins("settings are released that the chart refuses")
+    when = on_call.given.released_again(
+        settings.with_settings(on_call.environment.name, refused, file=settings.LOCAL_SETTINGS)
+    )
+    on_call.hears("ArgoCDOutOfSync")
+    on_call.looks("ArgoCDOutOfSync")
+    on_call.does("ArgoCDOutOfSync", "delivery rollback production")
+    on_call.does("ArgoCDOutOfSync", "kubectl annotate application crm")
+    on_call.hears_the_end("ArgoCDOutOfSync")
+    _is_back(on_call, when)
+
+
+def processor_held_back(on_call: OnCall) -> None:
+    """One web pod computes all the time, against the limit that this drill gives it."""
+    busy = "import os\nos.fork()\nwhile True: pass"
+    with _meanwhile(on_call, _a_web_pod(on_call), "python", "-c", busy):
+        on_call.begins("one web pod computes all the time")
+        on_call.hears("HighCPUUsage")
+        on_call.looks("HighCPUUsage")
+        on_call.does("HighCPUUsage", "kubectl argo rollouts restart crm")
+        on_call.hears_the_end("HighCPUUsage")
+
+
+def memory_full(on_call: OnCall) -> None:
+    """One web pod takes memory up to 95 % of its limit, and keeps it."""
+    pod = _a_web_pod(on_call)
+    free = 0.95 * _asked("container_spec_memory_limit_bytes", pod) - _asked(
+        "container_memory_working_set_bytes", pod
+    )
+    hog = f"import time\ntaken = b'x' * {free:.0f}\ntime.sleep(3600)"
+    with _meanwhile(on_call, pod, "python", "-c", hog):
+        on_call.begins("one web pod takes 95 % of its memory")
+        on_call.hears("HighMemoryUsage")
+        on_call.looks("HighMemoryUsage")
+        on_call.does("HighMemoryUsage", "kubectl argo rollouts restart crm")
+        on_call.hears_the_end("HighMemoryUsage")
+
+
+def certificate_old(on_call: OnCall) -> None:
+    """The router serves a certificate of the CRM's host that ends in five days."""
+    environment, desk = on_call.environment, on_call.desk()
+    host = f"crm.{environment.name}.localhost"
+    route = environment.folder / "certified.json"
+    route.write_text(json.dumps(_certified_route(environment, host)), encoding="utf-8")
+    _certificate(desk, host, days=5)
+    here = f"--namespace={environment.namespace}"
+    files = (f"--cert={desk}/tls.crt", f"--key={desk}/tls.key")
+    local.output(["kubectl", "create", "secret", "tls", "crm-tls", here, *files])
+    try:
+        on_call.begins("the router serves a certificate that ends in five days")
+        local.output(["kubectl", "apply", "--filename", str(route)])
+        on_call.hears("CertificateExpiresSoon")
+        # Here nobody runs cert-manager.
+        on_call.looks("CertificateExpiresSoon", without=("certificaterequest", "describe certificate"))
+        _certificate(desk, host, days=90)
+        on_call.does("CertificateExpiresSoon", "kubectl create secret tls crm-tls")
+        on_call.hears_the_end("CertificateExpiresSoon")
+    finally:
+        local.output(["kubectl", "delete", "--filename", str(route)])
+        local.output(["kubectl", "delete", "secret", "crm-tls", here])
+
+
+def pod_frozen(on_call: OnCall) -> None:
+    """One web pod's server is stopped, not ended: it keeps its connections and answers nobody."""
+    freeze = (
+        "import os, pathlib, signal\n"
+        "for each in pathlib.Path('/proc').glob('[0-9]*'):\n"
+        "    pid = int(each.name)\n"
+        "    if pid not in (1, os.getpid()) and b'gunicorn' in (each / 'cmdline').read_bytes():\n"
+        "        os.kill(pid, signal.SIGSTOP)"
+    )
+    on_call.begins("one web pod answers nobody")
+    _in_pod(on_call, _a_web_pod(on_call), "python", "-c", freeze)
+    on_call.hears("ScrapeTargetDown")
+    on_call.looks("ScrapeTargetDown")
+    on_call.does("ScrapeTargetDown", "kubectl argo rollouts restart crm")
+    on_call.hears_the_end("ScrapeTargetDown")
+
+
+def source_gone(on_call: OnCall) -> None:
+    """Somebody deletes the monitor by which Prometheus finds Argo Rollouts."""
+    on_call.begins("nobody scrapes Argo Rollouts")
+    local.output(["kubectl", "delete", "podmonitor", "argo-rollouts", "--namespace=monitoring"])
+    on_call.hears("MetricsSourceAbsent")
+    on_call.looks("MetricsSourceAbsent")
+    on_call.does("MetricsSourceAbsent", "kubectl apply")
+    on_call.hears_the_end("MetricsSourceAbsent")
+
+
+def alertmanager_hangs(on_call: OnCall) -> None:
+    """Whoever waits for the heartbeat is the only one who notices."""
+    (pid,) = [
+        pid
+        for pid, words in processes.command_lines()
+        if words.split(" ")[0].rpartition("/")[2] in {"alertmanager", "prometheus-alertmanager"}
+    ]
+    on_call.begins("Alertmanager hangs")
+    subprocess.run(["kill", "-STOP", str(pid)], check=True)
+    on_call.misses_the_heartbeat(for_seconds=10)
+    on_call.looks(_SWITCH)
+    on_call.does(_SWITCH, "kubectl delete pod alertmanager-alertmanager-0")
+    on_call.hears_the_heartbeat()
+
+
+def quiet(production: Environment) -> None:
+    """Fifteen minutes under load and with a good release, no waiting time shortened: nobody is told of anything."""
+    given = production.serving(serving_now(production))
+    _pardons_all(production)
+    _forgets(production)
+    on_call = OnCall(production, given, hurry=1)
+    on_call.can_be_reached()
+    began, users = time.time(), When(production, given.stable)
+
+    def passed(share: float) -> None:
+        until = began + share * _QUIET.total_seconds()
+        production.until(lambda _: time.time() > until, _QUIET, "time to pass")
+
+    # Twice, because nobody stays signed in for longer.
+    with users.rush(Traffic(20)):
+        arrives(given.released(images.good(other_good_version(production))), within=minutes(7))
+        passed(0.5)
+    with users.rush(Traffic(20)):
+        passed(1)
+        fired = _fired(production, time.time() - began)
+        looked = _scrape_seconds(production, time.time() - began)
+    if fired != {_SWITCH}:
+        production.fail(f"{_SWITCH} alone to fire in {_QUIET}", ", ".join(sorted(fired)) or "nothing")
+    told = on_call.was_told_of(began)
+    if told:
+        production.fail("nobody to be told", ", ".join(sorted(told)))
+    production.tell(f"in {time.time() - began:.0f} s only {_SWITCH} fired, and nobody was told of anything")
+    if looked > LIMITS.scrape_seconds:
+        production.fail(f"a look at a pod to take {LIMITS.scrape_seconds} s", f"{looked:.3f} s")
+    production.tell(f"half of the looks at a pod took at most {1000 * looked:.0f} ms")
+    sent = production.record()
+    if len(sent) < _ENOUGH or sent.failed:
+        production.fail(f"{_ENOUGH} good answers", f"{len(sent.failed)} of {len(sent)} failed")
+
+
+# --- how
+
+
+def _drill(
+    play: Play, *, load: Traffic | None = _FEW, changed: dict[str, Any] | None = None, forgetful: bool = False
+) -> Callable[[Environment], None]:
+    """With waiting times divided by the receiver's factor; what was measured goes to the pages.
+
+    `changed`: more of the settings. `forgetful`: Prometheus begins anew, so that a few bad requests weigh enough.
+    """
+
+    def played(production: Environment) -> None:
+        production.settings = settings.merged({"alerts": {"hurry": receiver.HURRY}}, changed or {})
+        given = production.serving(serving_now(production))
+        _pardons_all(production)
+        if forgetful:
+            _forgets(production)
+        if load:
+            given.under(load)
+        on_call = OnCall(production, given)
+        on_call.can_be_reached()
+        play(on_call)
+        measured.add(on_call.measured)
+        generated.write()
+
+    return played
+
+
+def _windows(rule: str) -> list[str]:
+    return [f"{rule} {window}" for window in ("1h", "6h", "1d", "3d")]
+
+
+def _burns(on_call: OnCall, rule: str) -> None:
+    """The slower windows' alerts, of which nobody hears while the fastest fires."""
+    for name in _windows(rule)[1:]:
+        on_call.hears(name, held_back=True)
+
+
+def _is_back(on_call: OnCall, when: When) -> None:
+    """What a command of the page has taken back is back."""
+    environment = on_call.environment
+    when.is_taken_back()
+    arrives(when, within=minutes(2))
+    environment.tell(f"{environment.answering_version()} answers again")
+
+
+def _pardons_all(production: Environment) -> None:
+    """What the drills before have brought into quarantine would still be told of."""
+    for digest in production.quarantine():
+        production.deliver("pardon", digest, "--reason", "a drill begins anew")
+
+
+def _forgets(production: Environment) -> None:
+    """A new Prometheus that has seen this environment for a few scrapes."""
+    deleted_at = time.time()
+    local.output(
+        ["kubectl", "delete", "pod", "prometheus-prometheus-0", "--namespace=monitoring"], seconds=120
+    )
+    up = f'up{{namespace="{production.namespace}"}}'
+    query = f"min(timestamp({up})) and count({up}) > 3"
+    production.until(
+        lambda _: _value(query) > deleted_at, minutes(3), "a new Prometheus that has asked all pods"
+    )
+
+
+def _value(query: str) -> float:
+    """The first value that Prometheus answers; 0 if it answers none."""
+    try:
+        answer = httpx.get(f"{addresses.PROMETHEUS}/api/v1/query", params={"query": query}, timeout=10)
+        found = answer.raise_for_status().json()["data"]["result"]
+    except httpx.HTTPError:
+        return 0.0
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def _asked(series: str, pod: str) -> float:
+    return _value(f'max({series}{{pod="{pod}"}})')
+
+
+def _fired(production: Environment, for_seconds: float) -> set[str]:
+    query = (
+        "count by (alertname) (max_over_time("
+        f'ALERTS{{alertstate="firing", namespace="{production.namespace}"}}[{for_seconds:.0f}s]))'
+    )
+    return {metric["alertname"] for metric, _ in _series(query)}
+
+
+def _scrape_seconds(production: Environment, for_seconds: float) -> float:
+    """What half of the looks at a pod took at most, of the pod at which they took longest; of those that are there."""
+    here = f'{{namespace="{production.namespace}"}}'
+    looks = f"quantile_over_time(0.5, scrape_duration_seconds{here}[{for_seconds:.0f}s])"
+    return max(value for _, value in _series(f"{looks} and on (pod) up{here} == 1"))
+
+
+def _series(query: str) -> list[tuple[dict[str, str], float]]:
+    """Each series that Prometheus answers with, and its value."""
+    answer = httpx.get(f"{addresses.PROMETHEUS}/api/v1/query", params={"query": query}, timeout=10)
+    found = answer.raise_for_status().json()["data"]["result"]
+    return [(each["metric"], float(each["value"][1])) for each in found]
+
+
+@contextmanager
+def _by_hand(on_call: OnCall) -> Iterator[None]:
+    """Argo CD is away, so that what is changed in the cluster alone stays changed."""
+    with When(on_call.environment, on_call.given.stable).argocd_down():
+        yield
+
+
+def _scale(on_call: OnCall, deployment: str, replicas: int) -> None:
+    namespace = f"--namespace={on_call.environment.namespace}"
+    local.output(["kubectl", "scale", "deployment", deployment, namespace, f"--replicas={replicas}"])
+
+
+def _a_web_pod(on_call: OnCall) -> str:
+    seen = on_call.environment.until(
+        lambda seen: any(pod.ready for pod in seen.pods), minutes(1), "a web pod"
+    )
+    return next(pod.name for pod in seen.pods if pod.ready)
+
+
+def _exec(on_call: OnCall, pod: str, command: Sequence[str]) -> list[str]:
+    return ["kubectl", "exec", f"--namespace={on_call.environment.namespace}", pod, "--", *command]
+
+
+def _in_pod(on_call: OnCall, pod: str, *command: str) -> None:
+    local.output(_exec(on_call, pod, command))
+
+
+@contextmanager
+def _meanwhile(on_call: OnCall, pod: str, *command: str) -> Iterator[None]:
+    """The command runs in the pod as long as this lasts, or until the pod ends."""
+    # Bounded by itself too: the end of kubectl does not always end what it has begun.
+    bounded = ("timeout", "900", *command)
+    running = subprocess.Popen(
+        _exec(on_call, pod, bounded),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def _certificate(folder: Path, host: str, *, days: int) -> None:
+    """tls.crt and tls.key, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+
+
+def _certified_route(environment: Environment, host: str) -> dict[str, Any]:
+    """The CRM's host on the router's TLS port: the local cluster's own routes have none."""
+    route = {
+        "kind": "Rule",
+        "match": f"Host(`{host}`)",
+        "services": [{"kind": "Service", "name": "crm-stable", "port": "http"}],
+    }
+    return {
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "IngressRoute",
+        "metadata": {"name": "certified", "namespace": environment.namespace},
+        "spec": {"entryPoints": ["websecure"], "routes": [route], "tls": {"secretName": "crm-tls"}},
+    }
+
+
+# A limit that a server's start does not run into, and two busy loops do.
+_LIMITED = {"web": {"resources": {"limits": {"cpu": "1"}}}}
+
+ALERTS = (
+    Scenario("redis-hangs", "Redis hangs, and nobody acknowledges", _drill(redis_hangs)),
+    Scenario("postgresql-hangs", "PostgreSQL hangs, and nobody acknowledges", _drill(postgresql_hangs)),
+    Scenario("worker-gone", "No worker, and 150 tasks", _drill(worker_gone)),
+    Scenario("beats", "No beat, and two", _drill(beats)),
+    Scenario("cache-emptied", "The cache is emptied again and again", _drill(cache_emptied, load=None)),
+    Scenario("pool-exhausted", "Requests hoard connections", _drill(hoarding), "rolling-update"),
+    Scenario(
+        "guard-gone", "A release is aborted while there is no guard", _drill(guard_gone, load=traffic())
+    ),
+    Scenario("quarantined", "An image is quarantined", _drill(quarantined, load=traffic())),
+    Scenario(
+        "approval-forgotten",
+        "A release waits for a person",
+        _drill(approval_forgotten, load=traffic(), changed={"strategy": {"approval": True}}),
+    ),
+    Scenario("stuck", "A release does not come to an end", _drill(never_ready)),
+    Scenario("unrendered", "Argo CD cannot render a release", _drill(unrendered)),
+    Scenario(
+        "processor-held-back",
+        "A web pod runs into its CPU limit",
+        _drill(processor_held_back, changed=_LIMITED),
+    ),
+    Scenario("memory-full", "A web pod runs out of memory", _drill(memory_full)),
+    Scenario("certificate-old", "A certificate expires soon", _drill(certificate_old)),
+    Scenario("pod-frozen", "A web pod answers nobody", _drill(pod_frozen)),
+    Scenario("source-gone", "Nobody scrapes Argo Rollouts", _drill(source_gone)),
+    Scenario("alertmanager-hangs", "Alertmanager hangs", _drill(alertmanager_hangs)),
+    Scenario(
+        "budget-errors",
+        "Everybody has a version that answers 500",
+        _drill(errors, load=None, forgetful=True),
+        "rolling-update",
+    ),
+    Scenario(
+        "budget-slow",
+        "Everybody has a version that answers after 3 s",
+        _drill(slow, load=None, forgetful=True),
+        "rolling-update",
+    ),
+    Scenario("quiet", "15 minutes without a fault", quiet),
+)
+"""Each alert's own fault, and none: docs/monitoring.md and docs/runbooks/."""

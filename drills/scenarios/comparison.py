@@ -1,0 +1,228 @@
+"""`python -m drills.scenarios.comparison`: the same bad release under the same load, shipped by others and by us.
+
+Takes about 45 minutes, nearly all of them the analysis of Argo Rollouts' documentation, which looks every 5 minutes.
+Writes docs/compare.md and its picture.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import yaml
+
+from cluster.errors import ClusterError
+from cluster.progress import console, step
+from drills import runner
+from drills.errors import DrillFailed, NotReady
+from drills.fixtures import baselines, images, local, platform, settings
+from drills.fixtures.baselines import NAME, NAMESPACE, Object
+from drills.load.traffic import traffic, usual_rate
+from drills.observe.snapshot import Sighting
+from drills.observe.watcher import Kubernetes
+from drills.report import html
+from drills.report.result import Account
+from drills.scenarios import releases
+from drills.steps.story import Environment, minutes, seconds
+
+_GOOD, _BAD = images.good("1.0"), images.errors()
+# A plain rolling update never goes back by itself: it is watched for so long, and then taken back by hand.
+_WATCHED = minutes(5)
+# Four failed measurements, five minutes apart, after two steps; then some.
+_DOCUMENTED = minutes(32)
+# Before the users' access tokens end, others take over.
+_ONE_LOAD = minutes(12)
+
+Way = Callable[[list[Object]], list[Object]]
+
+
+def main() -> int:
+    started = time.monotonic()
+    with runner.ends_at(signal.SIGTERM):
+        try:
+            accounts = _play()
+        except (NotReady, DrillFailed, ClusterError) as error:
+            console.print(f"[red]compare:[/] {error}", soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            console.print("[red]compare:[/] stopped; the load has ended.")
+            return 130
+    html.write_summary(accounts, local.REPORT)
+    html.write_page(local.CHECKOUT / "docs" / "compare.md", text(accounts))
+    runner.show(accounts, time.monotonic() - started, local.REPORT / "index.html")
+    return 1 if any(account.problem for account in accounts) else 0
+
+
+def text(accounts: Sequence[Account]) -> str:
+    """The page as Markdown."""
+    now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    rows = [
+        (
+            account.title,
+            f"{len(account.record.failed)} of {len(account.record)} ({account.record.failed_share:.2%})",
+            _seconds(account.seconds_to_verdict),
+            _seconds(account.seconds_from_first_failure_to_zero),
+        )
+        for account in accounts
+    ]
+    ours, usual = (settings.values(file)["analysis"] for file in (settings.LOCAL_SETTINGS, settings.CHART))
+    problems = [f"- **{each.title}**: {each.problem}" for each in accounts if each.problem]
+    lines = [
+        "# The same bad release, shipped by others",
+        "",
+        f"Written by `make compare` on {now} at commit {images.head()[:12]}: version 1.2 answers every request",
+        f"with 500, users send {usual_rate()} requests/s. The rolling update is taken back by hand",
+        f"{_WATCHED.total_seconds() / 60:.0f} minutes after it was complete. Argo Rollouts' example is that of its",
+        "documentation on background analysis: 20, 40, 60, 80 %,",
+        "10 minutes each, analysis from the second step on, every 5 minutes, `failureLimit: 3`. This platform looks",
+        f"every {ours['interval']} from {ours['initialDelay']} on, as in all its drills; by itself the chart looks",
+        f"every {usual['interval']} from {usual['initialDelay']} on.",
+        "",
+        "![Each way: the new version's weight and the failed requests of all users](compare.png)",
+        "",
+        "| shipped by | failed requests | s from push to verdict | s from first failure to weight 0 |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        *(["Not as it should be:", "", *problems, ""] if problems else []),
+    ]
+    return "\n".join(lines)
+
+
+def _seconds(value: float | None) -> str:
+    return "never by itself" if value is None else f"{value:.0f}"
+
+
+def _play() -> list[Account]:
+    usual_rate()  # refused now, and not after the images are built
+    local.prepare()
+    with step("Tell Argo CD and the Git server about the CRM"):
+        platform.install()
+    with step("Build and push the images"):
+        for recipe in (_GOOD, _BAD, *map(images.good, releases.GOOD)):
+            images.image(recipe)
+    kubernetes = Kubernetes()
+    return [
+        _theirs(
+            "deployment", "A plain Kubernetes rolling update", baselines.as_deployment, _undone, kubernetes
+        ),
+        _theirs(
+            "documented", "Argo Rollouts' documented analysis", baselines.as_documented, _aborted, kubernetes
+        ),
+        runner.perform(
+            Environment(
+                "production",
+                kubernetes,
+                drill="ours",
+                title="This platform",
+                tell=runner.tell,
+                strategy="canary",
+            ),
+            releases.errors,
+        ),
+    ]
+
+
+def _theirs(
+    drill: str, title: str, way: Way, ending: Callable[[Environment], None], kubernetes: Kubernetes
+) -> Account:
+    with _namespace():
+        good, bad = images.image(_GOOD), images.image(_BAD)
+        environment = Environment(NAME, kubernetes, drill=drill, title=title, tell=runner.tell)
+
+        def play(environment: Environment) -> None:
+            _apply(way(baselines.rendered(good)))
+            # Nobody puts the migration before the pods here.
+            _kubectl("wait", "--for=condition=complete", "job/crm-migrate", "--timeout=4m", seconds=250)
+            environment.until(
+                lambda _: environment.answering_version() == good.version,
+                minutes(4),
+                f"{good.version} to answer",
+            )
+            environment.stable, environment.released = good, bad
+            environment.load = traffic().start(NAME, environment.folder)
+            push = environment.done("push", f"push {bad.version}")
+            environment.pushed_at = push.at
+            _apply(_workload(way(baselines.rendered(bad))))
+            ending(environment)
+
+        return runner.perform(environment, play)
+
+
+def _undone(environment: Environment) -> None:
+    _kubectl("rollout", "status", "deployment/crm", "--timeout=5m", seconds=310)
+    environment.tell("the rolling update is complete")
+    until = time.monotonic() + _WATCHED.total_seconds()
+    environment.until(lambda _: time.monotonic() > until, _WATCHED + seconds(10), "a few minutes to pass")
+    environment.done("push", "kubectl rollout undo")
+    _kubectl("rollout", "undo", "deployment/crm")
+    _kubectl("rollout", "status", "deployment/crm", "--timeout=5m", seconds=310)
+
+
+def _aborted(environment: Environment) -> None:
+    relieved = time.monotonic()
+
+    def aborted(seen: Sighting) -> bool:
+        nonlocal relieved
+        before = environment.load
+        if before and time.monotonic() - relieved > _ONE_LOAD.total_seconds():
+            folder = environment.folder / f"load-{len(environment.rushes) + 1}"
+            # With the version before, past the router: the bad one registers nobody.
+            environment.load = traffic().start(NAME, folder, sign_up_at=_stable())
+            before.stop()
+            environment.rushes.append(before)
+            relieved = time.monotonic()
+        return bool(seen.rollout and seen.rollout.aborted)
+
+    environment.until(aborted, _DOCUMENTED, "the documented analysis to abort")
+    environment.until(lambda seen: not seen.canary_weight, minutes(1), "the weight 0")
+
+
+def _stable() -> str:
+    """Where the version before answers, whatever the router does."""
+    where = "--output=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}"
+    return "http://" + local.output(["kubectl", "--namespace", NAMESPACE, "get", "service/crm-stable", where])
+
+
+def _workload(objects: list[Object]) -> list[Object]:
+    """What a release changes: the rest was applied with the version before."""
+    return [
+        each
+        for each in objects
+        if each["kind"] in ("Deployment", "Rollout") and each["metadata"]["name"] == "crm"
+    ]
+
+
+def _apply(objects: list[Object]) -> None:
+    _kubectl(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--filename=-",
+        stdin=yaml.safe_dump_all(objects),
+        seconds=120,
+    )
+
+
+@contextmanager
+def _namespace() -> Iterator[None]:
+    """Empty, also when an earlier run left one behind."""
+    delete = ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"]
+    local.output(delete, seconds=180)
+    local.output(["kubectl", "create", "namespace", NAMESPACE])
+    try:
+        yield
+    finally:
+        local.output(delete, seconds=180)
+
+
+def _kubectl(*words: str, stdin: str | None = None, seconds: float = 60) -> None:
+    local.output(["kubectl", "--namespace", NAMESPACE, *words], stdin=stdin, seconds=seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""The demo plays its scenes in order, and its exit status is the truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import yaml
+
+from drills.errors import DrillFailed, NotReady
+from drills.fixtures import attestations, guard_image, images, local, platform, receiver, settings
+from drills.report.result import Account
+from drills.scenarios import demo
+from drills.tests.drills import bad, good
+
+
+class Stage:
+    """An environment that gives the account it is told to give."""
+
+    def __init__(self, account: Account, folder: Path) -> None:
+        self._account = account
+        self.title = account.title
+        self.folder = folder / account.name
+        self.served: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def serving(self, version: str) -> Stage:
+        self.served.append(version)
+        return self
+
+    def under(self, _: object) -> Stage:
+        return self
+
+    def account(self) -> Account:
+        return self._account
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Stage]:
+    """A demo without a cluster, whose scenes go well."""
+    accounts = {"first-release": good(), "good-release": good(), "errors": bad(), "slow": bad()}
+    made = {name: Stage(replace(account, name=name), tmp_path) for name, account in accounts.items()}
+    monkeypatch.setattr(local, "REPORT", tmp_path)
+    monkeypatch.setattr(local, "prepare", lambda: None)
+    monkeypatch.setattr(settings, "worktree_note", lambda: "Something is not committed.")
+    monkeypatch.setattr(platform, "install", lambda: "c0ffee")
+    monkeypatch.setattr(images, "image", lambda recipe: recipe)
+    monkeypatch.setattr(demo, "Kubernetes", object)
+    monkeypatch.setattr(demo, "_environment", lambda _, drill, __: made[drill])
+    _plays(monkeypatch, lambda _: None)
+    return made
+
+
+def _plays(monkeypatch: pytest.MonkeyPatch, play: Callable[[Any], None]) -> None:
+    scenes = tuple(demo.Scene(scene.name, scene.title, play) for scene in demo.SCENES)
+    monkeypatch.setattr(demo, "SCENES", scenes)
+
+
+def test_every_scene_is_played_over_what_is_stable_then(stages: dict[str, Stage], tmp_path: Path) -> None:
+    assert demo.main() == 0
+
+    assert stages["first-release"].served == ["1.0"]
+    assert stages["good-release"].served == ["1.0"]
+    assert stages["errors"].served == stages["slow"].served == ["1.1"]
+    assert (tmp_path / "index.html").is_file()
+
+
+def test_a_scene_that_fails_fails_the_demo(
+    stages: dict[str, Stage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = Account(
+        "errors", "Errors", "production", "1.0", "1.2", None, good().record, problem="Not rolled back."
+    )
+    stages["errors"]._account = failed
+
+    assert demo.main() == 1
+    assert "✗ Errors: undecided" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(NotReady("No cluster."), 1), (DrillFailed("No luck."), 1), (KeyboardInterrupt(), 130)],
+)
+def test_what_stops_the_demo_is_one_sentence(
+    stages: dict[str, Stage],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+) -> None:
+    def fail() -> str:
+        raise error
+
+    monkeypatch.setattr(platform, "install", fail)
+
+    assert demo.main() == status
+    assert (str(error) or "stopped") in capsys.readouterr().out
+
+
+def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    given: list[dict[str, object]] = []
+
+    def output(command: list[str], *, stdin: str | None = None, **_: object) -> str:
+        said.append(" ".join(command))
+        if command[:2] == ["kubectl", "apply"]:
+            *ours, theirs = (stdin or "").split("---\n")
+            assert [yaml.safe_load(text)["kind"] for text in ours] == ["Scan", "People", "Receiver"]
+            assert theirs == "manifests"
+        if command[0] == "helm":
+            given.append(json.loads(stdin or ""))
+        return "manifests"
+
+    monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
+    monkeypatch.setattr(local, "output", output)
+    monkeypatch.setattr(guard_image, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
+    monkeypatch.setattr(attestations, "secret", lambda: {"kind": "Scan"})
+    monkeypatch.setattr(receiver, "people", lambda: {"kind": "People"})
+    monkeypatch.setattr(receiver, "manifests", lambda image: [{"kind": "Receiver", "image": image}])
+
+    assert platform.install() == "c0ffee"
+    assert said[0].endswith("-m delivery init")
+    assert said[1].startswith("helm template environments argocd --namespace argocd")
+    assert given[0] == {
+        "repoURL": "http://git.forge.svc/crm.git",
+        "extraValueFiles": ["../../cluster/values.yaml"],
+        "guard": {
+            "image": "localhost:30500/delivery-guard@sha256:1",
+            "promotions": [],
+            "scanKeySecret": "delivery-guard-scan",
+            "sbomKeySecret": "delivery-guard-scan",
+            "peopleSecret": "delivery-guard-people",
+            "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
+        },
+    }
+    assert said[2].startswith("kubectl apply --server-side")
+    assert "rollout status --namespace=argocd deployment/delivery-guard" in said[3]
+    assert "rollout status --namespace=argocd deployment/delivery-verdicts" in said[4]
+    assert "rollout status --namespace=monitoring deployment/receiver" in said[5]
+
+    platform.install(promotions=["dev>staging=1m"])
+    assert given[1]["guard"] == {**given[0]["guard"], "promotions": ["dev>staging=1m"]}  # type: ignore[dict-item]

@@ -1,0 +1,405 @@
+"""Whoever is on call in a drill: hears of an alert, opens its page, and does what stands there.
+
+on_call.begins("Redis hangs")
+on_call.hears("RedisDown")
+on_call.looks("RedisDown")
+on_call.does("RedisDown", "kubectl rollout restart statefulset redis")
+on_call.hears_the_end("RedisDown")
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from cluster import addresses
+from drills.errors import NotReady
+from drills.fixtures import local, receiver
+from drills.load.traffic import RunningTraffic
+from drills.observe.snapshot import Sighting
+from drills.steps.story import Environment, Given, minutes, seconds
+from monitoring import generated
+from monitoring.alerts import Alert, alerts
+from monitoring.measured import Measured
+from monitoring.objectives import LEVELS, VERDICT
+from monitoring.objectives import seconds as seconds_of
+
+_TIMEOUT_SECONDS = 10
+_FIRST_ERROR = 500
+# A command of a page: of kubectl and grep the latter may find nothing.
+_COMMAND_SECONDS = 180
+_NOTHING_FOUND = 1
+_HEARTBEAT_SECONDS = 20
+# A fault may have begun a moment before the drill saw it.
+_EARLIER_SECONDS = 5
+_ALERT = re.compile(r"(?P<state>CRITICAL|WARNING|Over): (?P<rule>\w+) in ")
+_CHANNELS = {"critical": "#crm-outage", "warning": "#crm-alerts"}
+OVER_WITHIN = minutes(10)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that the drill breaks: when, in seconds since 1970, and what, as a sentence without its full stop."""
+
+    at: float
+    what: str
+
+
+@dataclass
+class Heard:
+    alert: Alert
+    fault: Fault
+    fired_at: float
+    told_at: float | None
+
+
+@dataclass
+class OnCall:
+    environment: Environment
+    given: Given
+    measured: dict[str, Measured] = field(default_factory=dict)
+    """What was measured of each alert that is over, by its name."""
+    hurry: float = receiver.HURRY
+    _fault: Fault | None = None
+    _heard: dict[str, Heard] = field(default_factory=dict)
+    _did: tuple[float, str] = (0.0, "")
+
+    # --- what happens
+
+    def can_be_reached(self) -> None:
+        """The heartbeat comes: all the way from Prometheus to people works."""
+        self.environment.until(
+            lambda _: time.time() - self._last_heartbeat() < _HEARTBEAT_SECONDS, minutes(3), "a heartbeat"
+        )
+
+    def begins(self, what: str, *, at: float | None = None) -> Fault:
+        """A fault begins now, or began then."""
+        self.environment.done("deed", what)
+        self._fault = Fault(at or time.time(), what)
+        return self._fault
+
+    def hears(self, name: str, *, of: Fault | None = None, held_back: bool = False) -> None:
+        """The alert fires, and somebody is told, within the time that is promised from the fault on.
+
+        `held_back`: another alert of the same fault says more, so nobody needs to be told of this one.
+        """
+        alert, fault = known()[name], of or self._fault
+        if fault is None:
+            raise NotReady("Something must begin before anybody hears of it.")
+        promised = alert.promised(hurry=self.hurry)
+        left = seconds(max(fault.at + promised - time.time(), 0))
+        # One that fires already has another cause.
+        since = fault.at - _EARLIER_SECONDS
+        self.environment.until(lambda _: self.firing().get(name, 0.0) > since, left, f"{name} to fire")
+        # Pending since then; it is evaluated every few seconds, and so long it waits.
+        fired_at = self.firing()[name] + math.ceil(seconds_of(alert.waits) / self.hurry)
+        told_at = None if held_back else self._told(alert, fault, promised)
+        self._heard[name] = Heard(alert, fault, fired_at, told_at)
+        told = "nobody needs to be told" if told_at is None else f"told after {told_at - fault.at:.0f} s"
+        self.environment.tell(f"{name} fired {fired_at - fault.at:.0f} s after the fault, {told}")
+
+    def climbs(self, name: str) -> None:
+        """Nobody acknowledges it: one person after the other gets an e-mail, none of them too early."""
+        heard = self._heard[name]
+        waits = [seconds_of(level) / self.hurry for level in LEVELS]
+        for person, wait in zip(receiver.PEOPLE, waits, strict=True):
+
+            def has_mail(_: Sighting, person: str = person) -> bool:
+                return bool(self._mails(heard, person))
+
+            self.environment.until(has_mail, seconds(wait + 30), f"an e-mail about {name} to {person}")
+            took = self._mails(heard, person)[0] - heard.fired_at
+            if took < wait - 2:  # Prometheus evaluates every two seconds
+                self.environment.fail(f"no e-mail to {person} before {wait:.0f} s", f"one after {took:.0f} s")
+            self.environment.tell(f"{person} has an e-mail {took:.0f} s after {name} fired")
+
+    def looks(self, rule: str, *, without: Sequence[str] = ()) -> None:
+        """Every command of the page's diagnosis ends well, and at least one says something.
+
+        `without`: words of commands that need what the local cluster does not have.
+        """
+        commands = [
+            command
+            for command in page_commands(rule, "Diagnosis")
+            if not any(word in command for word in without)
+        ]
+        said = [self._run(command) for command in commands]
+        if not any(said):
+            self.environment.fail(f"a command of {rule}.md to say something", "nothing")
+
+    def does(self, rule: str, start: str, **words: str) -> None:
+        """The one command of the page's mitigation that begins so; `words` are put in place of what it leaves open."""
+        found = [each for each in page_commands(rule, "Mitigation") if each.startswith(start)]
+        if len(found) != 1:
+            self.environment.fail(f"one command {start!r} in {rule}.md", f"{len(found)}")
+        command = found[0]
+        for word, value in words.items():
+            command = command.replace(word, value)
+        self.environment.done("deed", command)
+        self._did = (time.time(), found[0])
+        self._run(command)
+
+    def did(self, what: str) -> None:
+        """What ends the fault where no command of the page does."""
+        self.environment.done("deed", what)
+        self._did = (time.time(), what)
+
+    def hears_the_end(self, *names: str, within: timedelta = OVER_WITHIN) -> None:
+        """The alerts fire no more, and whoever was told of them is told that as well."""
+        at, _ = self._did
+        over: dict[str, float] = {}
+
+        def are_over(_: Sighting) -> bool:
+            firing = self.firing()
+            for name in names:
+                if name not in firing:
+                    over.setdefault(name, time.time())
+                else:  # between two causes it may have been over for a moment
+                    over.pop(name, None)
+            return len(over) == len(names)
+
+        self.environment.until(are_over, within, f"{' and '.join(names)} to be over")
+        for name in names:
+            heard = self._heard[name]
+            if heard.told_at is not None:
+                self.environment.until(
+                    lambda _, heard=heard: self._messages("Over", heard.alert, at) != [],  # type: ignore[misc]
+                    minutes(1),
+                    f"a message that {name} is over",
+                )
+            self._measure(heard, over[name])
+
+    def misses_the_heartbeat(self, *, for_seconds: float) -> None:
+        """The dead man's switch stays away for so long: whoever waits for it would call."""
+        fault, alert = self._fault, known()["DeadMansSwitch"]
+        if fault is None:
+            raise NotReady("Something must begin before anybody hears of it.")
+
+        def silent(_: Sighting) -> bool:
+            return time.time() - max(fault.at, self._last_heartbeat()) > for_seconds
+
+        self.environment.until(silent, seconds(alert.promised(hurry=self.hurry)), "no heartbeat any more")
+        self._heard[alert.name] = Heard(alert, fault, time.time(), None)
+        self.environment.tell(
+            f"the last heartbeat came {self._last_heartbeat() - fault.at:.0f} s after the fault"
+        )
+
+    def hears_the_heartbeat(self) -> None:
+        at, _ = self._did
+        self.environment.until(lambda _: self._last_heartbeat() > at, minutes(3), "a heartbeat again")
+        self._measure(self._heard["DeadMansSwitch"], self._last_heartbeat())
+
+    def was_told_of(self, since: float) -> set[str]:
+        """The rules that people were told to fire since then; heartbeats are left out, and ends, which began before."""
+        titles = (_ALERT.match(title) for _, _, title in self._titles(since))
+        return {found["rule"] for found in titles if found and found["state"] != "Over"}
+
+    # --- what there is
+
+    def firing(self) -> dict[str, float]:
+        """The environment's alerts that fire now, and since when they are pending; nothing if nobody says."""
+        try:
+            answer = httpx.get(f"{addresses.PROMETHEUS}/api/v1/alerts", timeout=_TIMEOUT_SECONDS)
+            found = answer.raise_for_status().json()["data"]["alerts"]
+        except httpx.HTTPError:
+            return {}
+        here = (
+            each
+            for each in found
+            if each["labels"].get("namespace") == self.environment.namespace and each["state"] == "firing"
+        )
+        firing: dict[str, float] = {}
+        for each in here:
+            labels = each["labels"]
+            name = " ".join(filter(None, (labels["alertname"], labels.get("long"))))
+            since = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", each["activeAt"])).timestamp()
+            firing[name] = min(since, firing.get(name, since))
+        return firing
+
+    def asks(self, *, every: float) -> Asking:
+        """A user who asks for the deals that often, in seconds; to be used in a `with`."""
+        return Asking(self.environment, every)
+
+    @contextmanager
+    def many_ask(self, rate: int) -> Iterator[None]:
+        """Strangers ask for the deals and are refused: as requests they count like all others."""
+        environment = self.environment
+        folder = environment.folder / "strangers"
+        folder.mkdir(parents=True, exist_ok=True)
+        targets = folder / "targets.json"
+        targets.write_text(
+            f'{{"method": "GET", "url": "{_deals(environment)}", '
+            f'"header": {{"Host": ["{local.api_host(environment.name)}"]}}}}\n',
+            encoding="utf-8",
+        )
+        environment.done("deed", f"{rate} strangers a second")
+        # Not a part of the drill's record: a refusal is no answer that a user wants.
+        load = RunningTraffic(rate, minutes(14).total_seconds(), targets, folder / "requests.bin")
+        try:
+            yield
+        finally:
+            load.stop()
+
+    # --- how
+
+    def _measure(self, heard: Heard, over_at: float) -> None:
+        """Write down the times of an alert that is over."""
+        (at, ended_by), fault, name = self._did, heard.fault, heard.alert.name
+        self.measured[name] = Measured(
+            fault=fault.what,
+            day=datetime.now(UTC).date().isoformat(),
+            hurry=self.hurry,
+            promised=round(heard.alert.promised(hurry=self.hurry), 1),
+            fired=round(heard.fired_at - fault.at, 1),
+            told=None if heard.told_at is None else round(heard.told_at - fault.at, 1),
+            ended_by=ended_by,
+            over=round(max(over_at - at, 0.0), 1),
+        )
+        self.environment.tell(f"{name} was over {over_at - at:.0f} s later")
+
+    def _told(self, alert: Alert, fault: Fault, promised: float) -> float:
+        """When the message came. Fails if it is later than promised."""
+        left = seconds(max(fault.at + promised - time.time(), 0))
+        status = alert.severity.upper()
+        self.environment.until(
+            lambda _: bool(self._messages(status, alert, fault.at)),
+            left,
+            f"a message about {alert.name} in {_CHANNELS[alert.severity]}",
+        )
+        return self._messages(status, alert, fault.at)[0]
+
+    def _messages(self, status: str, alert: Alert, since: float) -> list[float]:
+        """When Slack messages with that title came to the alert's channel."""
+        title = f"{status}: {alert.rule} in {self.environment.namespace}"
+        return [
+            at for at, by, said in self._titles(since) if (by, said) == (_CHANNELS[alert.severity], title)
+        ]
+
+    def _mails(self, heard: Heard, person: str) -> list[float]:
+        title = f"{heard.alert.severity.upper()}: {heard.alert.rule} in {self.environment.namespace}"
+        return [at for at, by, said in self._titles(heard.fault.at) if (by, said) == (person, title)]
+
+    def _titles(self, since: float) -> list[tuple[float, str, str]]:
+        """When something came, to which channel or address, and its title; heartbeats are left out."""
+        return [
+            (each["at"], each["to"], _title(each))
+            for each in self.environment.inbox.messages(since)
+            if each["by"] != "heartbeat"
+        ]
+
+    def _last_heartbeat(self) -> float:
+        return max(
+            (each["at"] for each in self.environment.inbox.messages() if each["by"] == "heartbeat"),
+            default=0.0,
+        )
+
+    def _run(self, command: str) -> str:
+        """A page's command as typed at the desk; what it says. Fails unless it ends well."""
+        environment = self.environment
+        desk = self.desk()
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=desk,
+            env={**os.environ, "PATH": f"{local.CHECKOUT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        with (environment.folder / "on-call.txt").open("a", encoding="utf-8") as log:
+            log.write(f"$ {command}\n{done.stdout}{done.stderr}\n")
+        found_nothing = "| grep" in command and done.returncode == _NOTHING_FOUND and not done.stderr
+        if done.returncode and not found_nothing:
+            environment.fail(
+                f"{command!r} to end well",
+                f"status {done.returncode}: {(done.stderr or done.stdout).strip()}",
+            )
+        return done.stdout
+
+    def desk(self) -> Path:
+        """A clone of the repository, as somebody has who is on call."""
+        desk = self.environment.folder / "desk"
+        if not desk.exists():
+            local.output(["git", "clone", "--quiet", local.GIT, str(desk)])
+        local.output(["git", "-C", str(desk), "fetch", "--quiet"])
+        return desk
+
+
+class Asking:
+    """One user who asks for the deals again and again, at a pace that no load generator goes down to."""
+
+    def __init__(self, environment: Environment, every: float) -> None:
+        self._environment = environment
+        self._every = every
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._ask, name="asking", daemon=True)
+        self.first_failed_at: float | None = None
+        """When an answer was a 5xx for the first time, or took longer than anybody waits."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join(2 * _TIMEOUT_SECONDS)
+
+    def _ask(self) -> None:
+        host = {"Host": local.api_host(self._environment.name)}
+        for _ in itertools.count():
+            started = time.time()
+            try:
+                answer = httpx.get(_deals(self._environment), headers=host, timeout=_TIMEOUT_SECONDS)
+                failed = answer.status_code >= _FIRST_ERROR or answer.elapsed.total_seconds() > VERDICT.slow
+            except httpx.HTTPError:
+                failed = True
+            if failed and self.first_failed_at is None:
+                self.first_failed_at = started
+            if self._done.wait(max(self._every - (time.time() - started), 0)):
+                return
+
+
+def _deals(environment: Environment) -> str:
+    return f"{environment.url}/api/v1/deals/"
+
+
+def _title(message: dict[str, Any]) -> str:
+    """Of a message as the receiver took it down; empty for one of the status page."""
+    body = message["body"]
+    if message["by"] == "slack":
+        return str(body["attachments"][0]["title"])
+    if message["by"] == "email":
+        found = re.search(r"^Subject: (.*)$", body, re.MULTILINE)
+        return found.group(1).strip() if found else ""
+    return ""
+
+
+@cache
+def known() -> dict[str, Alert]:
+    """The alerts of the chart, by name."""
+    return {
+        each.name: each
+        for each in alerts(path.read_text() for path in sorted(generated.RULES.glob("*.yaml")))
+    }
+
+
+def page_commands(rule: str, part: str) -> list[str]:
+    """The commands under that heading of an alert's page."""
+    text = (generated.RUNBOOKS / f"{rule}.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\*\*{part}\.\*\*(.*?)(?=^\*\*|\Z)", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^    (\S.*)$", found.group(1), re.MULTILINE) if found else []

@@ -1,0 +1,153 @@
+"""A cluster of its own making: what the Kubernetes API would return during a drill, changed by the test."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from drills.fixtures.images import Image
+from drills.observe.snapshot import Object, Objects
+
+REVISION = "c0ffee"
+
+
+class MadeUp:
+    """Serves one image to everybody, and another one to as many as it is told."""
+
+    def __init__(self, image: Image) -> None:
+        self.wanted = self.stable = self.newest = image
+        self.before: Image | None = None
+        self.weight = 0
+        self.phase = "Healthy"
+        self.aborted = False
+        self.step: int | None = None
+        self.paused = False
+        self.runs: list[Object] = []
+        self.deleted: list[str] = []
+        self.strategy = "canary"
+        self.operation = "Succeeded"
+        self.replicas = 2
+        self.quarantined: set[str] = set()
+        self.complaint = ""
+        self.migration_failed = "False"
+        self.synced = REVISION
+        self.undone: Image | None = None
+        """What the Rollout has instead of what Git wants."""
+        self.changed = 7
+        """How often the pods behind the canary Service have changed."""
+        self.generation = 1
+        """Of the pods: those of another one have other names."""
+        self.budget: list[bool] = []
+        """What the disruption budget says to the next evictions."""
+        self.evicted: list[str] = []
+        self.replaces = True
+        """Whether evicted pods make way for new ones."""
+
+    def followed(self, environment: str) -> MadeUp:
+        assert environment == "production"
+        return self
+
+    def wait(self) -> None:
+        time.sleep(0.01)
+
+    def stop(self) -> None:
+        pass
+
+    def objects(self) -> Objects:
+        weights = [
+            {"name": "crm-stable", "weight": 100 - self.weight},
+            {"name": "crm-canary", "weight": self.weight},
+        ]
+        return Objects(
+            rollout=self._rollout(),
+            weighted={"metadata": {}, "spec": {"weighted": {"services": weights}}},
+            analysis_runs=list(self.runs),
+            pods=[self._pod(image) for image in {self.stable, self.newest}],
+            application=self.application("production"),
+        )
+
+    def application(self, _: str) -> Object:
+        conditions = [{"type": "ComparisonError", "message": self.complaint}] if self.complaint else []
+        image = {"digest": self.wanted.digest}
+        return {
+            "metadata": {"name": "crm-production"},
+            "spec": {"source": {"targetRevision": REVISION, "helm": {"valuesObject": {"image": image}}}},
+            "status": {
+                "sync": {"status": "Synced", "revision": self.synced},
+                "operationState": {"phase": self.operation, "finishedAt": "now"},
+                "health": {"status": self.phase},
+                "conditions": conditions,
+            },
+        }
+
+    def application_set(self, _: str) -> Object:
+        good = {"type": "ResourcesUpToDate", "status": "True", "message": "fine"}
+        bad = {
+            "type": "ErrorOccurred",
+            "status": "True" if self.complaint else "False",
+            "message": self.complaint,
+        }
+        return {"metadata": {}, "status": {"conditions": [good, bad]}}
+
+    def migration(self, _: str) -> Object:
+        template = {"spec": {"containers": [{"image": self.wanted.reference}]}}
+        failed = {"type": "Failed", "status": self.migration_failed}
+        return {"spec": {"template": template}, "status": {"failed": 1, "conditions": [failed]}}
+
+    def changes(self, namespace: str, service: str) -> int:
+        assert (namespace, service) == ("crm-production", "crm-canary")
+        return self.changed
+
+    def pods(self, namespace: str, selector: str) -> list[Object]:
+        return [{"metadata": {"name": f"{namespace}/{selector}"}}]
+
+    def evict_pod(self, _: str, name: str) -> bool:
+        allowed = self.budget.pop(0)
+        self.evicted += [name] * allowed
+        if self.replaces and not self.budget:
+            self.generation += 1
+        return allowed
+
+    def delete_pod(self, namespace: str, name: str) -> None:
+        self.deleted.append(f"{namespace}: {name}")
+
+    # What happens to a release.
+
+    def starts(self, image: Image) -> None:
+        self.wanted = self.newest = image
+        self.phase = "Healthy" if image == self.stable else "Progressing"
+
+    def aborts(self) -> None:
+        self.phase, self.aborted, self.weight = "Degraded", True, 0
+
+    def ends(self) -> None:
+        self.stable, self.newest = self.wanted, self.wanted
+        self.phase, self.aborted, self.weight, self.paused = "Healthy", False, 0, False
+
+    def _rollout(self) -> Object:
+        steps: list[dict[str, Any]] = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
+        return {
+            "metadata": {"generation": 1, "annotations": {"crm/strategy": self.strategy}},
+            "spec": {
+                "replicas": self.replicas,
+                "strategy": {"canary": {"steps": steps, "trafficRouting": {"traefik": {}}}},
+                "template": {"spec": {"containers": [{"image": (self.undone or self.wanted).reference}]}},
+            },
+            "status": {
+                "phase": self.phase,
+                "observedGeneration": "1",
+                "stableRS": self.stable.version,
+                "currentPodHash": self.newest.version,
+                "currentStepIndex": self.step,
+                "pauseConditions": [{"reason": "CanaryPauseStep"}] if self.paused else None,
+                "abort": self.aborted,
+            },
+        }
+
+    def _pod(self, image: Image) -> Object:
+        labels = {"rollouts-pod-template-hash": image.version, "app.kubernetes.io/version": image.version}
+        ready = [{"type": "Ready", "status": "True"}]
+        return {
+            "metadata": {"name": f"crm-{image.version}-{self.generation}", "labels": labels},
+            "status": {"conditions": ready},
+        }
