@@ -67,11 +67,11 @@ CAUSES: tuple[tuple[str, str], ...] = (
 _BURNS = ("1h", "6h", "1d", "3d")
 
 
-def configuration(to: Addresses = SITE, *, hurry: float = 1) -> Object:
-    """Alertmanager's configuration; `hurry` divides the waiting times, for drills."""
+def configuration(to: Addresses = SITE, *, time_scale: float = 1) -> Object:
+    """Alertmanager's configuration; `time_scale` divides the waiting times, for drills."""
 
     def after(duration: Duration) -> str:
-        return f"{round(1000 * seconds(duration) / hurry)}ms" if seconds(duration) else "0s"
+        return f"{round(1000 * seconds(duration) / time_scale)}ms" if seconds(duration) else "0s"
 
     critical = 'severity = "critical"'
     levels = [

@@ -34,9 +34,9 @@ class Alert:
                     return burn.seen_after(objective)
         return seconds(SEEN_AFTER[self.rule])
 
-    def promised(self, *, hurry: float = 1) -> float:
-        """Seconds from the fault until somebody is told, at the latest; `hurry` divides the waiting, for drills."""
-        return self.seen_after + seconds(self.waits) / hurry + seconds(TOLD_AFTER)
+    def promised(self, *, time_scale: float = 1) -> float:
+        """Seconds from the fault until somebody is told, at the latest; `time_scale` divides the wait, for drills."""
+        return self.seen_after + seconds(self.waits) / time_scale + seconds(TOLD_AFTER)
 
 
 def alerts(rules: Iterable[str]) -> list[Alert]:

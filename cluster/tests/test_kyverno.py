@@ -81,8 +81,9 @@ def test_the_rule_refuses_where_nobody_answers_and_asks_in_environments_only() -
     spec = kyverno.policy("a key")["spec"]
     assert spec["failurePolicy"] == "Fail"
     assert spec["validationActions"] == ["Deny"]
-    (selector,) = spec["matchConstraints"]["namespaceSelector"]["matchExpressions"]
-    assert selector == {"key": "crm/environment", "operator": "Exists"}
+    assert spec["matchConstraints"]["namespaceSelector"] == {
+        "matchLabels": {"app.kubernetes.io/part-of": "crm"}
+    }
 
 
 def test_an_image_needs_its_own_signature_and_a_signed_list_of_what_is_in_it() -> None:

@@ -19,6 +19,7 @@ from delivery.errors import Refused
 from delivery.gitops.branch import fetch_existing
 from delivery.gitops.git import Repository
 from delivery.gitops.release import Release, environment_name
+from delivery.kubernetes.annotations import BEFORE, REVISION
 from delivery.texts import one_line
 
 _CHART = "charts/crm"
@@ -29,7 +30,7 @@ _APIS = ("monitoring.coreos.com/v1",)
 # A name that ends in its content's hash is the same object with another content.
 _CONTENT_HASH = re.compile(r"-[0-9a-f]{8,64}$")
 # These change with every release, in every object.
-_MARKS = {"app.kubernetes.io/version", "helm.sh/chart", "delivery/revision"}
+_MARKS = {"app.kubernetes.io/version", "helm.sh/chart", REVISION, BEFORE[REVISION]}
 
 Object = dict[str, Any]
 

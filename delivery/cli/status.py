@@ -29,6 +29,7 @@ from delivery.gitops.git import Repository
 from delivery.gitops.quarantine import Entry
 from delivery.kubernetes import client
 from delivery.kubernetes.analysis import answered
+from delivery.kubernetes.annotations import VERSION, noted
 from delivery.kubernetes.client import Object, Observed, is_moving
 
 _HASH_LABEL = "rollouts-pod-template-hash"
@@ -145,7 +146,7 @@ def _version(
         containers = template.get("spec", {}).get("containers") or [{}]
         digest = containers[0].get("image", "").partition("@")[2] or None
         return Version(
-            version=_noted(replica_set, "crm/version")
+            version=noted(replica_set, VERSION)
             or _labels(template).get(_VERSION_LABEL)
             or known.get(digest or "")
             or (digest or pod_hash)[:19],
@@ -214,10 +215,6 @@ def _condition(thing: Object | None, kind: str) -> str | None:
         if condition.get("type") == kind and condition.get("status") == "True":
             return str(condition.get("message", kind))
     return None
-
-
-def _noted(thing: Object, annotation: str) -> str:
-    return str((thing.get("metadata", {}).get("annotations") or {}).get(annotation, ""))
 
 
 def _labels(thing: Object) -> dict[str, str]:

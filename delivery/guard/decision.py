@@ -14,10 +14,9 @@ from delivery.gitops.branch import Past
 from delivery.gitops.promoted import identity
 from delivery.gitops.release import Release
 from delivery.kubernetes.analysis import Count, findings
+from delivery.kubernetes.annotations import REVISION, STRATEGY, noted
 from delivery.kubernetes.client import Object, is_moving
 
-REVISION = "delivery/revision"  # the release's commit of the code, on Rollout and ReplicaSet
-STRATEGY, VERSION = "crm/strategy", "crm/version"  # likewise
 OLD = timedelta(minutes=20)
 # What Argo Rollouts gets to notice a deadline by itself.
 _GRACE = timedelta(seconds=15)
@@ -327,8 +326,7 @@ def _fully_promoted(seen: Seen, rollout: Object) -> Past | None:
     if stable is None:
         return None
     matching = [past for past in seen.history if _runs(stable, past.release.image.digest)]
-    revision = (stable["metadata"].get("annotations") or {}).get(REVISION)
-    strategy = (stable["metadata"].get("annotations") or {}).get(STRATEGY)
+    revision, strategy = noted(stable, REVISION), noted(stable, STRATEGY)
     exact = sorted(
         (past for past in matching if past.release.revision == revision),
         key=lambda past: past.release.strategy != strategy,
@@ -346,12 +344,10 @@ def _replica_set(seen: Seen, pod_hash: str | None) -> Object | None:
 
 def is_of(rollout: Object, release: Release) -> bool:
     """Whether a Rollout is told to run that release; what an older chart does not note does not count."""
-    noted = rollout["metadata"].get("annotations") or {}
-    same_strategy = noted.get(STRATEGY) in (None, release.strategy)
     return (
         _runs(rollout, release.image.digest)
-        and noted.get(REVISION) in (None, release.revision)
-        and same_strategy
+        and noted(rollout, REVISION) in ("", release.revision)
+        and noted(rollout, STRATEGY) in ("", release.strategy)
     )
 
 

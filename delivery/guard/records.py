@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Protocol
 
 from delivery.gitops.promoted import ON_ITS_WAY, PROMOTED, Entry, Record
-from delivery.guard.decision import HASH, REVISION, STRATEGY, VERSION, is_observed, passed_gates
+from delivery.guard.decision import HASH, is_observed, passed_gates
+from delivery.kubernetes.annotations import REVISION, STRATEGY, VERSION, noted
 from delivery.kubernetes.client import RECORD, Object, Observed, is_moving
 
 _VERSION_LABEL = "app.kubernetes.io/version"
@@ -101,18 +102,16 @@ class Records:
         return None
 
     def _entry(self, of: Object, template: Object, outcome: str, pod_hash: str) -> Entry:
-        noted = of["metadata"].get("annotations") or {}
         image = str(template["spec"]["containers"][0]["image"])
         digest = image.partition("@")[2]
         # An older chart notes no version; the Rollout itself has a label.
-        version = (
-            noted.get(VERSION) or (of["metadata"].get("labels") or {}).get(_VERSION_LABEL) or digest[:19]
-        )
+        labels = of["metadata"].get("labels") or {}
+        version = noted(of, VERSION) or labels.get(_VERSION_LABEL) or digest[:19]
         return Entry(
             version=version,
-            revision=noted.get(REVISION, ""),
+            revision=noted(of, REVISION),
             digest=digest,
-            strategy=noted.get(STRATEGY, ""),
+            strategy=noted(of, STRATEGY),
             outcome=outcome,
             at=f"{self.now():%Y-%m-%dT%H:%M:%S}+00:00",
             pod_hash=pod_hash,

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from delivery.kubernetes.annotations import STRATEGY, noted
+
 Object = dict[str, Any]
 
 HASH_LABEL = "rollouts-pod-template-hash"
-STRATEGY = "crm/strategy"
 VERSION_LABEL = "app.kubernetes.io/version"
 CANARY_WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
 
@@ -181,7 +182,7 @@ def _rollout(thing: Object) -> Rollout:
         newest_hash=status.get("currentPodHash", ""),
         image=containers[0].get("image", ""),
         observed=observed,
-        strategy=(thing["metadata"].get("annotations") or {}).get(STRATEGY, ""),
+        strategy=noted(thing, STRATEGY),
         replicas=int(spec.get("replicas") or 0),
     )
 

@@ -340,7 +340,7 @@ def quiet(production: Environment) -> None:
     given = production.serving(serving_now(production))
     _pardons_all(production)
     _forgets(production)
-    on_call = OnCall(production, given, hurry=1)
+    on_call = OnCall(production, given, time_scale=1)
     on_call.can_be_reached()
     began, users = time.time(), When(production, given.stable)
 
@@ -382,7 +382,7 @@ def _drill(
     """
 
     def played(production: Environment) -> None:
-        production.settings = settings.merged({"alerts": {"hurry": receiver.HURRY}}, changed or {})
+        production.settings = settings.merged({"alerts": {"timeScale": receiver.TIME_SCALE}}, changed or {})
         given = production.serving(serving_now(production))
         _pardons_all(production)
         if forgetful:

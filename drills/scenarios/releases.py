@@ -498,7 +498,7 @@ def worker_only(production: Environment) -> None:
 def hoarding(production: Environment) -> None:
     """Every answer is good and fast enough, and for most of its time waits for a connection to the database."""
     # Such a share is judged after two minutes of it.
-    production.settings = {"strategy": {"hold": "150s"}}
+    production.settings = {"strategy": {"stepDuration": "150s"}}
     when = _rolled_back(production, images.hoarding(), within=minutes(5))
     when.weight_was_never_above(5)
     _nobody_felt_it(when)
@@ -682,7 +682,12 @@ def rolling_update_felt(production: Environment, recipe: Recipe) -> None:
 def autoscaled(production: Environment) -> None:
     """While the canary has 50 %, a rush makes the autoscaler add pods, and its end takes them away again."""
     # 100m a pod; the usual five minutes before pods are taken away would only make the drill longer.
-    small = {"cpu": 250, "minReplicas": 2, "maxReplicas": 4, "scaleDownAfterSeconds": 30}
+    small = {
+        "targetCPUUtilizationPercentage": 250,
+        "minReplicas": 2,
+        "maxReplicas": 4,
+        "scaleDownAfterSeconds": 30,
+    }
     production.settings = {"strategy": {"approval": True}, "autoscaling": small}
     given = production.serving(serving_now(production)).under(traffic(10))
     when = given.released(images.good(other_good_version(production)))
@@ -703,7 +708,7 @@ def autoscaled(production: Environment) -> None:
 
 def autoscaling_begins(production: Environment) -> None:
     """A fixed number of pods becomes the autoscaler's under load, and fixed again: nobody loses a pod by that."""
-    production.settings = {"autoscaling": {"enabled": False}, "replicas": 4}
+    production.settings = {"autoscaling": {"enabled": False}, "web": {"replicas": 4}}
     given = production.serving(serving_now(production)).under(traffic())
     given.replicas_are(4, within=minutes(2))
     begun = settings.with_settings(
@@ -723,7 +728,7 @@ def autoscaling_begins(production: Environment) -> None:
 
 def shares(production: Environment, hold: str, requests: int) -> None:
     """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
-    production.settings = {"strategy": {"hold": hold, "approval": True}}
+    production.settings = {"strategy": {"stepDuration": hold, "approval": True}}
     given = production.serving(serving_now(production)).under(traffic(100, looks=0.6))
     when = given.released(images.good(other_good_version(production)))
     when.weight_is(20, within=minutes(5))

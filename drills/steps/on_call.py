@@ -73,7 +73,7 @@ class OnCall:
     given: Given
     measured: dict[str, Measured] = field(default_factory=dict)
     """What was measured of each alert that is over, by its name."""
-    hurry: float = receiver.HURRY
+    time_scale: float = receiver.TIME_SCALE
     _fault: Fault | None = None
     _heard: dict[str, Heard] = field(default_factory=dict)
     _did: tuple[float, str] = (0.0, "")
@@ -100,13 +100,13 @@ class OnCall:
         alert, fault = known()[name], of or self._fault
         if fault is None:
             raise NotReady("Something must begin before anybody hears of it.")
-        promised = alert.promised(hurry=self.hurry)
+        promised = alert.promised(time_scale=self.time_scale)
         left = seconds(max(fault.at + promised - time.time(), 0))
         # One that fires already has another cause.
         since = fault.at - _EARLIER_SECONDS
         self.environment.until(lambda _: self.firing().get(name, 0.0) > since, left, f"{name} to fire")
         # Pending since then; it is evaluated every few seconds, and so long it waits.
-        fired_at = self.firing()[name] + math.ceil(seconds_of(alert.waits) / self.hurry)
+        fired_at = self.firing()[name] + math.ceil(seconds_of(alert.waits) / self.time_scale)
         told_at = None if held_back else self._told(alert, fault, promised)
         self._heard[name] = Heard(alert, fault, fired_at, told_at)
         told = "nobody needs to be told" if told_at is None else f"told after {told_at - fault.at:.0f} s"
@@ -115,7 +115,7 @@ class OnCall:
     def climbs(self, name: str) -> None:
         """Nobody acknowledges it: one person after the other gets an e-mail, none of them too early."""
         heard = self._heard[name]
-        waits = [seconds_of(level) / self.hurry for level in LEVELS]
+        waits = [seconds_of(level) / self.time_scale for level in LEVELS]
         for person, wait in zip(receiver.PEOPLE, waits, strict=True):
 
             def has_mail(_: Sighting, person: str = person) -> bool:
@@ -192,7 +192,9 @@ class OnCall:
         def silent(_: Sighting) -> bool:
             return time.time() - max(fault.at, self._last_heartbeat()) > for_seconds
 
-        self.environment.until(silent, seconds(alert.promised(hurry=self.hurry)), "no heartbeat any more")
+        self.environment.until(
+            silent, seconds(alert.promised(time_scale=self.time_scale)), "no heartbeat any more"
+        )
         self._heard[alert.name] = Heard(alert, fault, time.time(), None)
         self.environment.tell(
             f"the last heartbeat came {self._last_heartbeat() - fault.at:.0f} s after the fault"
@@ -262,8 +264,8 @@ class OnCall:
         self.measured[name] = Measured(
             fault=fault.what,
             day=datetime.now(UTC).date().isoformat(),
-            hurry=self.hurry,
-            promised=round(heard.alert.promised(hurry=self.hurry), 1),
+            hurry=self.time_scale,
+            promised=round(heard.alert.promised(time_scale=self.time_scale), 1),
             fired=round(heard.fired_at - fault.at, 1),
             told=None if heard.told_at is None else round(heard.told_at - fault.at, 1),
             ended_by=ended_by,

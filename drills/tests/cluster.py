@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from delivery.kubernetes.annotations import STRATEGY
 from drills.fixtures.images import Image
 from drills.observe.snapshot import Object, Objects
 
@@ -127,7 +128,7 @@ class MadeUp:
     def _rollout(self) -> Object:
         steps: list[dict[str, Any]] = [{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}]
         return {
-            "metadata": {"generation": 1, "annotations": {"crm/strategy": self.strategy}},
+            "metadata": {"generation": 1, "annotations": {STRATEGY: self.strategy}},
             "spec": {
                 "replicas": self.replicas,
                 "strategy": {"canary": {"steps": steps, "trafficRouting": {"traefik": {}}}},

@@ -28,7 +28,7 @@ def routed_by(provider: str, **routing: Any) -> Values:
     needed: dict[str, Values] = {
         "gatewayAPI": {
             "routing": {"gatewayAPI": {"class": "example"}},
-            "networkPolicy": {"router": "gateways"},
+            "networkPolicy": {"ingressNamespace": "gateways"},
         }
     }
     return merged({"routing": {"provider": provider, **routing}}, needed.get(provider))

@@ -39,7 +39,7 @@ def test_a_changed_setting_is_canaried() -> None:
 
 
 def test_what_pods_do_not_read_restarts_none() -> None:
-    assert template() == template({"autoscaling": {"maxReplicas": 24}, "strategy": {"hold": "1m"}})
+    assert template() == template({"autoscaling": {"maxReplicas": 24}, "strategy": {"stepDuration": "1m"}})
     assert template() == template({"image": {"version": "1.1-again"}}), "the digest decides, not its name"
 
 

@@ -31,7 +31,7 @@ def test_each_is_one_server_behind_one_service(name: str, port: int) -> None:
 @pytest.mark.parametrize(("name", "key"), [("postgresql", "database"), ("redis", "redis")])
 def test_data_has_a_claim_or_lives_as_long_as_its_pod(name: str, key: str) -> None:
     def volumes(enabled: bool) -> tuple[list[str], list[str]]:
-        spec = stateful(name, {key: {"embedded": {"storage": {"enabled": enabled}}}})
+        spec = stateful(name, {key: {"embedded": {"persistence": {"enabled": enabled}}}})
         claims = [claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", [])]
         return claims, [volume["name"] for volume in spec["template"]["spec"]["volumes"]]
 
@@ -44,7 +44,7 @@ def test_data_has_a_claim_or_lives_as_long_as_its_pod(name: str, key: str) -> No
 
 
 def test_a_storage_class_can_be_named() -> None:
-    spec = stateful("postgresql", {"database": {"embedded": {"storage": {"className": "fast"}}}})
+    spec = stateful("postgresql", {"database": {"embedded": {"persistence": {"storageClass": "fast"}}}})
     assert spec["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
 
 

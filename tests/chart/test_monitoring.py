@@ -22,9 +22,13 @@ def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
     for endpoint in spec["podMetricsEndpoints"]:
         assert endpoint["honorLabels"] is True
         assert endpoint["interval"] == "2s"
-        assert endpoint["relabelings"] == [
-            {"sourceLabels": ["__meta_kubernetes_pod_container_id"], "targetLabel": "container_id"}
-        ]
+        release, container = endpoint["relabelings"]
+        assert release["sourceLabels"] == ["__meta_kubernetes_pod_label_delivery_crm_release"]
+        assert release["targetLabel"] == "crm_release", "the name under which rules and analyses have it"
+        assert container == {
+            "sourceLabels": ["__meta_kubernetes_pod_container_id"],
+            "targetLabel": "container_id",
+        }
 
 
 def test_the_monitor_finds_every_role_and_its_port() -> None:
@@ -62,7 +66,7 @@ def filled(text: str) -> Any:
 
 
 def test_rules_are_the_files_with_their_words_filled_in() -> None:
-    values = {"alerts": {"runbooks": "https://docs.example.com/runbooks/"}}
+    values = {"alerts": {"runbookBaseURL": "https://docs.example.com/runbooks/"}}
     manifests = render("staging", "canary", local=True, values=values)
     files = {path.stem: path.read_text() for path in CHART.glob("files/rules/*.yaml")}
     assert manifests.names("PrometheusRule") == {f"crm-{name}" for name in files}
@@ -88,7 +92,7 @@ def test_a_hurry_shortens_every_wait_by_one_factor_and_changes_nothing_else() ->
         deepcopy(
             [rule["spec"] for rule in render("production", "canary", values=values).of("PrometheusRule")]
         )
-        for values in (None, {"alerts": {"hurry": 60}})
+        for values in (None, {"alerts": {"timeScale": 60}})
     )
     waits = [
         (rule.pop("for"), other.pop("for"))

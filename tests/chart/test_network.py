@@ -97,8 +97,8 @@ def test_the_router_in_use_may_come_in(provider: str, usual: str) -> None:
         found = edges(render("dev", "canary", values=values), "ingress")
         return {other for owner, other, port in found if (owner, port) == ("web", "http")}
 
-    assert others() - others(router="elsewhere") == {f"namespace {usual}"}
-    assert others(router="elsewhere") - others() == {"namespace elsewhere"}
+    assert others() - others(ingressNamespace="elsewhere") == {f"namespace {usual}"}
+    assert others(ingressNamespace="elsewhere") - others() == {"namespace elsewhere"}
 
 
 def test_without_a_router_nobody_comes_in_its_place() -> None:

@@ -13,4 +13,4 @@ def test_the_notes_name_the_daily_commands_and_the_hosts() -> None:
 
 def test_the_notes_speak_of_generated_secrets_only_where_there_are_some() -> None:
     assert "crm-secrets was generated" in notes()
-    assert "generated" not in notes({"secrets": {"generated": False, "existingSecret": "crm-secrets"}})
+    assert "generated" not in notes({"secrets": {"create": False, "existingSecret": "crm-secrets"}})

@@ -83,7 +83,7 @@ def test_containers_of_the_application_get_more_variables_and_files() -> None:
 def test_another_variable_is_another_release() -> None:
     """A verdict on tasks tells releases apart by it."""
     plain, other = (
-        render(values={"extraEnv": env}).rollout["template"]["metadata"]["labels"]["crm/release"]
+        render(values={"extraEnv": env}).rollout["template"]["metadata"]["labels"]["delivery.crm/release"]
         for env in ([], [{"name": "A", "value": "b"}])
     )
     assert plain != other

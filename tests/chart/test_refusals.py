@@ -10,7 +10,7 @@ from tests.chart.rendering import CHART, ROOT, Values, refusal, render
 NO_SENSE = [
     pytest.param(
         "canary",
-        {"routing": {"provider": "none"}, "strategy": {"questions": []}},
+        {"routing": {"provider": "none"}, "strategy": {"analyses": []}},
         "strategy.weights asks for 5 %, but without a router shares are whole pods and 4 replicas"
         " reach 20.0 % at the least: set routing.provider to traefik, or have 19 replicas, or start at a"
         " higher weight.",
@@ -19,7 +19,7 @@ NO_SENSE = [
     pytest.param(
         "canary",
         {"routing": {"provider": "none"}, "strategy": {"weights": [50, 100]}},
-        "strategy.questions asks health, which is asked at the canary's own Service, and without a router"
+        "strategy.analyses names health, which is asked at the canary's own Service, and without a router"
         " there is none: set routing.provider to traefik or remove health.",
         id="health without a canary Service",
     ),
@@ -52,7 +52,7 @@ NO_SENSE = [
     ),
     pytest.param(
         None,
-        {"routing": {"provider": "gatewayAPI"}, "networkPolicy": {"router": "gateways"}},
+        {"routing": {"provider": "gatewayAPI"}, "networkPolicy": {"ingressNamespace": "gateways"}},
         "routing.provider is gatewayAPI, but routing.gatewayAPI.class is empty: name the Gateway class of your router.",
         id="a Gateway of no class",
     ),
@@ -60,20 +60,20 @@ NO_SENSE = [
         None,
         {"routing": {"provider": "gatewayAPI", "gatewayAPI": {"class": "example"}}},
         "routing.provider is gatewayAPI, whose pods run in a namespace of their own choice: name it in"
-        " networkPolicy.router, or set networkPolicy.enabled to false.",
+        " networkPolicy.ingressNamespace, or set networkPolicy.enabled to false.",
         id="a router that nobody lets in",
     ),
     pytest.param(
         None,
-        {"replicas": 3},
-        "replicas and autoscaling are both set and would fight: remove replicas or set autoscaling.enabled to"
-        " false.",
+        {"web": {"replicas": 3}},
+        "web.replicas and autoscaling are both set and would fight: remove web.replicas or set"
+        " autoscaling.enabled to false.",
         id="two hands on the replicas",
     ),
     pytest.param(
         None,
         {"autoscaling": {"enabled": False}},
-        "autoscaling is off and replicas is not set: say how many pods serve the CRM in replicas.",
+        "autoscaling is off and web.replicas is not set: say how many pods serve the CRM in web.replicas.",
         id="no hand on the replicas",
     ),
     pytest.param(
@@ -94,14 +94,13 @@ NO_SENSE = [
         None,
         {
             "autoscaling": {"enabled": False},
-            "replicas": 12,
-            "web": {"threads": 8},
+            "web": {"replicas": 12, "threads": 8},
             "worker": {"replicas": 3},
             "database": {"maxConnections": 226},
         },
         "database.maxConnections is 226, but 2 x 12 web pods with 9 connections each, 6 of the worker, 1 of beat, 1 of"
-        " the migration and 3 that PostgreSQL keeps for its administrator are 227: lower replicas or web.threads, or"
-        " raise max_connections of the server and this value with it.",
+        " the migration and 3 that PostgreSQL keeps for its administrator are 227: lower web.replicas or web.threads,"
+        " or raise max_connections of the server and this value with it.",
         id="a fixed number of pods has more connections than the server",
     ),
     pytest.param(
@@ -189,8 +188,8 @@ NO_SENSE = [
     ),
     pytest.param(
         "blue-green",
-        {"strategy": {"hold": "1m"}},
-        "strategy.hold is 1m, but blue-green has no steps to hold: set it to 0s.",
+        {"strategy": {"stepDuration": "1m"}},
+        "strategy.stepDuration is 1m, but blue-green has no steps: set it to 0s.",
         id="hold of blue-green",
     ),
     pytest.param(
@@ -226,23 +225,23 @@ NO_SENSE = [
     ),
     pytest.param(
         "canary",
-        {"strategy": {"questions": ["happiness"]}},
-        'strategy.questions asks "happiness", but there is no analysis-templates/happiness.yaml: correct the'
-        " name or write the question.",
+        {"strategy": {"analyses": ["happiness"]}},
+        'strategy.analyses names "happiness", but there is no analysis-templates/happiness.yaml: correct the'
+        " name or write the analysis.",
         id="unknown question",
     ),
     pytest.param(
         None,
-        {"secrets": {"generated": False}},
-        "there are no secrets: name a Secret in secrets.existingSecret, or set secrets.generated to true for"
+        {"secrets": {"create": False}},
+        "there are no secrets: name a Secret in secrets.existingSecret, or set secrets.create to true for"
         " development.",
         id="no secrets",
     ),
     pytest.param(
         None,
         {"secrets": {"existingSecret": "crm-secrets"}},
-        "secrets.generated and secrets.existingSecret are both set: empty existingSecret, or set generated to"
-        " false to use it.",
+        "secrets.create and secrets.existingSecret are both set: empty existingSecret, or set create to false"
+        " to use it.",
         id="two sources of secrets",
     ),
     pytest.param(
@@ -275,7 +274,7 @@ def test_what_makes_no_sense(strategy: str | None, values: Values, sentence: str
         ({"strategy": {"weights": [0, 100]}}, "'/strategy/weights/0'"),
         ({"strategy": {"weights": [5, 120]}}, "'/strategy/weights/1'"),
         ({"strategy": {"weights": [0.5, 100]}}, "'/strategy/weights/0'"),
-        ({"strategy": {"hold": "soon"}}, "'/strategy/hold'"),
+        ({"strategy": {"stepDuration": "soon"}}, "'/strategy/stepDuration'"),
         ({"analysis": {"count": 0}}, "'/analysis/count'"),
         ({"analysis": {"interval": 5}}, "'/analysis/interval'"),
         ({"routing": {"provider": "haproxy"}}, "'/routing/provider'"),
@@ -291,7 +290,7 @@ def test_what_makes_no_sense(strategy: str | None, values: Values, sentence: str
         ({"routing": {"nginx": {"class": ""}}}, "'/routing/nginx/class'"),
         ({"routing": {"istio": {"gateway": ""}}}, "'/routing/istio/gateway'"),
         ({"database": {"mode": "sqlite"}}, "'/database/mode'"),
-        ({"web": {"resources": {"requests": {"cpu": "1"}}}, "replicas": 0}, "'/replicas'"),
+        ({"web": {"replicas": 0}}, "'/web/replicas'"),
     ],
 )
 def test_what_is_not_well_formed(values: Values, words: str) -> None:
@@ -337,7 +336,7 @@ def test_no_part_of_the_values_takes_an_unknown_key() -> None:
 def test_a_share_that_whole_pods_reach_needs_no_router() -> None:
     values = {
         "routing": {"provider": "none"},
-        "strategy": {"name": "canary", "weights": [20, 100], "questions": ["error-rate"]},
+        "strategy": {"name": "canary", "weights": [20, 100], "analyses": ["error-rate"]},
     }
     steps = render(values=values).rollout["strategy"]["canary"]["steps"]
     assert [step["setWeight"] for step in steps if "setWeight" in step] == [20, 100]

@@ -14,11 +14,11 @@ RELEASE_ARGS = ("release-hash", "image")
 
 
 def gate(
-    weight: int | None = None, questions: Sequence[str] = ("weight", "error-rate", "latency")
+    weight: int | None = None, analyses: Sequence[str] = ("weight", "error-rate", "latency")
 ) -> Manifest:
     """What a step asks, without the arguments that only name the release."""
     told = [{"name": "weight", "value": str(weight)}] if weight else []
-    return {"analysis": {"templates": [{"templateName": name} for name in questions], "args": [*ARGS, *told]}}
+    return {"analysis": {"templates": [{"templateName": name} for name in analyses], "args": [*ARGS, *told]}}
 
 
 def bare(analysis: Manifest) -> Manifest:
@@ -61,7 +61,7 @@ def test_every_analysis_knows_the_release() -> None:
     for analysis in analyses:
         known = {each["name"]: each.get("value") for each in analysis["args"]}
         assert known["image"] == container["image"]
-        assert known["release-hash"] == labels["crm/release"]
+        assert known["release-hash"] == labels["delivery.crm/release"]
 
 
 def test_every_role_says_which_release_it_is_of() -> None:
@@ -70,25 +70,28 @@ def test_every_role_says_which_release_it_is_of() -> None:
         manifests.rollout["template"],
         *(manifests.one("Deployment", name)["spec"]["template"] for name in ("crm-worker", "crm-beat")),
     ]
-    (release,) = {template["metadata"]["labels"]["crm/release"] for template in templates}
+    (release,) = {template["metadata"]["labels"]["delivery.crm/release"] for template in templates}
     changed = render("production", "canary", values={"logLevel": "DEBUG"}).rollout["template"]
     assert len(release) == 10
-    assert changed["metadata"]["labels"]["crm/release"] != release
-    assert "crm/release" not in manifests.rollout["selector"]["matchLabels"]
+    assert changed["metadata"]["labels"]["delivery.crm/release"] != release
+    assert "delivery.crm/release" not in manifests.rollout["selector"]["matchLabels"]
 
 
 def test_the_commit_stands_on_the_rollout_where_argo_cd_gave_one() -> None:
     revision = "0123456789" * 4
     told = render("production", "canary", values={"release": {"revision": revision}}).one("Rollout")
-    assert told["metadata"]["annotations"]["delivery/revision"] == revision
-    assert "delivery/revision" not in render("production", "canary").one("Rollout")["metadata"]["annotations"]
+    assert told["metadata"]["annotations"]["delivery.crm/revision"] == revision
+    assert (
+        "delivery.crm/revision"
+        not in render("production", "canary").one("Rollout")["metadata"]["annotations"]
+    )
 
 
 def test_blue_green_asks_the_preview_and_then_everybody() -> None:
     strategy = strategy_of("blue-green")["blueGreen"]
     assert (strategy["activeService"], strategy["previewService"]) == ("crm-stable", "crm-canary")
     for analysis in ("prePromotionAnalysis", "postPromotionAnalysis"):
-        assert {"analysis": bare(strategy[analysis])} == gate(questions=["error-rate", "latency"])
+        assert {"analysis": bare(strategy[analysis])} == gate(analyses=["error-rate", "latency"])
     assert strategy["autoPromotionEnabled"] is True
     assert strategy_of("blue-green", approval=True)["blueGreen"]["autoPromotionEnabled"] is False
 
@@ -99,11 +102,11 @@ def test_going_back_from_blue_green_takes_no_pod_for_a_while() -> None:
 
 
 def test_blue_green_that_asks_nothing_has_no_analysis() -> None:
-    assert not {key for key in strategy_of("blue-green", questions=[])["blueGreen"] if "Analysis" in key}
+    assert not {key for key in strategy_of("blue-green", analyses=[])["blueGreen"] if "Analysis" in key}
 
 
 def test_an_ab_test_has_pods_but_no_share_until_a_person_decides() -> None:
-    asked = gate(questions=["error-rate", "latency"])
+    asked = gate(analyses=["error-rate", "latency"])
     steps = [bare_step(step) for step in strategy_of("ab-test")["canary"]["steps"]]
     assert steps == [
         {"setCanaryScale": {"weight": 50}},
@@ -111,7 +114,7 @@ def test_an_ab_test_has_pods_but_no_share_until_a_person_decides() -> None:
         {"pause": {}},
         {"setCanaryScale": {"weight": 100}},
         {"setWeight": 100},
-        gate(100, questions=["error-rate", "latency"]),
+        gate(100, analyses=["error-rate", "latency"]),
     ]
 
 
@@ -156,13 +159,13 @@ def test_an_ab_test_compares_what_both_groups_buy() -> None:
 
 
 def test_a_question_without_a_gate_is_only_watched() -> None:
-    strategy = canary(questions=["health"], bake=False)
+    strategy = canary(analyses=["health"], bake=False)
     assert [next(iter(step)) for step in strategy["steps"]] == ["setWeight"] * 4
     assert strategy["analysis"]["templates"] == [{"templateName": "health-watch"}]
 
 
 def test_a_question_without_a_watch_is_only_a_gate() -> None:
-    strategy = canary(questions=["weight"])
+    strategy = canary(analyses=["weight"])
     assert "analysis" not in strategy
     assert [step["analysis"]["templates"] for step in strategy["steps"] if "analysis" in step] == [
         [{"templateName": "weight"}]
@@ -188,7 +191,7 @@ def test_metrics_that_are_watched_together_have_names_of_their_own() -> None:
         assert len(names) == len(set(names))
 
 
-ADMISSION = gate(questions=["security"])
+ADMISSION = gate(analyses=["security"])
 
 
 @pytest.mark.parametrize("strategy", ["canary", "ab-test", "rolling-update"])
@@ -205,9 +208,9 @@ def test_an_image_is_asked_about_before_it_has_a_pod(strategy: str) -> None:
 def test_blue_green_asks_about_the_image_before_anybody_has_it() -> None:
     strategy = strategy_of("blue-green", security=True)["blueGreen"]
     before, after = ({"analysis": bare(strategy[f"{when}PromotionAnalysis"])} for when in ("pre", "post"))
-    assert before == gate(questions=["security", "error-rate", "latency"])
-    assert after == gate(questions=["error-rate", "latency"])
-    nothing_else = strategy_of("blue-green", security=True, questions=[])["blueGreen"]
+    assert before == gate(analyses=["security", "error-rate", "latency"])
+    assert after == gate(analyses=["error-rate", "latency"])
+    nothing_else = strategy_of("blue-green", security=True, analyses=[])["blueGreen"]
     assert {"analysis": bare(nothing_else["prePromotionAnalysis"])} == ADMISSION
     assert "postPromotionAnalysis" not in nothing_else
 
@@ -272,7 +275,7 @@ def test_finished_runs_are_kept_to_be_read_and_not_for_ever() -> None:
     assert render("production", "canary").rollout["analysis"] == limits
 
 
-FIXED: Values = {"autoscaling": {"enabled": False}, "replicas": 12}
+FIXED: Values = {"autoscaling": {"enabled": False}, "web": {"replicas": 12}}
 
 
 @pytest.mark.parametrize(
@@ -311,9 +314,9 @@ def test_the_autoscaler_scales_the_rollout_by_its_cpu() -> None:
 
 
 def test_a_memory_target_is_there_for_whoever_wants_it() -> None:
-    spec = render("production", "canary", values={"autoscaling": {"memory": 80}}).one(
-        "HorizontalPodAutoscaler"
-    )
+    spec = render(
+        "production", "canary", values={"autoscaling": {"targetMemoryUtilizationPercentage": 80}}
+    ).one("HorizontalPodAutoscaler")
     targets = {
         metric["resource"]["name"]: metric["resource"]["target"]["averageUtilization"]
         for metric in spec["spec"]["metrics"]

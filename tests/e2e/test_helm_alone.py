@@ -19,11 +19,11 @@ LABELS = ("enforce", "audit", "warn")
 # What a small machine without a storage class has to say; everything else is the chart's own.
 SMALL = {
     "autoscaling.enabled": "false",
-    "replicas": "1",
+    "web.replicas": "1",
     "web.resources.requests.cpu": "20m",
     "worker.resources.requests.cpu": "20m",
-    "database.embedded.storage.enabled": "false",
-    "redis.embedded.storage.enabled": "false",
+    "database.embedded.persistence.enabled": "false",
+    "redis.embedded.persistence.enabled": "false",
     "domain": "helm.localhost",
 }
 

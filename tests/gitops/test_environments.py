@@ -175,7 +175,7 @@ def test_namespaces_enforce_pod_security_restricted_and_outlive_the_chart(render
 
 
 def _environment(application_set: Manifest) -> str:
-    environment: str = application_set["template"]["metadata"]["labels"]["crm/environment"]
+    environment: str = application_set["template"]["metadata"]["labels"]["delivery.crm/environment"]
     return environment
 
 

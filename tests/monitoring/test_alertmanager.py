@@ -24,7 +24,7 @@ from monitoring.receiver import Received, http_server, smtp_server
 from testing.ports import free_port
 from tests.chart.rendering import Manifests
 
-HURRY = 900  # 15 minutes are a second
+TIME_SCALE = 900  # 15 minutes are a second
 LADDER = [f"level-{number}" for number in range(1, len(LEVELS) + 1)]
 Message = dict[str, Any]
 
@@ -175,7 +175,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         dead_mans_switch=f"{here}/dead-mans-switch",
         secrets=str(folder),
     )
-    (folder / "alertmanager.yaml").write_text(yaml.safe_dump(configuration(site, hurry=HURRY)))
+    (folder / "alertmanager.yaml").write_text(yaml.safe_dump(configuration(site, time_scale=TIME_SCALE)))
     command = [
         found("prometheus-alertmanager"),
         f"--config.file={folder}/alertmanager.yaml",
@@ -212,7 +212,7 @@ def test_what_nobody_acknowledges_climbs_level_by_level(told: Told) -> None:
     at = [told.messages("crm-ladder", person)[0]["at"] for person in SITE.people]
     for level, wait in enumerate(LEVELS):
         # Not before its time, measured from the first; how much later is this machine's business.
-        assert at[level] - at[0] > seconds(wait) / HURRY - 0.3
+        assert at[level] - at[0] > seconds(wait) / TIME_SCALE - 0.3
     assert (
         "Nobody has acknowledged this for 60 minutes."
         in told.messages("crm-ladder", SITE.people[-1])[0]["body"]

@@ -71,7 +71,7 @@ def test_every_alert_has_a_promise_that_hurry_shortens() -> None:
     known = alerts(path.read_text() for path in generated.RULES.glob("*.yaml"))
     assert len({each.name for each in known}) == len(known)
     for each in known:
-        assert each.seen_after + 30 <= each.promised(hurry=60) <= each.promised()
+        assert each.seen_after + 30 <= each.promised(time_scale=60) <= each.promised()
     promised = {each.name: each.promised() for each in known}
     assert promised["CRMDown"] == 120 + 60 + 30
     # 14.4 times 0.1 % of an hour are 52 s of bad requests, which a rate over 5 minutes has counted after 176 s.
@@ -84,5 +84,5 @@ def test_every_alert_was_measured_and_in_time() -> None:
     known = {each.name: each for each in alerts(path.read_text() for path in generated.RULES.glob("*.yaml"))}
     assert set(found) == set(known)
     for name, times in found.items():
-        assert times.promised == pytest.approx(known[name].promised(hurry=times.hurry), abs=0.1)
+        assert times.promised == pytest.approx(known[name].promised(time_scale=times.hurry), abs=0.1)
         assert times.fired <= (times.told or times.fired) <= times.promised, name

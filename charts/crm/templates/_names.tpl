@@ -29,7 +29,7 @@ app.kubernetes.io/version: {{ (index . 0).Values.image.version | quote }}
 {{- /* Pods of every role say which release they are of (image and environment), where the pod template's hash is one role's only. */}}
 {{- define "crm.podLabels" -}}
 {{ include "crm.selector" . }}
-crm/release: {{ include "crm.releaseHash" (index . 0) | quote }}
+delivery.crm/release: {{ include "crm.releaseHash" (index . 0) | quote }}
 {{- with (index . 0).Values.podLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -48,7 +48,7 @@ crm/release: {{ include "crm.releaseHash" (index . 0) | quote }}
 {{- end }}
 
 {{- define "crm.secretName" -}}
-{{ .Values.secrets.generated | ternary "crm-secrets" .Values.secrets.existingSecret }}
+{{ .Values.secrets.create | ternary "crm-secrets" .Values.secrets.existingSecret }}
 {{- end }}
 
 {{/* What a sync applies first: everything that the Rollout refers to or is judged by. */}}
@@ -70,9 +70,9 @@ rollouts-pod-template-hash: {{ . }}
 {{- end }}
 
 {{- /*
-Whether there is a Prometheus operator to talk to. A strategy that asks questions needs it, so there its absence is an error
-of the install; without questions the CRM runs on a cluster that has none.
+Whether there is a Prometheus operator to talk to. A strategy with analyses needs it, so there its absence is an error
+of the install; without them the CRM runs on a cluster that has none.
 */}}
 {{- define "crm.monitored" -}}
-{{- if or .Values.strategy.questions (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}yes{{ end }}
+{{- if or .Values.strategy.analyses (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}yes{{ end }}
 {{- end }}

@@ -6,7 +6,8 @@ from typing import Any
 
 from delivery.gitops.branch import Past
 from delivery.gitops.release import Image, Release
-from delivery.guard.decision import HASH, REVISION, STRATEGY, Seen
+from delivery.guard.decision import HASH, Seen
+from delivery.kubernetes.annotations import REVISION, STRATEGY
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 _ATTEMPT = "rollout.argoproj.io/revision"

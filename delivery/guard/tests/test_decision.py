@@ -29,6 +29,7 @@ from delivery.guard.tests.sights import (
     run,
     seen,
 )
+from delivery.kubernetes.annotations import STRATEGY, VERSION, noted
 
 
 def healed(**other: Any) -> Heal:
@@ -294,6 +295,19 @@ def test_a_status_that_is_not_of_this_specification_says_nothing() -> None:
     assert nothing(rollout=aborted(observedGeneration="6")) == "Nothing is wrong."
 
 
+def test_releases_of_charts_that_wrote_other_annotations_are_known_by_them() -> None:
+    """Their pods, and release files that pin their revisions, outlive the guard that knew them alone."""
+    old = {"delivery/revision": GOOD.revision, "crm/strategy": GOOD.strategy, "crm/version": "1.0"}
+    stable = replica_set(GOOD, "old")
+    stable["metadata"]["annotations"] = old
+    history = (Past("b" * 40, BAD), Past("c" * 40, release("1.1", revision="c")), Past("a" * 40, GOOD))
+    assert healed(replica_sets=[stable], history=history).to.release == GOOD
+    assert (noted(stable, VERSION), noted({"metadata": {}}, VERSION)) == ("1.0", "")
+    before = rollout()
+    before["metadata"]["annotations"] = old | {"crm/strategy": "blue-green"}
+    assert decide(seen(is_rollback=True, rollout=before)) != PromoteInFull()
+
+
 def test_a_first_release_has_nothing_to_go_back_to() -> None:
     assert "nothing to go back to" in nothing(rollout=aborted(stableRS=""))
 
@@ -303,7 +317,7 @@ def test_going_back_takes_no_steps() -> None:
     assert nothing(is_rollback=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
     assert nothing(is_rollback=False, rollout=rollout()) == "Nothing is wrong."
     other_strategy = rollout()
-    other_strategy["metadata"]["annotations"]["crm/strategy"] = "blue-green"
+    other_strategy["metadata"]["annotations"][STRATEGY] = "blue-green"
     assert decide(seen(is_rollback=True, rollout=other_strategy)) != PromoteInFull()
 
 

@@ -1,4 +1,4 @@
-{{/* The settings of row B2. Where the health question and the probes ask, the Service's own name is the host. */}}
+{{/* The settings of row B2. Where the analysis `health` and synthetic traffic ask, the Service's own name is the host. */}}
 {{- define "crm.config" -}}
 {{- $hosts := include "crm.hosts" . | fromJsonArray -}}
 {{- $scheme := .Values.routing.tls.secret | empty | ternary "http" "https" -}}

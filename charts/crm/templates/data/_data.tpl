@@ -1,7 +1,7 @@
 {{/* A small StatefulSet's storage: a claim, or the life of the pod. Takes (list root settings). */}}
 {{- define "crm.claim" -}}
-{{- $storage := (index . 1).storage -}}
-{{- if $storage.enabled -}}
+{{- $persistence := (index . 1).persistence -}}
+{{- if $persistence.enabled -}}
 volumeClaimTemplates:
   - apiVersion: v1
     kind: PersistentVolumeClaim
@@ -9,10 +9,10 @@ volumeClaimTemplates:
       name: data
     spec:
       accessModes: [ReadWriteOnce]
-      {{- with $storage.className }}
+      {{- with $persistence.storageClass }}
       storageClassName: {{ . }}
       {{- end }}
-      resources: {requests: {storage: {{ $storage.size }}}}
+      resources: {requests: {storage: {{ $persistence.size }}}}
 {{- end }}
 {{- end }}
 

@@ -67,5 +67,5 @@ weight, empty where there is nothing yet.
 {{/* The namespace of the router's pods. */}}
 {{- define "crm.routerNamespace" -}}
 {{- $usual := dict "traefik" "traefik" "nginx" "ingress-nginx" "istio" "istio-system" -}}
-{{- .Values.networkPolicy.router | default (get $usual .Values.routing.provider) -}}
+{{- .Values.networkPolicy.ingressNamespace | default (get $usual .Values.routing.provider) -}}
 {{- end }}

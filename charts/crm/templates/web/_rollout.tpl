@@ -1,18 +1,18 @@
 {{/*
-Those of the strategy's questions that analysis-templates/<question>.yaml has a template for, by the end of its name: none for
-the gate that is asked at each step, -watch for the background (VERDICTS.md). Takes (list root end); a JSON list.
+Those of the strategy's analyses that analysis-templates/<analysis>.yaml has a template for, by the end of its name: none for
+the gate at each step, -watch for the background (VERDICTS.md). Takes (list root end); a JSON list.
 */}}
-{{- define "crm.asked" -}}
+{{- define "crm.analysisTemplates" -}}
 {{- $root := index . 0 -}}
 {{- $end := index . 1 -}}
-{{- $asked := list -}}
-{{- range $root.Values.strategy.questions }}
+{{- $found := list -}}
+{{- range $root.Values.strategy.analyses }}
 {{- $text := $root.Files.Get (printf "analysis-templates/%s.yaml" .) }}
 {{- if regexMatch (printf "(?m)^  name: %s%s$" . $end) $text }}
-{{- $asked = append $asked (print . $end) }}
+{{- $found = append $found (print . $end) }}
 {{- end }}
 {{- end }}
-{{- toJson $asked }}
+{{- toJson $found }}
 {{- end }}
 
 {{/* An analysis of those templates; takes (list root templates weight), the weight being nil where no step has set one. */}}
@@ -42,13 +42,13 @@ args:
 {{/* The gate at one step; takes (list root weight). */}}
 {{- define "crm.gate" -}}
 {{- $root := index . 0 -}}
-{{- with include "crm.asked" (list $root "") | fromJsonArray }}
+{{- with include "crm.analysisTemplates" (list $root "") | fromJsonArray }}
 - analysis:
     {{- include "crm.analysis" (list $root . (index $ 1)) | nindent 4 }}
 {{- end }}
 {{- end }}
 
-{{/* What is asked before the new version has a pod: may its image be released at all? */}}
+{{/* The analysis before the new version has a pod: may its image be released at all? */}}
 {{- define "crm.admission" -}}
 {{- if .Values.analysis.security }}
 - analysis:
@@ -57,7 +57,7 @@ args:
 {{- end }}
 
 {{/*
-The steps of a canary: for each weight its share of the traffic, a hold if asked for, and the gate. A release that wants approval
+The steps of a canary: for each weight its share of the traffic, a pause if asked for, and the gate. A release that wants approval
 waits before its last step; one that bakes stays at 100 % for a while with the version before still at full size.
 */}}
 {{- define "crm.steps" -}}
@@ -68,8 +68,8 @@ waits before its last step; one that bakes stays at 100 % for a while with the v
 - pause: {} # until: kubectl argo rollouts promote crm
 {{- end }}
 - setWeight: {{ $weight }}
-{{- if not (regexMatch "^0+[smh]?$" $strategy.hold) }}
-- pause: {duration: {{ $strategy.hold }}}
+{{- if not (regexMatch "^0+[smh]?$" $strategy.stepDuration) }}
+- pause: {duration: {{ $strategy.stepDuration }}}
 {{- end }}
 {{- include "crm.gate" (list $ $weight) }}
 {{- end }}
@@ -80,7 +80,7 @@ waits before its last step; one that bakes stays at 100 % for a while with the v
 
 {{/*
 The steps of an A/B test: half as many pods as the stable version has, no share of the traffic (the header's route sends the group
-beta to the canary Service), the gate on what beta asked, and then the background's questions until a person decides.
+beta to the canary Service), the gate on what beta asked, and then the background analyses until a person decides.
 */}}
 {{- define "crm.abSteps" -}}
 {{- include "crm.admission" . }}
@@ -114,8 +114,8 @@ canary:
   maxUnavailable: 0
   steps:
     {{- include (ternary "crm.abSteps" "crm.steps" (eq .Values.strategy.name "ab-test")) . | nindent 4 }}
-  {{- with include "crm.asked" (list . "-watch") | fromJsonArray }}
-  # The same questions for the whole rollout.
+  {{- with include "crm.analysisTemplates" (list . "-watch") | fromJsonArray }}
+  # The same analyses for the whole rollout.
   analysis:
     {{- include "crm.analysis" (list $ . nil) | nindent 4 }}
     # Before the first step is done that gives the new version pods, the canary Service still points to the stable version:
@@ -126,7 +126,7 @@ canary:
 
 {{/* The new version stands beside the old one, is asked through its preview, and then gets everybody at once. */}}
 {{- define "crm.blueGreen" -}}
-{{- $gates := include "crm.asked" (list . "") | fromJsonArray -}}
+{{- $gates := include "crm.analysisTemplates" (list . "") | fromJsonArray -}}
 {{- $before := .Values.analysis.security | ternary (prepend $gates "security" | uniq) $gates -}}
 blueGreen:
   activeService: crm-stable
@@ -161,7 +161,7 @@ ends autoscaling under load moves only these bounds.
 min: {{ .Values.autoscaling.minReplicas }}
 max: {{ .Values.autoscaling.maxReplicas }}
 {{- else -}}
-min: {{ .Values.replicas }}
-max: {{ .Values.replicas }}
+min: {{ .Values.web.replicas }}
+max: {{ .Values.web.replicas }}
 {{- end }}
 {{- end }}
