@@ -125,7 +125,7 @@ def test_a_rolling_update_is_one_step_that_asks_nothing() -> None:
 
 
 def test_a_held_step_waits_before_it_asks() -> None:
-    assert steps_of(hold="40s")[:3] == [{"setWeight": 5}, {"pause": {"duration": "40s"}}, gate(5)]
+    assert steps_of(stepDuration="40s")[:3] == [{"setWeight": 5}, {"pause": {"duration": "40s"}}, gate(5)]
 
 
 def test_approval_waits_for_a_person_before_the_last_step() -> None:
@@ -136,7 +136,7 @@ def test_approval_waits_for_a_person_before_the_last_step() -> None:
 
 def test_approval_and_hold_together() -> None:
     held = {"pause": {"duration": "2m"}}
-    steps = steps_of(weights=[50, 100], approval=True, hold="2m", bake=False)
+    steps = steps_of(weights=[50, 100], approval=True, stepDuration="2m", bake=False)
     assert steps == [{"setWeight": 50}, held, gate(50), {"pause": {}}, {"setWeight": 100}, held, gate(100)]
 
 
