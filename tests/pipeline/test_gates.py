@@ -85,7 +85,7 @@ def test_stale_generated_files_are_refused(
 
 
 def test_code_that_a_security_lint_knows_is_refused(checkout: Checkout) -> None:
-    for folder in ("app", "delivery", "cluster", "monitoring", "pipeline"):
+    for folder in ("app", "delivery", "drills", "cluster", "monitoring", "pipeline"):
         checkout.add(f"{folder}/fine.py", "TIMEOUT = 5\n")
     assert checkout.make("bandit").returncode == 0
     checkout.add(
@@ -210,7 +210,7 @@ def test_every_rule_of_ours_refuses_what_it_is_about(checkout: Checkout) -> None
     }
     rules = (ROOT / "policies/semgrep.yaml").read_text(encoding="utf-8")
     assert {line.split(": ")[1] for line in rules.splitlines() if line.startswith("  - id: ")} == bad.keys()
-    for folder in ("delivery", "cluster"):
+    for folder in ("delivery", "drills", "cluster"):
         checkout.add(f"{folder}/fine.py", "TIMEOUT = 5\n")
     checkout.add("app/crm/deals/migrations/0003_late_contract.py", f"{bad['migration-takes-away']}\n")
     for rule, line in bad.items():
@@ -223,7 +223,7 @@ def test_every_rule_of_ours_refuses_what_it_is_about(checkout: Checkout) -> None
     assert "0003_late_contract.py" not in found
 
 
-def test_a_chart_that_fails_policy_is_refused(tmp_path: Path) -> None:
+def test_a_chart_that_fails_policy_is_refused_and_ours_passes(tmp_path: Path) -> None:
     chart = tmp_path / "crm"
     shutil.copytree(ROOT / "charts/crm", chart)  # what links point to goes along
     pods = chart / "templates/_pods.tpl"
@@ -233,9 +233,6 @@ def test_a_chart_that_fails_policy_is_refused(tmp_path: Path) -> None:
     refused = run("make", "policies", f"CHART={chart}", cwd=ROOT)
     assert refused.returncode != 0
     assert "Containers should not run with allowPrivilegeEscalation" in refused.stdout
-
-
-def test_the_chart_passes_policy() -> None:
     passed = run("make", "policies", cwd=ROOT)
     assert passed.returncode == 0, passed.stdout
 
