@@ -22,7 +22,7 @@ from drills.fixtures import images, local, platform, settings
 from drills.load import traffic
 from drills.observe.watcher import Kubernetes
 from drills.report import html, markdown
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.scenarios.alerts import ALERTS
 from drills.scenarios.releases import GOOD, MATRIX, MORE, Scenario
 from drills.steps.story import Environment
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     with runner.ends_at(signal.SIGTERM):
         try:
-            accounts, saved = _play(chosen * times, resuming=resuming)
+            results, saved = _play(chosen * times, resuming=resuming)
         except (NotReady, DrillFailed, ClusterError) as error:
             console.print(f"[red]drills:[/] {error}", soft_wrap=True)
             return 1
@@ -62,13 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print("[red]drills:[/] stopped; the load has ended, and production is left as it is now.")
             return 130
     took = time.monotonic() - started + saved
-    html.write_summary(accounts, local.REPORT)
+    html.write_summary(results, local.REPORT)
     for page, command, whole in (("proof", "make drills", MATRIX), ("proof-more", "make drills-more", MORE)):
         if chosen == [*whole] and times == 1:
-            text = markdown.text(accounts, took, command=command, picture=f"{page}.png")
+            text = markdown.text(results, took, command=command, picture=f"{page}.png")
             html.write_page(local.CHECKOUT / "docs" / f"{page}.md", text)
-    runner.show(accounts, took, local.REPORT / "index.html")
-    return 1 if any(account.problem for account in accounts) else 0
+    runner.show(results, took, local.REPORT / "index.html")
+    return 1 if any(result.problem for result in results) else 0
 
 
 def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]:
@@ -99,8 +99,8 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]
     return chosen, options.times, options.resume
 
 
-def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[Account], float]:
-    """The accounts of all, and how many seconds those took that were not played again."""
+def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioResult], float]:
+    """The results of all, and how many seconds those took that were not played again."""
     traffic.usual_rate()  # refused now, and not after the images are built
     local.prepare()
     note = settings.worktree_note()
@@ -121,16 +121,16 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[Account],
     ):
         first.serving(GOOD[0])
     played: Counter[str] = Counter()
-    accounts: list[Account] = []
+    results: list[ScenarioResult] = []
     saved = 0.0
     for scenario in chosen:
         played[scenario.name] += 1
         number = f"-{played[scenario.name]}" if played[scenario.name] > 1 else ""
         if resuming and (before := resume.kept(f"{scenario.name}{number}")):
-            account, took = before
+            result, took = before
             console.print(f"[bold]{scenario.title}[/] [dim]played before at this commit[/]")
-            html.write_drill(account, local.REPORT / account.name)
-            accounts.append(account)
+            html.write_drill(result, local.REPORT / result.name)
+            results.append(result)
             saved += took
             continue
         started = time.monotonic()
@@ -143,11 +143,11 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[Account],
             strategy=scenario.strategy,
             router=scenario.router,
         )
-        account = runner.perform(environment, scenario.play)
-        accounts.append(account)
-        if account.problem is None:
-            resume.keep(account, time.monotonic() - started)
-    return accounts, saved
+        result = runner.perform(environment, scenario.play)
+        results.append(result)
+        if result.problem is None:
+            resume.keep(result, time.monotonic() - started)
+    return results, saved
 
 
 if __name__ == "__main__":

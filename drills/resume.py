@@ -1,4 +1,4 @@
-"""Accounts of scenarios that ended as they should, kept for the commit that they were played at.
+"""Results of scenarios that ended as they should, kept for the commit that they were played at.
 
 They lie in the cluster's cache, which outlives the checkout, so that a long run may take more than one sitting. What
 was played at another commit or another rate counts for nothing, and is deleted; only pages may change meanwhile.
@@ -15,27 +15,27 @@ from pathlib import Path
 from cluster import paths
 from drills.fixtures import local
 from drills.load import traffic
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 
 FOLDER = paths.CACHE / "drills"
 
 
-def keep(account: Account, took: float) -> None:
-    """Keep the account of a scenario that took so many seconds."""
+def keep(result: ScenarioResult, took: float) -> None:
+    """Keep the result of a scenario that took so many seconds."""
     folder = _folder()
     for other in FOLDER.glob("*"):
         if other != folder:
             shutil.rmtree(other)
     folder.mkdir(parents=True, exist_ok=True)
-    half = folder / f"{account.name}.half"
-    half.write_bytes(gzip.compress(pickle.dumps((account, took))))
-    half.rename(folder / account.name)
+    half = folder / f"{result.name}.half"
+    half.write_bytes(gzip.compress(pickle.dumps((result, took))))
+    half.rename(folder / result.name)
 
 
-def kept(name: str) -> tuple[Account, float] | None:
-    """The account that a scenario has at this commit and rate, and its seconds; None where it has to be played."""
+def kept(name: str) -> tuple[ScenarioResult, float] | None:
+    """The result that a scenario has at this commit and rate, and its seconds; None where it has to be played."""
     try:
-        found: tuple[Account, float] = pickle.loads(gzip.decompress((_folder() / name).read_bytes()))  # nosec B301  # noqa: S301  # written by keep
+        found: tuple[ScenarioResult, float] = pickle.loads(gzip.decompress((_folder() / name).read_bytes()))  # nosec B301  # noqa: S301  # written by keep
     except FileNotFoundError:
         return None
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from cluster.progress import console
 from drills.errors import DrillFailed, NotReady
 from drills.report import html
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.steps.story import Environment
 
 
@@ -19,24 +19,24 @@ def tell(fact: str) -> None:
     console.print(f"  [dim]·[/] {fact}")
 
 
-def perform(environment: Environment, play: Callable[[Environment], None]) -> Account:
-    """Play one drill to its end, good or bad, and write its report; its account."""
+def perform(environment: Environment, play: Callable[[Environment], None]) -> ScenarioResult:
+    """Play one drill to its end, good or bad, and write its report; its result."""
     console.print(f"[bold]{environment.title}[/]")
     with contextlib.suppress(DrillFailed, NotReady), environment:
         play(environment)
-    account = environment.account()
-    html.write_drill(account, environment.folder)
-    if account.problem:
-        console.print(f"  [red]✗[/] {account.problem}", soft_wrap=True)
-    return account
+    result = environment.result()
+    html.write_drill(result, environment.folder)
+    if result.problem:
+        console.print(f"  [red]✗[/] {result.problem}", soft_wrap=True)
+    return result
 
 
-def show(accounts: Sequence[Account], took: float, pages: Path) -> None:
+def show(results: Sequence[ScenarioResult], took: float, pages: Path) -> None:
     """Each drill in a line, how long all took in seconds, and where the pages are."""
     console.print()
-    for account in accounts:
-        mark = "[red]✗[/]" if account.problem else "[green]✓[/]"
-        console.print(f"{mark} {account.line()}", soft_wrap=True)
+    for result in results:
+        mark = "[red]✗[/]" if result.problem else "[green]✓[/]"
+        console.print(f"{mark} {result.line()}", soft_wrap=True)
     console.print(f"[dim]{took:.0f} s. The report: {pages}[/]", soft_wrap=True)
 
 

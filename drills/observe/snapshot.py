@@ -109,7 +109,7 @@ class Application:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Snapshot:
     """Everything at one moment; None where there is no such object."""
 
     at: float
@@ -128,7 +128,7 @@ class Sighting:
     def ready_pods(self, pod_hash: str) -> list[Pod]:
         return [pod for pod in self.pods if pod.pod_hash == pod_hash and pod.ready]
 
-    def same_as(self, other: Sighting) -> bool:
+    def same_as(self, other: Snapshot) -> bool:
         """Whether nothing but the time differs."""
         return (self.rollout, self.weights, self.analyses, self.pods, self.application) == (
             other.rollout,
@@ -151,9 +151,9 @@ class Objects:
     application: Object | None = None
 
 
-def sighting(at: float, objects: Objects) -> Sighting:
+def snapshot(at: float, objects: Objects) -> Snapshot:
     """Reduce the API's objects to what a drill asks about."""
-    return Sighting(
+    return Snapshot(
         at=at,
         rollout=_rollout(objects.rollout) if objects.rollout else None,
         weights=_weights(objects),

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from drills.load.results import Record
-from drills.observe.snapshot import Sighting
+from drills.observe.snapshot import Snapshot
 
 _BAD_ENDS = {"Failed": "proven bad", "Error": "no answer", "Inconclusive": "undecided"}
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened. `kind`: push, sync, step, verdict, abort, promoted, healthy, or deed of the drill."""
+    """Something that happened. `kind`: push, sync, step, verdict, abort, promoted, healthy, or action of the drill."""
 
     at: float
     kind: str
@@ -34,10 +34,10 @@ class Held:
         return self.end - self.start
 
 
-def moments(sightings: Sequence[Sighting]) -> list[Moment]:
-    """What changed from one sighting to the next."""
+def moments(snapshots: Sequence[Snapshot]) -> list[Moment]:
+    """What changed from one snapshot to the next."""
     found: list[Moment] = []
-    for before, now in pairwise(sightings):
+    for before, now in pairwise(snapshots):
         found += [
             *_argocd(before, now),
             *_weight(before, now),
@@ -47,25 +47,25 @@ def moments(sightings: Sequence[Sighting]) -> list[Moment]:
     return sorted(found, key=lambda moment: moment.at)
 
 
-def ending(sightings: Sequence[Sighting], since: float) -> Moment | None:
+def ending(snapshots: Sequence[Snapshot], since: float) -> Moment | None:
     """What became of the release that was pushed then: the moment when it was aborted or promoted."""
-    endings = (each for each in moments(sightings) if each.kind in ("abort", "promoted") and each.at >= since)
+    endings = (each for each in moments(snapshots) if each.kind in ("abort", "promoted") and each.at >= since)
     return next(endings, None)
 
 
-def _argocd(before: Sighting, now: Sighting) -> Iterable[Moment]:
+def _argocd(before: Snapshot, now: Snapshot) -> Iterable[Moment]:
     old, new = before.application, now.application
     if new and old and new.finished_at != old.finished_at and new.operation == "Succeeded":
         yield Moment(now.at, "sync", "Argo CD synced")
 
 
-def _weight(before: Sighting, now: Sighting) -> Iterable[Moment]:
+def _weight(before: Snapshot, now: Snapshot) -> Iterable[Moment]:
     old, new = before.canary_weight, now.canary_weight
     if new is not None and new != old:
         yield Moment(now.at, "step", f"{new} %")
 
 
-def _verdicts(before: Sighting, now: Sighting) -> Iterable[Moment]:
+def _verdicts(before: Snapshot, now: Snapshot) -> Iterable[Moment]:
     """Analyses that ended badly, by the questions that ended them."""
     phases = {run.name: run.phase for run in before.analyses}
     for run in now.analyses:
@@ -76,7 +76,7 @@ def _verdicts(before: Sighting, now: Sighting) -> Iterable[Moment]:
             yield Moment(now.at, "verdict", f"{', '.join(guilty) or run.name}: {_BAD_ENDS[run.phase]}")
 
 
-def _rollout(before: Sighting, now: Sighting) -> Iterable[Moment]:
+def _rollout(before: Snapshot, now: Snapshot) -> Iterable[Moment]:
     old, new = before.rollout, now.rollout
     if not old or not new:
         return
@@ -88,15 +88,15 @@ def _rollout(before: Sighting, now: Sighting) -> Iterable[Moment]:
         yield Moment(now.at, "healthy", "back on stable")
 
 
-def weights_seen(sightings: Sequence[Sighting], since: float = 0.0) -> list[int]:
+def weights_seen(snapshots: Sequence[Snapshot], since: float = 0.0) -> list[int]:
     """The weights above 0 that the router gave to canaries, in order: [5, 20, 50, 100] for a promoted release."""
-    return [held.weight for held in windows(sightings, since) if held.weight]
+    return [held.weight for held in windows(snapshots, since) if held.weight]
 
 
-def windows(sightings: Sequence[Sighting], since: float = 0.0) -> list[Held]:
-    """For how long the router had each weight: from the sighting that shows it first to the one that shows the next."""
+def windows(snapshots: Sequence[Snapshot], since: float = 0.0) -> list[Held]:
+    """For how long the router had each weight: from the snapshot that shows it first to the one that shows the next."""
     found: list[Held] = []
-    for seen in sightings:
+    for seen in snapshots:
         if seen.canary_weight is None:
             continue
         at = max(seen.at, since)

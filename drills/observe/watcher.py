@@ -14,11 +14,11 @@ from kubernetes import client, config, watch
 from delivery.kubernetes.client import ARGOCD_NAMESPACE, ROLLOUT
 from drills.errors import NotReady
 from drills.fixtures import local
-from drills.observe.snapshot import WEIGHTED_OBJECTS, Object, Objects, Sighting, router, sighting
+from drills.observe.snapshot import WEIGHTED_OBJECTS, Object, Objects, Snapshot, router, snapshot
 
-# Without any news: the newest sighting must not be old. Windows of a weight are trimmed by a second at both edges.
+# Without any news: the newest snapshot must not be old. Windows of a weight are trimmed by a second at both edges.
 _AT_LEAST_EVERY_SECONDS = 1.0
-# Changes come in groups: a sighting of their midst would show what nobody set.
+# Changes come in groups: a snapshot of their midst would show what nobody set.
 _GROUP_SECONDS = 0.05
 _WATCH_SECONDS = 30
 _TIMEOUT_SECONDS = 5
@@ -46,7 +46,7 @@ class Kubernetes:
         self._custom = client.CustomObjectsApi(api)
 
     def followed(self, environment: str) -> Followed:
-        """The objects of one environment that a sighting is made of, kept up to date."""
+        """The objects of one environment that a snapshot is made of, kept up to date."""
         namespace = f"crm-{environment}"
         return Followed(
             rollouts=self._listing(*_ARGO, namespace, "rollouts", ROLLOUT),
@@ -237,13 +237,13 @@ class Followed:
 
 
 class Watcher:
-    """Collects sightings of an environment in a thread until stopped; keeps those that differ from the one before."""
+    """Collects snapshots of an environment in a thread until stopped; keeps those that differ from the one before."""
 
     def __init__(self, kubernetes: Kubernetes, environment: str) -> None:
         self._kubernetes = kubernetes
         self._environment = environment
-        self._seen: list[Sighting] = []
-        self._latest: Sighting | None = None
+        self._seen: list[Snapshot] = []
+        self._latest: Snapshot | None = None
         self._trouble: str | None = None
         self._news = threading.Condition()
         self._stopping = threading.Event()
@@ -258,7 +258,7 @@ class Watcher:
         self._thread.join(timeout=10 * _TIMEOUT_SECONDS)
 
     @property
-    def sightings(self) -> list[Sighting]:
+    def snapshots(self) -> list[Snapshot]:
         """What was seen so far, oldest first; the last one is always the newest, so that it ends the drill's time."""
         with self._news:
             latest = [self._latest] if self._latest else []
@@ -269,8 +269,8 @@ class Watcher:
         """Why the last look failed, if it did."""
         return self._trouble
 
-    def wait(self, seconds: float) -> Sighting | None:
-        """The newest sighting, after waiting for the next one, but no longer than that."""
+    def wait(self, seconds: float) -> Snapshot | None:
+        """The newest snapshot, after waiting for the next one, but no longer than that."""
         with self._news:
             self._news.wait(max(seconds, 0))
             return self._latest
@@ -284,11 +284,11 @@ class Watcher:
                 self._trouble = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             else:
                 self._trouble = None
-                self._add(sighting(time.time(), objects))
+                self._add(snapshot(time.time(), objects))
             followed.wait()
         followed.stop()
 
-    def _add(self, seen: Sighting) -> None:
+    def _add(self, seen: Snapshot) -> None:
         with self._news:
             if not self._seen or not seen.same_as(self._seen[-1]):
                 self._seen.append(seen)

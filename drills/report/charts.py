@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from drills.load.results import Second
 from drills.observe import timeline
 from drills.observe.timeline import Moment
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from monitoring.objectives import VERDICT
 from monitoring.pictures import STYLE
 
@@ -34,7 +34,7 @@ MARKS = {
     "abort": (FAILED, "-"),
     "promoted": (GOOD, "-"),
     "healthy": (GOOD, "--"),
-    "deed": ("#CC79A7", "-"),
+    "action": ("#CC79A7", "-"),
 }
 # Of bad requests, failed or slow: the limit of analysis-templates/.
 _LIMIT_PERCENT = f"{100 * VERDICT.limit:g} %"
@@ -58,25 +58,25 @@ class Label:
     row: int
 
 
-def draw(account: Account, file: Path) -> Path:
+def draw(result: ScenarioResult, file: Path) -> Path:
     """Write the drill's picture as PNG (or whatever the file's suffix says)."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         happened, weight, requests, errors, latency = figure.subplots(
             5, 1, sharex=True, gridspec_kw={"height_ratios": [0.42, 1.15, 1, 0.75, 1.1]}
         )
-        zero, end = span(account)
-        seconds = account.record.seconds()
-        _weights(weight, account, zero)
-        _requests(requests, account, seconds, zero)
+        zero, end = span(result)
+        seconds = result.record.seconds()
+        _weights(weight, result, zero)
+        _requests(requests, result, seconds, zero)
         _errors(errors, seconds, zero)
         _latency(latency, seconds, zero)
-        latency.set_xlabel("seconds since the push" if account.pushed_at else "seconds")
-        latency.set_xlim(account.record.start - zero if seconds else 0, end - zero)
-        _marks((weight, requests, errors, latency), account.moments, zero)
-        _happened(happened, account.moments, zero)
-        figure.suptitle(f"{account.title}\n", x=0.01, ha="left", fontsize=15, fontweight="bold")
-        figure.text(0.01, 0.955, subtitle(account), ha="left", va="top", fontsize=10.5, color=NEUTRAL)
+        latency.set_xlabel("seconds since the push" if result.pushed_at else "seconds")
+        latency.set_xlim(result.record.start - zero if seconds else 0, end - zero)
+        _marks((weight, requests, errors, latency), result.moments, zero)
+        _happened(happened, result.moments, zero)
+        figure.suptitle(f"{result.title}\n", x=0.01, ha="left", fontsize=15, fontweight="bold")
+        figure.text(0.01, 0.955, subtitle(result), ha="left", va="top", fontsize=10.5, color=NEUTRAL)
         _save(figure, file)
     return file
 
@@ -89,23 +89,23 @@ def _save(figure: Figure, file: Path) -> None:
         figure.savefig(file, dpi=_DPI, facecolor="white")
 
 
-def draw_summary(accounts: Sequence[Account], file: Path) -> Path:
+def draw_summary(results: Sequence[ScenarioResult], file: Path) -> Path:
     """Write one picture of all drills: a row each, with the canary's weight and the seconds with failed requests."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 0.9 + 1.45 * len(accounts)), layout="constrained")
-        rows = figure.subplots(len(accounts), 2, squeeze=False, gridspec_kw={"width_ratios": [1, 1.35]})
-        longest = max(end - zero for zero, end in map(span, accounts))
+        figure = Figure(figsize=(_WIDTH, 0.9 + 1.45 * len(results)), layout="constrained")
+        rows = figure.subplots(len(results), 2, squeeze=False, gridspec_kw={"width_ratios": [1, 1.35]})
+        longest = max(end - zero for zero, end in map(span, results))
         earliest = min(
-            account.record.start - span(account)[0] if len(account.record) else 0.0 for account in accounts
+            result.record.start - span(result)[0] if len(result.record) else 0.0 for result in results
         )
-        for (words, weight), account in zip(rows, accounts, strict=True):
-            _words(words, account)
-            _weights(weight, account, span(account)[0])
-            _failures(weight, account)
+        for (words, weight), result in zip(rows, results, strict=True):
+            _words(words, result)
+            _weights(weight, result, span(result)[0])
+            _failures(weight, result)
             weight.set_title("")
             weight.set_xlim(earliest, longest)
             _marks(
-                [weight], [moment for moment in account.moments if moment.kind in _ENDINGS], span(account)[0]
+                [weight], [moment for moment in result.moments if moment.kind in _ENDINGS], span(result)[0]
             )
         rows[0][1].set_title(
             "Canary's weight in percent; red: seconds with failed requests\n"
@@ -117,17 +117,15 @@ def draw_summary(accounts: Sequence[Account], file: Path) -> Path:
     return file
 
 
-def _words(axes: Axes, account: Account) -> None:
+def _words(axes: Axes, result: ScenarioResult) -> None:
     axes.set_axis_off()
-    axes.text(
-        0, 0.98, wrap(account.title), va="top", fontsize=11, fontweight="bold", transform=axes.transAxes
-    )
-    facts = subtitle(account).split(_BETWEEN)[1:]
-    colour = FAILED if account.problem else NEUTRAL
-    if account.problem:
+    axes.text(0, 0.98, wrap(result.title), va="top", fontsize=11, fontweight="bold", transform=axes.transAxes)
+    facts = subtitle(result).split(_BETWEEN)[1:]
+    colour = FAILED if result.problem else NEUTRAL
+    if result.problem:
         facts = ["drill failed", *facts]
     text = "\n".join(facts)
-    below = 0.76 - 0.18 * wrap(account.title).count("\n")
+    below = 0.76 - 0.18 * wrap(result.title).count("\n")
     axes.text(
         0, below, text, va="top", fontsize=9.5, color=colour, linespacing=1.45, transform=axes.transAxes
     )
@@ -138,35 +136,35 @@ def wrap(text: str, width: int = 46) -> str:
     return "\n".join(textwrap.wrap(text, width))
 
 
-def _failures(axes: Axes, account: Account) -> None:
-    zero = span(account)[0]
-    times = [second.at - zero + 0.5 for second in account.record.seconds() if second.failed]
+def _failures(axes: Axes, result: ScenarioResult) -> None:
+    zero = span(result)[0]
+    times = [second.at - zero + 0.5 for second in result.record.seconds() if second.failed]
     axes.plot(
         times, [0.25] * len(times), linestyle="", marker="|", color=FAILED, markersize=11, markeredgewidth=2.2
     )
 
 
-def span(account: Account) -> tuple[float, float]:
+def span(result: ScenarioResult) -> tuple[float, float]:
     """Where the picture's time is 0 (the push) and where it ends, in seconds since 1970."""
-    seen = [sighting.at for sighting in account.sightings]
-    zero = account.pushed_at or account.record.start or (seen[0] if seen else 0.0)
-    ends = [account.record.end, *seen[-1:]]
+    seen = [snapshot.at for snapshot in result.snapshots]
+    zero = result.pushed_at or result.record.start or (seen[0] if seen else 0.0)
+    ends = [result.record.end, *seen[-1:]]
     # After the load has ended there is nothing to see but a rollback that still goes on.
-    last = max((moment.at for moment in account.moments), default=zero)
-    end = max(account.record.end, last) + 2 if len(account.record) else max(ends)
+    last = max((moment.at for moment in result.moments), default=zero)
+    end = max(result.record.end, last) + 2 if len(result.record) else max(ends)
     return zero, max(end, zero + 1)
 
 
-def subtitle(account: Account) -> str:
+def subtitle(result: ScenarioResult) -> str:
     """The drill's numbers in one line."""
-    versions = [account.stable, *([account.released] if account.released else [])]
-    parts = [f"{account.environment}: {' → '.join(versions)}"]
-    took = account.seconds_to_verdict
-    parts.append(account.verdict if took is None else f"{account.verdict} {took:.0f} s after the push")
-    failed = len(account.record.failed)
-    parts.append(f"{failed:,} of {len(account.record):,} requests failed ({account.record.failed_share:.2%})")
-    back = account.seconds_from_first_failure_to_zero
-    if account.verdict == "rolled back" and back is not None:
+    versions = [result.stable, *([result.released] if result.released else [])]
+    parts = [f"{result.environment}: {' → '.join(versions)}"]
+    took = result.seconds_to_verdict
+    parts.append(result.verdict if took is None else f"{result.verdict} {took:.0f} s after the push")
+    failed = len(result.record.failed)
+    parts.append(f"{failed:,} of {len(result.record):,} requests failed ({result.record.failed_share:.2%})")
+    back = result.seconds_from_first_failure_to_zero
+    if result.verdict == "rolled back" and back is not None:
         parts.append(f"weight 0 again {back:.1f} s after the first failure")
     return _BETWEEN.join(parts)
 
@@ -190,8 +188,8 @@ def labels(moments: Iterable[Moment], zero: float, seconds_per_inch: float) -> l
     return placed
 
 
-def _weights(axes: Axes, account: Account, zero: float) -> None:
-    windows = timeline.windows(account.sightings)
+def _weights(axes: Axes, result: ScenarioResult, zero: float) -> None:
+    windows = timeline.windows(result.snapshots)
     times = [window.start - zero for window in windows] + [window.end - zero for window in windows[-1:]]
     weights = [window.weight for window in windows] + [window.weight for window in windows[-1:]]
     if windows:
@@ -213,12 +211,12 @@ def _weights(axes: Axes, account: Account, zero: float) -> None:
     axes.set_ylim(0, 130)
     axes.yaxis.set_major_locator(FixedLocator((0, 5, 20, 50, 100)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_title(f"Weight of {account.released or 'the canary'} in the router, percent", pad=6)
+    axes.set_title(f"Weight of {result.released or 'the canary'} in the router, percent", pad=6)
 
 
-def _requests(axes: Axes, account: Account, seconds: Sequence[Second], zero: float) -> None:
+def _requests(axes: Axes, result: ScenarioResult, seconds: Sequence[Second], zero: float) -> None:
     times = [second.at - zero for second in seconds]
-    versions = [(account.stable, STABLE), (account.released or "", CANARY)]
+    versions = [(result.stable, STABLE), (result.released or "", CANARY)]
     for version, colour in versions:
         counts = [second.by_version.get(version, 0) for second in seconds]
         axes.step(times, counts, where="post", color=colour, linewidth=1.5)

@@ -19,35 +19,33 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from drills.fixtures import local
 from drills.load.results import quantile
 from drills.report import charts
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True, undefined=StrictUndefined
 )
 
 
-def write_drill(account: Account, folder: Path) -> Path:
+def write_drill(result: ScenarioResult, folder: Path) -> Path:
     """Write one drill's picture, facts and page; the page."""
-    picture = charts.draw(account, folder / "picture.png")
-    (folder / "facts.json").write_text(json.dumps(facts(account), indent=2) + "\n", encoding="utf-8")
-    zero = charts.span(account)[0]
-    moments = [(f"{moment.at - zero:+.1f} s", moment.kind, moment.text) for moment in account.moments]
+    picture = charts.draw(result, folder / "picture.png")
+    (folder / "facts.json").write_text(json.dumps(facts(result), indent=2) + "\n", encoding="utf-8")
+    zero = charts.span(result)[0]
+    moments = [(f"{moment.at - zero:+.1f} s", moment.kind, moment.text) for moment in result.moments]
     return _render(
         "drill.html",
         folder / "index.html",
-        account=account,
+        result=result,
         picture=_inline(picture),
         moments=moments,
-        facts=facts(account),
+        facts=facts(result),
     )
 
 
-def write_summary(accounts: Sequence[Account], folder: Path) -> Path:
+def write_summary(results: Sequence[ScenarioResult], folder: Path) -> Path:
     """Write the page and the picture of all drills, in the order given; the page."""
-    summary = charts.draw_summary(accounts, folder / "summary.png")
-    drills = [
-        (account, facts(account), _inline(folder / account.name / "picture.png")) for account in accounts
-    ]
+    summary = charts.draw_summary(results, folder / "summary.png")
+    drills = [(result, facts(result), _inline(folder / result.name / "picture.png")) for result in results]
     return _render("summary.html", folder / "index.html", summary=_inline(summary), drills=drills)
 
 
@@ -57,28 +55,28 @@ def write_page(page: Path, text: str) -> None:
     page.write_text(text, encoding="utf-8")
 
 
-def facts(account: Account) -> dict[str, Any]:
+def facts(result: ScenarioResult) -> dict[str, Any]:
     """The drill's numbers; times in seconds, shares in percent."""
-    latencies = sorted(request.latency for request in account.record.requests)
+    latencies = sorted(request.latency for request in result.record.requests)
     return {
-        "drill": account.name,
-        "title": account.title,
-        "environment": account.environment,
-        "stable": account.stable,
-        "released": account.released,
-        "verdict": account.verdict,
-        "seconds_to_verdict": _rounded(account.seconds_to_verdict, 1),
-        "requests": len(account.record),
-        "failed": len(account.record.failed),
-        "failed_percent": _rounded(100 * account.record.failed_share, 3),
-        "seconds_from_first_failure_to_zero": _rounded(account.seconds_from_first_failure_to_zero, 1),
-        "weights": account.weights,
+        "drill": result.name,
+        "title": result.title,
+        "environment": result.environment,
+        "stable": result.stable,
+        "released": result.released,
+        "verdict": result.verdict,
+        "seconds_to_verdict": _rounded(result.seconds_to_verdict, 1),
+        "requests": len(result.record),
+        "failed": len(result.record.failed),
+        "failed_percent": _rounded(100 * result.record.failed_share, 3),
+        "seconds_from_first_failure_to_zero": _rounded(result.seconds_from_first_failure_to_zero, 1),
+        "weights": result.weights,
         "latency_p50": _rounded(quantile(latencies, 0.5), 4),
         "latency_p95": _rounded(quantile(latencies, 0.95), 4),
         "latency_max": _rounded(quantile(latencies, 1.0), 4),
-        "answers": {version or "none": count for version, count in account.record.versions().items()},
-        "failures": dict(account.record.failures_by_kind()),
-        "problem": account.problem,
+        "answers": {version or "none": count for version, count in result.record.versions().items()},
+        "failures": dict(result.record.failures_by_kind()),
+        "problem": result.problem,
     }
 
 

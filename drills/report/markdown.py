@@ -1,4 +1,4 @@
-"""The text of docs/proof.md, the page of the proof matrix, or of another of its kind from the accounts of a run."""
+"""The text of docs/proof.md, the page of the proof matrix, or of another of its kind from the results of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from drills.fixtures import images
 from drills.load import traffic
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 
 _COLUMNS = (
     "what happens",
@@ -24,18 +24,18 @@ _COLUMNS = (
 _GIB = 2**30
 
 
-def text(accounts: Sequence[Account], took: float, *, command: str, picture: str) -> str:
+def text(results: Sequence[ScenarioResult], took: float, *, command: str, picture: str) -> str:
     """The page as Markdown.
 
     `took` is the whole run's time in seconds, `command` what plays it, `picture` the file beside the page.
     """
     now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
-    held = sum(account.problem is None for account in accounts)
+    held = sum(result.problem is None for result in results)
     lines = [
         "# The proof",
         "",
-        f"Written by `{command}` on {now}: {held} of {len(accounts)} scenarios ended as they should, in",
+        f"Written by `{command}` on {now}: {held} of {len(results)} scenarios ended as they should, in",
         f"{took / 60:.0f} minutes on {os.cpu_count()} cores and {memory:.0f} GiB, at commit {images.head()[:12]}.",
         f"Load: {traffic.usual_rate()} requests/s through the router, counted by the load generator.",
         "`make drills SCENARIO=errors` replays one.",
@@ -44,36 +44,32 @@ def text(accounts: Sequence[Account], took: float, *, command: str, picture: str
         "",
         f"| {' | '.join(_COLUMNS)} |",
         "|" + "---|" * len(_COLUMNS),
-        *(f"| {' | '.join(_row(account))} |" for account in accounts),
+        *(f"| {' | '.join(_row(result))} |" for result in results),
         "",
     ]
-    findings = [
-        f"- {account.title}: {'; '.join(account.findings)}" for account in accounts if account.findings
-    ]
+    findings = [f"- {result.title}: {'; '.join(result.findings)}" for result in results if result.findings]
     if findings:
         lines += ["Measured beside that:", "", *findings, ""]
-    problems = [
-        f"- **{account.title}**: {account.problem}" for account in accounts if account.problem is not None
-    ]
+    problems = [f"- **{result.title}**: {result.problem}" for result in results if result.problem is not None]
     if problems:
         lines += ["Not as it should be:", "", *problems, ""]
     return "\n".join(lines)
 
 
-def _row(account: Account) -> list[str]:
-    record = account.record
+def _row(result: ScenarioResult) -> list[str]:
+    record = result.record
     # A weight that is 0 after the new version has got everybody is no answer to a failure.
-    back = account.seconds_from_first_failure_to_zero if account.verdict == "rolled back" else None
+    back = result.seconds_from_first_failure_to_zero if result.verdict == "rolled back" else None
     return [
-        account.title,
-        account.verdict if account.problem is None else f"**{account.verdict}**",
-        _seconds(account.seconds_to_verdict, 0),
+        result.title,
+        result.verdict if result.problem is None else f"**{result.verdict}**",
+        _seconds(result.seconds_to_verdict, 0),
         _seconds(back, 1),
-        _seconds(account.seconds_from_abort_to_healed, 1),
+        _seconds(result.seconds_from_abort_to_healed, 1),
         f"{len(record.failed)} of {len(record)} ({record.failed_share:.2%})",
-        " → ".join(map(str, account.weights)) or "none",
-        str(account.measurements),
-        account.end_state,
+        " → ".join(map(str, result.weights)) or "none",
+        str(result.measurements),
+        result.end_state,
     ]
 
 

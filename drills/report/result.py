@@ -1,4 +1,4 @@
-"""The account of one drill: what was done, what was seen and what users felt. Reports are made of it."""
+"""The result of one drill: what was done, what was seen and what users felt. Reports are made of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from drills.load.results import Record
 from drills.observe import timeline
-from drills.observe.snapshot import Sighting
+from drills.observe.snapshot import Snapshot
 from drills.observe.timeline import Moment
 
 
 @dataclass(frozen=True)
-class Account:
+class ScenarioResult:
     name: str
     title: str
     environment: str
@@ -21,8 +21,8 @@ class Account:
     """The version that was released; None when the drill ended before."""
     pushed_at: float | None
     record: Record
-    sightings: list[Sighting] = field(default_factory=list)
-    deeds: list[Moment] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    actions: list[Moment] = field(default_factory=list)
     """What the drill itself did: push, sync by hand, promote, delete a pod."""
     problem: str | None = None
     """What failed; None for a drill that went as it should."""
@@ -36,12 +36,12 @@ class Account:
     @property
     def moments(self) -> list[Moment]:
         """Everything that happened, in order."""
-        return sorted([*self.deeds, *timeline.moments(self.sightings)], key=lambda moment: moment.at)
+        return sorted([*self.actions, *timeline.moments(self.snapshots)], key=lambda moment: moment.at)
 
     @property
     def ending(self) -> Moment | None:
         """What became of the drill's release: the moment when it was aborted or promoted."""
-        return None if self.pushed_at is None else timeline.ending(self.sightings, self.pushed_at)
+        return None if self.pushed_at is None else timeline.ending(self.snapshots, self.pushed_at)
 
     @property
     def verdict(self) -> str:
@@ -59,7 +59,7 @@ class Account:
 
     @property
     def weights(self) -> list[int]:
-        return timeline.weights_seen(self.sightings, self.pushed_at or 0.0)
+        return timeline.weights_seen(self.snapshots, self.pushed_at or 0.0)
 
     @property
     def seconds_from_first_failure_to_zero(self) -> float | None:
@@ -68,10 +68,10 @@ class Account:
         None without a failed answer to a request from before that, and while the canary's weight was never sighted or
         never back at 0.
         """
-        held = timeline.windows(self.sightings)
+        held = timeline.windows(self.snapshots)
         if not any(window.weight for window in held) or held[-1].weight:
             return None
-        # The last return to 0: a sighting of the old 0 from before the canary's first requests is none.
+        # The last return to 0: a snapshot of the old 0 from before the canary's first requests is none.
         back = held[-1].start
         # What was sent later is not the canary's fault.
         failed_at = self.record.first_failed_answer(sent_before=back)
@@ -88,17 +88,17 @@ class Account:
     def measurements(self) -> int:
         """How often an analysis of this release asked Prometheus or the canary's Service."""
         before = {
-            run.name for each in self.sightings if each.at < (self.pushed_at or 0.0) for run in each.analyses
+            run.name for each in self.snapshots if each.at < (self.pushed_at or 0.0) for run in each.analyses
         }
         taken: dict[str, int] = {}
-        for each in self.sightings:
+        for each in self.snapshots:
             taken |= {run.name: run.taken for run in each.analyses if run.name not in before}
         return sum(taken.values())
 
     @property
     def end_state(self) -> str:
         """What Git, Argo Rollouts and Argo CD said when the drill ended."""
-        last = self.sightings[-1] if self.sightings else None
+        last = self.snapshots[-1] if self.snapshots else None
         rollout = last.rollout.phase if last and last.rollout else "no Rollout"
         application = last.application if last else None
         argocd = f"{application.sync}, {application.health}" if application else "no Application"

@@ -22,10 +22,10 @@ from drills.errors import DrillFailed, NotReady
 from drills.fixtures import baselines, images, local, platform, settings
 from drills.fixtures.baselines import NAME, NAMESPACE, Object
 from drills.load.traffic import traffic, usual_rate
-from drills.observe.snapshot import Sighting
+from drills.observe.snapshot import Snapshot
 from drills.observe.watcher import Kubernetes
 from drills.report import html
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.scenarios import releases
 from drills.steps.story import Environment, minutes, seconds
 
@@ -44,33 +44,33 @@ def main() -> int:
     started = time.monotonic()
     with runner.ends_at(signal.SIGTERM):
         try:
-            accounts = _play()
+            results = _play()
         except (NotReady, DrillFailed, ClusterError) as error:
             console.print(f"[red]compare:[/] {error}", soft_wrap=True)
             return 1
         except KeyboardInterrupt:
             console.print("[red]compare:[/] stopped; the load has ended.")
             return 130
-    html.write_summary(accounts, local.REPORT)
-    html.write_page(local.CHECKOUT / "docs" / "compare.md", text(accounts))
-    runner.show(accounts, time.monotonic() - started, local.REPORT / "index.html")
-    return 1 if any(account.problem for account in accounts) else 0
+    html.write_summary(results, local.REPORT)
+    html.write_page(local.CHECKOUT / "docs" / "compare.md", text(results))
+    runner.show(results, time.monotonic() - started, local.REPORT / "index.html")
+    return 1 if any(result.problem for result in results) else 0
 
 
-def text(accounts: Sequence[Account]) -> str:
+def text(results: Sequence[ScenarioResult]) -> str:
     """The page as Markdown."""
     now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows = [
         (
-            account.title,
-            f"{len(account.record.failed)} of {len(account.record)} ({account.record.failed_share:.2%})",
-            _seconds(account.seconds_to_verdict),
-            _seconds(account.seconds_from_first_failure_to_zero),
+            result.title,
+            f"{len(result.record.failed)} of {len(result.record)} ({result.record.failed_share:.2%})",
+            _seconds(result.seconds_to_verdict),
+            _seconds(result.seconds_from_first_failure_to_zero),
         )
-        for account in accounts
+        for result in results
     ]
     ours, usual = (settings.values(file)["analysis"] for file in (settings.LOCAL_SETTINGS, settings.CHART))
-    problems = [f"- **{each.title}**: {each.problem}" for each in accounts if each.problem]
+    problems = [f"- **{each.title}**: {each.problem}" for each in results if each.problem]
     lines = [
         "# The same bad release, shipped by others",
         "",
@@ -97,7 +97,7 @@ def _seconds(value: float | None) -> str:
     return "never by itself" if value is None else f"{value:.0f}"
 
 
-def _play() -> list[Account]:
+def _play() -> list[ScenarioResult]:
     usual_rate()  # refused now, and not after the images are built
     local.prepare()
     with step("Tell Argo CD and the Git server about the CRM"):
@@ -129,7 +129,7 @@ def _play() -> list[Account]:
 
 def _theirs(
     drill: str, title: str, way: Way, ending: Callable[[Environment], None], kubernetes: Kubernetes
-) -> Account:
+) -> ScenarioResult:
     with _namespace():
         good, bad = images.image(_GOOD), images.image(_BAD)
         environment = Environment(NAME, kubernetes, drill=drill, title=title, tell=runner.tell)
@@ -166,7 +166,7 @@ def _undone(environment: Environment) -> None:
 def _aborted(environment: Environment) -> None:
     relieved = time.monotonic()
 
-    def aborted(seen: Sighting) -> bool:
+    def aborted(seen: Snapshot) -> bool:
         nonlocal relieved
         before = environment.load
         if before and time.monotonic() - relieved > _ONE_LOAD.total_seconds():

@@ -20,7 +20,7 @@ from drills.fixtures.images import Recipe
 from drills.load.traffic import traffic
 from drills.observe.watcher import Kubernetes
 from drills.report import html
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.steps.story import Environment, Given, When, minutes, seconds
 
 WEIGHTS = (5, 20, 50, 100)
@@ -98,18 +98,18 @@ def main() -> int:
     started = time.monotonic()
     with runner.ends_at(signal.SIGTERM):
         try:
-            accounts = _play()
+            results = _play()
         except (NotReady, DrillFailed, ClusterError) as error:
             console.print(f"[red]demo:[/] {error}", soft_wrap=True)
             return 1
         except KeyboardInterrupt:
             console.print("[red]demo:[/] stopped; the load has ended, and production is left as it is now.")
             return 130
-    runner.show(accounts, time.monotonic() - started, local.REPORT / "index.html")
-    return 1 if any(account.problem for account in accounts) else 0
+    runner.show(results, time.monotonic() - started, local.REPORT / "index.html")
+    return 1 if any(result.problem for result in results) else 0
 
 
-def _play() -> list[Account]:
+def _play() -> list[ScenarioResult]:
     local.prepare()
     note = settings.worktree_note()
     if note:
@@ -126,17 +126,17 @@ def _play() -> list[Account]:
         _environment(kubernetes, "first-release", "1.0 to production") as first,
     ):
         first.serving("1.0")
-    accounts = []
+    results = []
     stable = "1.0"
     for scene in SCENES:
-        account = _perform(scene, kubernetes, stable)
-        accounts.append(account)
-        stable = "1.1" if account.verdict == "promoted" else stable
-    html.write_summary(accounts, local.REPORT)
-    return accounts
+        result = _perform(scene, kubernetes, stable)
+        results.append(result)
+        stable = "1.1" if result.verdict == "promoted" else stable
+    html.write_summary(results, local.REPORT)
+    return results
 
 
-def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> Account:
+def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> ScenarioResult:
     environment = _environment(kubernetes, scene.name, scene.title)
     return runner.perform(environment, lambda it: scene.play(it.serving(stable).under(traffic(RATE))))
 

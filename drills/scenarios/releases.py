@@ -978,13 +978,13 @@ def _only_signed(given: Given, *others: images.Image) -> Iterator[None]:
     """From now on nothing starts that is not signed; what serves and these others are."""
     for image in (given.stable, *others):
         signing.sign(image)
-    given.environment.done("deed", "only what is signed may start")
+    given.environment.done("action", "only what is signed may start")
     kyverno.admit_only(attestations.public_key())
     try:
         yield
     finally:
         kyverno.admit_all()
-        given.environment.done("deed", "everything may start again")
+        given.environment.done("action", "everything may start again")
 
 
 def _never_there(when: When, *, blamed: bool = True) -> None:

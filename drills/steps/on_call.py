@@ -30,7 +30,7 @@ from cluster import addresses
 from drills.errors import NotReady
 from drills.fixtures import local, receiver
 from drills.load.traffic import RunningTraffic
-from drills.observe.snapshot import Sighting
+from drills.observe.snapshot import Snapshot
 from drills.steps.story import Environment, Given, minutes, seconds
 from monitoring import generated
 from monitoring.alerts import Alert, alerts
@@ -88,7 +88,7 @@ class OnCall:
 
     def begins(self, what: str, *, at: float | None = None) -> Fault:
         """A fault begins now, or began then."""
-        self.environment.done("deed", what)
+        self.environment.done("action", what)
         self._fault = Fault(at or time.time(), what)
         return self._fault
 
@@ -118,7 +118,7 @@ class OnCall:
         waits = [seconds_of(level) / self.time_scale for level in LEVELS]
         for person, wait in zip(receiver.PEOPLE, waits, strict=True):
 
-            def has_mail(_: Sighting, person: str = person) -> bool:
+            def has_mail(_: Snapshot, person: str = person) -> bool:
                 return bool(self._mails(heard, person))
 
             self.environment.until(has_mail, seconds(wait + 30), f"an e-mail about {name} to {person}")
@@ -149,13 +149,13 @@ class OnCall:
         command = found[0]
         for word, value in words.items():
             command = command.replace(word, value)
-        self.environment.done("deed", command)
+        self.environment.done("action", command)
         self._did = (time.time(), found[0])
         self._run(command)
 
     def did(self, what: str) -> None:
         """What ends the fault where no command of the page does."""
-        self.environment.done("deed", what)
+        self.environment.done("action", what)
         self._did = (time.time(), what)
 
     def hears_the_end(self, *names: str, within: timedelta = OVER_WITHIN) -> None:
@@ -163,7 +163,7 @@ class OnCall:
         at, _ = self._did
         over: dict[str, float] = {}
 
-        def are_over(_: Sighting) -> bool:
+        def are_over(_: Snapshot) -> bool:
             firing = self.firing()
             for name in names:
                 if name not in firing:
@@ -189,7 +189,7 @@ class OnCall:
         if fault is None:
             raise NotReady("Something must begin before anybody hears of it.")
 
-        def silent(_: Sighting) -> bool:
+        def silent(_: Snapshot) -> bool:
             return time.time() - max(fault.at, self._last_heartbeat()) > for_seconds
 
         self.environment.until(
@@ -248,7 +248,7 @@ class OnCall:
             f'"header": {{"Host": ["{local.api_host(environment.name)}"]}}}}\n',
             encoding="utf-8",
         )
-        environment.done("deed", f"{rate} strangers a second")
+        environment.done("action", f"{rate} strangers a second")
         # Not a part of the drill's record: a refusal is no answer that a user wants.
         load = RunningTraffic(rate, minutes(14).total_seconds(), targets, folder / "requests.bin")
         try:

@@ -38,10 +38,10 @@ from drills.load.results import Record, Request
 from drills.load.slow_clients import slow_clients
 from drills.load.traffic import RunningTraffic, Traffic
 from drills.observe import diagnosis, timeline
-from drills.observe.snapshot import Application, Object, Pod, Sighting
+from drills.observe.snapshot import Application, Object, Pod, Snapshot
 from drills.observe.timeline import Moment
 from drills.observe.watcher import Kubernetes, Watcher
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 
 # An environment's first release starts its database and runs all migrations.
 _FIRST_RELEASE = timedelta(minutes=5)
@@ -84,7 +84,7 @@ class Environment:
         """What this drill changes in the local settings; set before its first release."""
         self.tell = tell
         self.folder = local.REPORT / drill
-        self.deeds: list[Moment] = []
+        self.actions: list[Moment] = []
         self.findings: list[str] = []
         self.load: RunningTraffic | None = None
         self.rushes: list[RunningTraffic] = []
@@ -130,9 +130,9 @@ class Environment:
         records = [load.stop() for load in loads]
         return Record(request for record in records for request in record.requests)
 
-    def account(self) -> Account:
+    def result(self) -> ScenarioResult:
         """What the drill did, saw and felt; stops its load."""
-        return Account(
+        return ScenarioResult(
             name=self.drill,
             title=self.title,
             environment=self.name,
@@ -140,8 +140,8 @@ class Environment:
             released=self.released.version if self.released else None,
             pushed_at=self.pushed_at,
             record=self.record(),
-            sightings=self.watcher.sightings,
-            deeds=self.deeds,
+            snapshots=self.watcher.snapshots,
+            actions=self.actions,
             problem=self.problem,
             version_in_git=self.version_in_git(),
             healed_at=self.healed_at,
@@ -157,7 +157,7 @@ class Environment:
     def is_given(self, image: Image, *, within: timedelta) -> None:
         """Somebody else releases that image here, and it reaches everybody."""
 
-        def arrived(seen: Sighting) -> bool:
+        def arrived(seen: Snapshot) -> bool:
             rollout = seen.rollout
             return bool(
                 rollout
@@ -224,7 +224,7 @@ class Environment:
             self.deliver("release", "--image", image.reference, "--to", self.name, *self.options())
         promoted: set[str] = set()
 
-        def is_stable(seen: Sighting) -> bool:
+        def is_stable(seen: Snapshot) -> bool:
             rollout = seen.rollout
             # Before it is synced, the Rollout may stand well where the commit before it has put it.
             if not rollout or not is_synced(seen.application, image.revision):
@@ -289,10 +289,10 @@ class Environment:
 
     def done(self, kind: str, text: str) -> Moment:
         """Write down what the drill does now."""
-        deed = Moment(time.time(), kind, text)
-        self.deeds.append(deed)
+        action = Moment(time.time(), kind, text)
+        self.actions.append(action)
         self.tell(text)
-        return deed
+        return action
 
     def found(self, text: str) -> None:
         """Write down what only this drill measures: the proof's page has it too."""
@@ -324,12 +324,12 @@ class Environment:
         manifest = self.folder / "bypass.json"
         manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.write_text(json.dumps(_bypass(local.api_host(self.name), self.namespace)), encoding="utf-8")
-        self.done("deed", "a route past the canary")
+        self.done("action", "a route past the canary")
         local.output(["kubectl", "apply", "--filename", str(manifest)])
         try:
             yield
         finally:
-            self.done("deed", "the route past the canary is gone")
+            self.done("action", "the route past the canary is gone")
             local.output(["kubectl", "delete", "--filename", str(manifest)])
 
     def argocd_complains(self, *, within: timedelta) -> None:
@@ -355,7 +355,7 @@ class Environment:
     def argocd_refuses(self, *, because: str, within: timedelta) -> None:
         """Argo CD cannot render the release, with a sentence that has these words."""
 
-        def refused(_: Sighting) -> bool:
+        def refused(_: Snapshot) -> bool:
             return because in conditions(self.kubernetes.application(self.name))
 
         self.until(refused, within, f"an Application that cannot be rendered because of {because!r}")
@@ -363,8 +363,8 @@ class Environment:
     def _complaint(self) -> str:
         return conditions(self.kubernetes.application_set(self.name))
 
-    def until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
-        """Wait until a sighting fulfils the condition, and return it.
+    def until(self, condition: Callable[[Snapshot], bool], within: timedelta, expected: str) -> Snapshot:
+        """Wait until a snapshot fulfils the condition, and return it.
 
         Raises DrillFailed after `within`, or when the load ends before.
         """
@@ -384,7 +384,7 @@ class Environment:
             f" kubectl argo rollouts get rollout {ROLLOUT} -n {self.namespace}"
         )
 
-    def _found(self, seen: Sighting | None) -> str:
+    def _found(self, seen: Snapshot | None) -> str:
         trouble = (
             f" (the last look at the cluster failed: {self.watcher.trouble})" if self.watcher.trouble else ""
         )
@@ -414,7 +414,7 @@ class Given:
     def alone(self, *, within: timedelta) -> Given:
         """No pod of another version is left: one that is released again meanwhile is taken down and started anew."""
 
-        def no_other(seen: Sighting) -> bool:
+        def no_other(seen: Snapshot) -> bool:
             rollout = seen.rollout
             return bool(rollout) and all(rollout and pod.pod_hash == rollout.stable_hash for pod in seen.pods)
 
@@ -424,7 +424,7 @@ class Given:
     def replicas_are(self, count: int, *, within: timedelta) -> Given:
         """So many pods are wanted, and as many are ready."""
 
-        def so_many(seen: Sighting) -> bool:
+        def so_many(seen: Snapshot) -> bool:
             wanted = seen.rollout.replicas if seen.rollout else 0
             return wanted == count and sum(pod.ready for pod in seen.pods) >= count
 
@@ -537,7 +537,7 @@ class When:
     def rollout_is(self, phase: str, *, within: timedelta) -> None:
         """The Rollout has that phase, with what Git wants: Healthy is fully promoted (or back), Degraded aborted."""
 
-        def is_so(seen: Sighting) -> bool:
+        def is_so(seen: Snapshot) -> bool:
             rollout = seen.rollout
             if not rollout or not self._arrived(seen) or rollout.phase != phase:
                 return False
@@ -549,7 +549,7 @@ class When:
     def migration_fails(self, *, within: timedelta) -> None:
         """The release's migration has failed for good: its Job tries no more."""
 
-        def failed(_: Sighting) -> bool:
+        def failed(_: Snapshot) -> bool:
             job = self.environment.kubernetes.migration(self.environment.namespace)
             found = ((job or {}).get("status") or {}).get("conditions") or []
             ended = any(each["type"] == "Failed" and each["status"] == "True" for each in found)
@@ -561,7 +561,7 @@ class When:
     def argocd_is_content(self, *, within: timedelta) -> None:
         """Argo CD has synced what Git wants, and calls it Healthy."""
 
-        def content(seen: Sighting) -> bool:
+        def content(seen: Snapshot) -> bool:
             application = seen.application
             return bool(
                 application
@@ -587,7 +587,7 @@ class When:
     def replicas_are(self, count: int, *, within: timedelta) -> None:
         """The autoscaler wants so many pods, and as many of the stable version are ready."""
 
-        def so_many(seen: Sighting) -> bool:
+        def so_many(seen: Snapshot) -> bool:
             rollout = seen.rollout
             return bool(
                 rollout
@@ -628,10 +628,10 @@ class When:
         environment, before = self.environment, self.environment.stable
         if before is None:
             raise NotReady("A drill that heals begins with serving(…).")
-        found = timeline.ending(environment.watcher.sightings, environment.pushed_at or 0.0)
+        found = timeline.ending(environment.watcher.snapshots, environment.pushed_at or 0.0)
         since = found.at if found and found.kind == "abort" else time.time()
 
-        def back(_: Sighting) -> bool:
+        def back(_: Snapshot) -> bool:
             release = environment.release_in_git()
             return release is not None and (release.image.digest, release.revision) == (
                 before.digest,
@@ -707,7 +707,7 @@ class When:
         self.requests_go_on(requests)
         return start, time.time()
 
-    # --- deeds
+    # --- actions
 
     def rolled_back_by_hand(self) -> None:
         """`delivery rollback`: the release commit is taken back in Git."""
@@ -733,12 +733,12 @@ class When:
 
     def approved(self) -> None:
         """`kubectl argo rollouts promote`, by a person."""
-        self.environment.done("deed", "promote by hand")
+        self.environment.done("action", "promote by hand")
         self.environment.promote()
 
     def synced_by_hand(self) -> None:
         """`argocd app sync`, with the real command line."""
-        self.environment.done("deed", "argocd app sync")
+        self.environment.done("action", "argocd app sync")
         argocd.sync(self.environment.namespace)
 
     def canary_pod_deleted(self) -> None:
@@ -758,7 +758,7 @@ class When:
 
     def promoted_in_full_by_hand(self) -> None:
         """`kubectl argo rollouts promote --full`, by a person who does not wait for the gates."""
-        self.environment.done("deed", "promote --full by hand")
+        self.environment.done("action", "promote --full by hand")
         self.environment.promote("--full")
 
     def stable_pod_missing(self) -> AbstractContextManager[None]:
@@ -769,7 +769,7 @@ class When:
         """As long as this lasts there is no Redis, and what it held is lost."""
 
         def delete() -> None:
-            self.environment.done("deed", "delete Redis")
+            self.environment.done("action", "delete Redis")
             self.environment.kubernetes.delete_pod(self.environment.namespace, "redis-0")
 
         return self._without_new_pods(delete)
@@ -777,16 +777,16 @@ class When:
     @contextmanager
     def hanging(self, pod: str) -> Iterator[None]:
         """As long as this lasts the pod's processes stand still (SIGSTOP), and take connections all the same."""
-        self.environment.done("deed", f"stop the processes of {pod}")
+        self.environment.done("action", f"stop the processes of {pod}")
         with local.hanging(self.environment.namespace, pod):
             yield
-        self.environment.done("deed", f"the processes of {pod} go on")
+        self.environment.done("action", f"the processes of {pod} go on")
 
     @contextmanager
     def slow_clients(self, count: int) -> Iterator[None]:
         """As long as this lasts so many clients send a request's body one byte a second."""
         environment = self.environment
-        environment.done("deed", f"{count} clients send a byte a second")
+        environment.done("action", f"{count} clients send a byte a second")
         with slow_clients(environment.url, local.api_host(environment.name), count) as clients:
             yield
         environment.found(
@@ -799,13 +799,13 @@ class When:
     def _without_new_pods(self, delete: Callable[[], None]) -> Iterator[None]:
         """As long as this lasts the node takes no new pod, and what is deleted stays away."""
         (node,) = local.output(["kubectl", "get", "nodes", "--output=name"]).split()
-        self.environment.done("deed", "cordon the node")
+        self.environment.done("action", "cordon the node")
         local.output(["kubectl", "cordon", node.removeprefix("node/")])
         try:
             delete()
             yield
         finally:
-            self.environment.done("deed", "uncordon the node")
+            self.environment.done("action", "uncordon the node")
             local.output(["kubectl", "uncordon", node.removeprefix("node/")])
 
     def guard_down(self) -> AbstractContextManager[None]:
@@ -822,19 +822,19 @@ class When:
 
     def aborted_by_hand(self) -> None:
         """`kubectl argo rollouts abort`, by a person."""
-        self.environment.done("deed", "abort by hand")
+        self.environment.done("action", "abort by hand")
         self.environment.rollouts("abort")
 
     def undone_by_hand(self, *, within: timedelta) -> None:
         """`kubectl argo rollouts undo`, by a person: for a moment the cluster has not what Git says."""
-        self.environment.done("deed", "undo by hand")
+        self.environment.done("action", "undo by hand")
         self.environment.rollouts("undo")
         self._until(lambda seen: not self._arrived(seen), within, "a Rollout that has not what Git says")
 
     def pods_replaced(self, *, within: timedelta) -> None:
         """`kubectl argo rollouts restart`, by a person: every web pod makes way for a new one."""
         before = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
-        self.environment.done("deed", "restart by hand")
+        self.environment.done("action", "restart by hand")
         self.environment.rollouts("restart")
         self._until(
             lambda seen: _has_others(seen, before),
@@ -847,9 +847,9 @@ class When:
         environment = self.environment
         before = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
         left, refused = set(before), set[str]()
-        environment.done("deed", f"evict {len(before)} pods")
+        environment.done("action", f"evict {len(before)} pods")
 
-        def gone(seen: Sighting) -> bool:
+        def gone(seen: Snapshot) -> bool:
             for name in sorted(left):
                 if environment.kubernetes.evict_pod(environment.namespace, name):
                     left.discard(name)
@@ -872,12 +872,12 @@ class When:
         environment = self.environment
         more = load.start(environment.name, environment.folder / "rush", environment.url)
         environment.rushes.append(more)
-        environment.done("deed", f"{more.rate} more requests a second")
+        environment.done("action", f"{more.rate} more requests a second")
         try:
             yield
         finally:
             more.stop()
-            environment.done("deed", "the rush is over")
+            environment.done("action", "the rush is over")
 
     def prometheus_down(self) -> AbstractContextManager[None]:
         """As long as this lasts there is no Prometheus."""
@@ -915,27 +915,27 @@ class When:
 
     @contextmanager
     def _down(self, what: str, command: Callable[[int], list[str]]) -> Iterator[None]:
-        self.environment.done("deed", f"stop {what}")
+        self.environment.done("action", f"stop {what}")
         local.output(["kubectl", *command(0)])
         try:
             yield
         finally:
-            self.environment.done("deed", f"start {what}")
+            self.environment.done("action", f"start {what}")
             local.output(["kubectl", *command(1)])
 
     # --- what was so
 
     def no_pod_was_started(self) -> None:
         """No web pod of the release was ever there."""
-        sightings, since = self.environment.watcher.sightings, self.environment.pushed_at or 0.0
-        known = {pod.pod_hash for seen in sightings if seen.at < since for pod in seen.pods}
-        found = {pod.name for seen in sightings for pod in seen.pods if pod.pod_hash not in known}
+        snapshots, since = self.environment.watcher.snapshots, self.environment.pushed_at or 0.0
+        known = {pod.pod_hash for seen in snapshots if seen.at < since for pod in seen.pods}
+        found = {pod.name for seen in snapshots for pod in seen.pods if pod.pod_hash not in known}
         if found:
             self.environment.fail("no web pod of the release", ", ".join(sorted(found)))
 
     def users_lost_it(self, *, within: timedelta) -> None:
         """Ends the load. So soon after the abort no user was answered by the release any more, whatever its weight."""
-        ending = timeline.ending(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        ending = timeline.ending(self.environment.watcher.snapshots, self.environment.pushed_at or 0.0)
         if ending is None or ending.kind != "abort":
             self.environment.fail("an abort", str(ending))
         else:
@@ -965,7 +965,7 @@ class When:
         since = self.environment.pushed_at or 0.0
         return {
             seen.rollout.replicas
-            for seen in self.environment.watcher.sightings
+            for seen in self.environment.watcher.snapshots
             if seen.rollout and seen.at >= since
         }
 
@@ -985,7 +985,7 @@ class When:
 
     def weights_seen_are(self, *weights: int) -> None:
         """The router had exactly these weights for the canary, in this order (0 left out)."""
-        found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        found = timeline.weights_seen(self.environment.watcher.snapshots, self.environment.pushed_at or 0.0)
         if found != list(weights):
             self.environment.fail(f"the canary's weights {list(weights)}", str(found))
 
@@ -993,7 +993,7 @@ class When:
         """The last answer about health was the release's own, though the Service had another version before."""
         answers = {
             measured.finished_at: measured.value or ""
-            for seen in self.environment.watcher.sightings
+            for seen in self.environment.watcher.snapshots
             for run in seen.analyses
             for measured in run.measurements
             if measured.question == "health-watch"
@@ -1040,16 +1040,16 @@ class When:
         return request.version == self.image.version
 
     def weight_was_never_above(self, limit: int) -> None:
-        found = timeline.weights_seen(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        found = timeline.weights_seen(self.environment.watcher.snapshots, self.environment.pushed_at or 0.0)
         if max(found, default=0) > limit:
             self.environment.fail(f"a canary that never gets more than {limit} %", f"the weights {found}")
 
     def no_new_steps_were_taken(self) -> None:
         """Since the last push the canary got no traffic, nothing was analysed and the stable version stayed."""
         since = self._waiting_since
-        sightings = self.environment.watcher.sightings
-        after = bisect_left(sightings, since, key=lambda each: each.at)
-        seen = sightings[max(after - 1, 0) :]  # with the last one before the push, to compare with
+        snapshots = self.environment.watcher.snapshots
+        after = bisect_left(snapshots, since, key=lambda each: each.at)
+        seen = snapshots[max(after - 1, 0) :]  # with the last one before the push, to compare with
         weights = timeline.weights_seen(seen, since)
         if weights:
             self.environment.fail("no weight for a canary after the rollback", str(weights))
@@ -1080,13 +1080,13 @@ class When:
 
     def pods_were_never_restarted(self) -> None:
         """No container of a web pod ended in this drill."""
-        found = {pod.name for seen in self.environment.watcher.sightings for pod in seen.pods if pod.restarts}
+        found = {pod.name for seen in self.environment.watcher.snapshots for pod in seen.pods if pod.restarts}
         if found:
             self.environment.fail("no restart of a web pod", ", ".join(sorted(found)))
 
     def pods_were_ready(self, since: float) -> None:
         """No web pod that was ready then left its Service."""
-        seen = [each for each in self.environment.watcher.sightings if each.at >= since]
+        seen = [each for each in self.environment.watcher.snapshots if each.at >= since]
         left = {pod.name for each in seen for pod in each.pods if not pod.ready}
         if not seen or left:
             self.environment.fail("web pods that stay ready", ", ".join(sorted(left)) or "nothing was seen")
@@ -1114,7 +1114,7 @@ class When:
     def was_not_aborted(self) -> None:
         """Nobody aborted the release, and its image is not in quarantine."""
         aborted = [
-            each for each in self.environment.watcher.sightings if each.rollout and each.rollout.aborted
+            each for each in self.environment.watcher.snapshots if each.rollout and each.rollout.aborted
         ]
         if aborted or self.environment.quarantined(self.image):
             self.environment.fail("a release that nobody blames", "an abort, or its image in quarantine")
@@ -1133,7 +1133,7 @@ class When:
 
     def weight_was_back_at_zero(self, *, within: timedelta) -> None:
         """Ends the load. Counts from the first failed answer that a user got."""
-        took = self.environment.account().seconds_from_first_failure_to_zero
+        took = self.environment.result().seconds_from_first_failure_to_zero
         if took is None:
             self.environment.fail(
                 "a failed answer and then the weight 0", "no failed answer, or no weight 0 after it"
@@ -1148,7 +1148,7 @@ class When:
 
     def canary_shares_are(self, weights: Sequence[int], *, within_points: float, of_at_least: int) -> None:
         """Ends the load. In each step the new version answered its weight's share of all requests."""
-        windows = timeline.windows(self.environment.watcher.sightings, self.environment.pushed_at or 0.0)
+        windows = timeline.windows(self.environment.watcher.snapshots, self.environment.pushed_at or 0.0)
         steps = [window for window in windows if window.weight]
         if [window.weight for window in steps] != list(weights):
             self.environment.fail(f"the steps {list(weights)}", str([window.weight for window in steps]))
@@ -1179,30 +1179,30 @@ class When:
         if self.synced_revision:
             self.synced_revision = image.revision
 
-    def _until(self, condition: Callable[[Sighting], bool], within: timedelta, expected: str) -> Sighting:
+    def _until(self, condition: Callable[[Snapshot], bool], within: timedelta, expected: str) -> Snapshot:
         return self.environment.until(condition, within, expected)
 
-    def _arrived(self, seen: Sighting) -> bool:
+    def _arrived(self, seen: Snapshot) -> bool:
         """Whether the Rollout's controller works on what Git wants now."""
         rollout, application, revision = seen.rollout, seen.application, self.synced_revision
         if revision and not is_synced(application, revision):
             return False
         return bool(rollout and rollout.observed and rollout.image.endswith(self._wanted.digest))
 
-    def _canary_pods(self, seen: Sighting) -> list[Pod]:
+    def _canary_pods(self, seen: Snapshot) -> list[Pod]:
         rollout = seen.rollout
         if not rollout or not self._arrived(seen) or rollout.newest_hash == rollout.stable_hash:
             return []
         return seen.ready_pods(rollout.newest_hash)
 
-    def _delete(self, what: str, choose: Callable[[Sighting], list[Pod]]) -> None:
+    def _delete(self, what: str, choose: Callable[[Snapshot], list[Pod]]) -> None:
         seen = self._until(lambda seen: bool(choose(seen)), minutes(1), f"{what} to delete")
-        self.environment.done("deed", f"delete {what}")
+        self.environment.done("action", f"delete {what}")
         self.environment.kubernetes.delete_pod(self.environment.namespace, choose(seen)[0].name)
 
-    def _restart(self, namespace: str, selector: str, deed: str) -> None:
+    def _restart(self, namespace: str, selector: str, action: str) -> None:
         pods = self.environment.kubernetes.pods(namespace, selector)
-        self.environment.done("deed", deed)
+        self.environment.done("action", action)
         for pod in pods:
             self.environment.kubernetes.delete_pod(namespace, pod["metadata"]["name"])
 
@@ -1225,11 +1225,11 @@ class When:
         return f"{len(self.record.failed)} of {len(self.record)} failed: {listed}"
 
 
-def _has_pods(seen: Sighting) -> bool:
+def _has_pods(seen: Snapshot) -> bool:
     return bool(seen.pods)
 
 
-def _has_others(seen: Sighting, before: set[str]) -> bool:
+def _has_others(seen: Snapshot, before: set[str]) -> bool:
     """Whether none of the pods of before is left, and as many others are ready."""
     gone = before.isdisjoint(pod.name for pod in seen.pods)
     return gone and sum(pod.ready for pod in seen.pods) >= len(before)
@@ -1275,8 +1275,8 @@ def version_of(image: Image) -> str:
     return f"version {image.version}"
 
 
-def described(seen: Sighting | None) -> str:
-    """A sighting in half a sentence."""
+def described(seen: Snapshot | None) -> str:
+    """A snapshot in half a sentence."""
     if seen is None:
         return "nothing: the cluster did not answer"
     rollout, application = seen.rollout, seen.application

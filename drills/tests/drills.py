@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from drills.load.results import Record, Request
-from drills.observe.snapshot import Analysis, Application, Measurement, Rollout, Sighting
+from drills.observe.snapshot import Analysis, Application, Measurement, Rollout, Snapshot
 from drills.observe.timeline import Moment
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 
 PUSHED = 1_800_000_000.0
 RATE = 20
@@ -44,9 +44,9 @@ def seen(
     of: Rollout | None = None,
     analyses: tuple[Analysis, ...] = (),
     finished_at: str = "before",
-) -> Sighting:
-    """A sighting so many seconds after the push."""
-    return Sighting(
+) -> Snapshot:
+    """A snapshot so many seconds after the push."""
+    return Snapshot(
         at=PUSHED + after,
         rollout=of or rollout(),
         weights={"stable": 100 - weight, "canary": weight},
@@ -80,10 +80,10 @@ def requests(
     return Record(found)
 
 
-def good() -> Account:
+def good() -> ScenarioResult:
     """1.1 goes through 5, 20, 50 and 100 % and is promoted 50 s after the push."""
     moving = rollout("Progressing", newest="new")
-    sightings = [
+    snapshots = [
         seen(-5),
         seen(4, of=moving, finished_at="after"),
         seen(15, 5, of=moving, finished_at="after"),
@@ -95,15 +95,17 @@ def good() -> Account:
     ]
     record = requests(-5, 60, new_from=15, new_until=25)
     push = Moment(PUSHED, "push", "push 1.1")
-    return Account("good", "A good release", "production", "1.0", "1.1", PUSHED, record, sightings, [push])
+    return ScenarioResult(
+        "good", "A good release", "production", "1.0", "1.1", PUSHED, record, snapshots, [push]
+    )
 
 
-def bad() -> Account:
+def bad() -> ScenarioResult:
     """1.1 answers 500 at 5 %, is aborted 28 s after the push, and the release is taken back at 35 s."""
     moving = rollout("Progressing", newest="new")
     aborted = rollout("Degraded", newest="new", aborted=True)
     running = failed_analysis("Running")
-    sightings = [
+    snapshots = [
         seen(-5),
         seen(15, 5, of=moving, analyses=(running,)),
         seen(27, 5, of=moving, analyses=(failed_analysis(),)),
@@ -112,5 +114,7 @@ def bad() -> Account:
         seen(60, 0, of=rollout(), analyses=(failed_analysis(),)),
     ]
     record = requests(-5, 60, new_from=15, new_until=28, code=500)
-    deeds = [Moment(PUSHED, "push", "push 1.1"), Moment(PUSHED + 35, "push", "push rollback")]
-    return Account("bad", "A bad release", "production", "1.0", "1.1", PUSHED, record, sightings, deeds)
+    actions = [Moment(PUSHED, "push", "push 1.1"), Moment(PUSHED + 35, "push", "push rollback")]
+    return ScenarioResult(
+        "bad", "A bad release", "production", "1.0", "1.1", PUSHED, record, snapshots, actions
+    )

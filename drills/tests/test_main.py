@@ -16,7 +16,7 @@ from drills.errors import NotReady
 from drills.fixtures import images, local, platform, settings
 from drills.main import SCENARIOS
 from drills.report import html, markdown
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.scenarios.releases import MATRIX, MORE, Scenario
 from drills.tests import drills
 from drills.tests.drills import bad, failed_analysis, good
@@ -41,7 +41,7 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The names of what was played, without a cluster; everything ends well."""
     names: list[str] = []
 
-    def perform(environment: Any, _: Callable[[Any], None]) -> Account:
+    def perform(environment: Any, _: Callable[[Any], None]) -> ScenarioResult:
         names.append(environment.drill)
         return replace(good(), name=environment.drill, title=environment.title)
 
@@ -56,7 +56,7 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     monkeypatch.setattr(resume, "FOLDER", tmp_path / "kept")
     monkeypatch.setattr(resume, "code", lambda: images.head()[:12])
-    monkeypatch.setattr(html, "write_drill", lambda account, folder: folder / account.name)
+    monkeypatch.setattr(html, "write_drill", lambda result, folder: folder / result.name)
     monkeypatch.setattr(main, "Kubernetes", object)
     monkeypatch.setattr(main, "Environment", Environment)
     monkeypatch.setattr(html, "write_summary", lambda *_: (tmp_path / "summary.png").touch())
@@ -129,9 +129,9 @@ def test_a_run_goes_on_where_another_ended_at_the_same_commit(
 ) -> None:
     fails = runner.perform
 
-    def second_fails(environment: Any, play: Callable[[Any], None]) -> Account:
-        account = fails(environment, play)
-        return replace(account, problem="No luck.") if environment.drill == "slow" else account
+    def second_fails(environment: Any, play: Callable[[Any], None]) -> ScenarioResult:
+        result = fails(environment, play)
+        return replace(result, problem="No luck.") if environment.drill == "slow" else result
 
     monkeypatch.setattr(runner, "perform", second_fails)
     assert main.main(["errors", "slow", "bursts"]) == 1
@@ -271,10 +271,10 @@ def test_the_weight_0_after_a_promotion_is_no_answer_to_a_failure(monkeypatch: p
 def test_measurements_are_those_of_this_release() -> None:
     earlier = replace(failed_analysis(), name="crm-0", taken=7)
     now = replace(failed_analysis(), taken=3)
-    first, *others = bad().sightings
-    sightings = [
+    first, *others = bad().snapshots
+    snapshots = [
         replace(first, analyses=(earlier,)),
         *(replace(each, analyses=(earlier, now)) for each in others),
     ]
 
-    assert replace(bad(), sightings=sightings).measurements == 3
+    assert replace(bad(), snapshots=snapshots).measurements == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf.global_settings import DATA_UPLOAD_MAX_MEMORY_SIZE
 
-from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, router, sighting
+from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, router, snapshot
 from tests.chart.rendering import ROUTERS, STRATEGIES, render, routed_by
 
 KINDS = {"traefik": "TraefikService", "istio": "VirtualService"}
@@ -33,7 +33,7 @@ def test_drills_find_the_weights_where_argo_rollouts_writes_them(provider: str) 
     assert (
         weighted["apiVersion"] == f"{WEIGHTED_OBJECTS[provider].group}/{WEIGHTED_OBJECTS[provider].version}"
     )
-    assert sighting(0, Objects(rollout=rollout, weighted=weighted)).weights == {"stable": 100, "canary": 0}
+    assert snapshot(0, Objects(rollout=rollout, weighted=weighted)).weights == {"stable": 100, "canary": 0}
 
 
 @pytest.mark.parametrize("strategy", ["canary", "ab-test", "rolling-update"])

@@ -12,18 +12,18 @@ from drills.errors import NotReady
 from drills.fixtures import images, local, platform
 from drills.observe.watcher import Kubernetes
 from drills.report import html
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.scenarios import demo
 from drills.steps.story import Environment
 
-ACCOUNTS = pytest.StashKey[list[Account]]()
+RESULTS = pytest.StashKey[list[ScenarioResult]]()
 FAILURE = pytest.StashKey[str]()
 # Every image that a drill releases is there before the first one begins: a build under load would be felt.
 IMAGES = (*demo.RECIPES, images.good("1.4"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[ACCOUNTS] = []
+    config.stash[RESULTS] = []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,10 +84,10 @@ def environment(
             if problem:
                 each.failed(problem)
             if each.released:
-                account = each.account()
-                if len(account.record):  # a drill without load has nothing to draw
-                    html.write_drill(account, each.folder)
-                    request.config.stash[ACCOUNTS].append(account)
+                result = each.result()
+                if len(result.record):  # a drill without load has nothing to draw
+                    html.write_drill(result, each.folder)
+                    request.config.stash[RESULTS].append(result)
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def dev(environment: Callable[[str], Environment]) -> Environment:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    accounts = config.stash[ACCOUNTS]
-    if not accounts:
+    results = config.stash[RESULTS]
+    if not results:
         return
-    html.write_summary(accounts, local.REPORT)
+    html.write_summary(results, local.REPORT)
     terminalreporter.section("drills")
-    for account in accounts:
-        terminalreporter.write_line(("✗ " if account.problem else "✓ ") + account.line())
+    for result in results:
+        terminalreporter.write_line(("✗ " if result.problem else "✓ ") + result.line())
     terminalreporter.write_line(f"The report: {local.REPORT / 'index.html'}")

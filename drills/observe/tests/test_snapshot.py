@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, Pod, sighting
+from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, Pod, snapshot
 
 STEPS = [{"setWeight": 5}, {"pause": {"duration": "30s"}}, {"pause": {}}, {"setWeight": 100}]
 
@@ -42,15 +42,15 @@ def pod_object(
 
 
 def test_nothing_is_seen_where_nothing_is() -> None:
-    seen = sighting(1.0, Objects())
+    seen = snapshot(1.0, Objects())
 
     assert (seen.rollout, seen.weights, seen.canary_weight, seen.application) == (None, None, None, None)
 
 
 def test_a_rollout_is_settled_when_its_newest_version_is_stable() -> None:
-    moving = sighting(1.0, Objects(rollout=rollout_object())).rollout
-    there = sighting(1.0, Objects(rollout=rollout_object(stableRS="b"))).rollout
-    stale = sighting(1.0, Objects(rollout=rollout_object(stableRS="b", observedGeneration="6"))).rollout
+    moving = snapshot(1.0, Objects(rollout=rollout_object())).rollout
+    there = snapshot(1.0, Objects(rollout=rollout_object(stableRS="b"))).rollout
+    stale = snapshot(1.0, Objects(rollout=rollout_object(stableRS="b", observedGeneration="6"))).rollout
 
     assert moving
     assert there
@@ -63,14 +63,14 @@ def test_a_rollout_is_settled_when_its_newest_version_is_stable() -> None:
 def test_only_a_pause_without_an_end_waits_for_a_person(step: int | None, waits: bool) -> None:
     paused = rollout_object(currentStepIndex=step, pauseConditions=[{"reason": "CanaryPauseStep"}])
 
-    rollout = sighting(1.0, Objects(rollout=paused)).rollout
+    rollout = snapshot(1.0, Objects(rollout=paused)).rollout
 
     assert rollout
     assert rollout.waits_for_person is waits
 
 
 def test_a_step_that_is_reached_but_not_paused_waits_for_nobody() -> None:
-    rollout = sighting(1.0, Objects(rollout=rollout_object(currentStepIndex=2))).rollout
+    rollout = snapshot(1.0, Objects(rollout=rollout_object(currentStepIndex=2))).rollout
 
     assert rollout
     assert not rollout.waits_for_person
@@ -99,7 +99,7 @@ def routed_by(router: str) -> dict[str, Any]:
     ],
 )
 def test_weights_are_those_of_the_router(router: str, weighted: dict[str, Any]) -> None:
-    seen = sighting(1.0, Objects(rollout=routed_by(router), weighted=weighted))
+    seen = snapshot(1.0, Objects(rollout=routed_by(router), weighted=weighted))
 
     assert seen.weights == {"stable": 95, "canary": 5}
     assert seen.canary_weight == 5
@@ -107,14 +107,14 @@ def test_weights_are_those_of_the_router(router: str, weighted: dict[str, Any]) 
 
 @pytest.mark.parametrize("router", WEIGHTED_OBJECTS)
 def test_a_router_that_was_told_nothing_yet_gives_the_canary_nothing(router: str) -> None:
-    assert sighting(1.0, Objects(rollout=routed_by(router))).weights == {"stable": 100, "canary": 0}
+    assert snapshot(1.0, Objects(rollout=routed_by(router))).weights == {"stable": 100, "canary": 0}
 
 
 def test_another_routers_weights_are_those_that_argo_rollouts_wrote() -> None:
     rollout = rollout_object(canary={"weights": {"canary": {"weight": 20}, "stable": {"weight": 80}}})
 
-    assert sighting(1.0, Objects(rollout=rollout)).canary_weight == 20
-    assert sighting(1.0, Objects(rollout=rollout_object())).canary_weight == 0
+    assert snapshot(1.0, Objects(rollout=rollout)).canary_weight == 20
+    assert snapshot(1.0, Objects(rollout=rollout_object())).canary_weight == 0
 
 
 @pytest.mark.parametrize(("active", "stable", "share"), [("a", "a", 0), ("b", "a", 100), ("b", "b", 0)])
@@ -122,7 +122,7 @@ def test_blue_green_gives_everything_to_the_active_version(active: str, stable: 
     rollout = rollout_object(stableRS=stable, blueGreen={"activeSelector": active})
     rollout["spec"]["strategy"] = {"blueGreen": {}}
 
-    assert sighting(1.0, Objects(rollout=rollout)).canary_weight == share
+    assert snapshot(1.0, Objects(rollout=rollout)).canary_weight == share
 
 
 def test_pods_that_go_and_pods_of_others_do_not_count() -> None:
@@ -133,7 +133,7 @@ def test_pods_that_go_and_pods_of_others_do_not_count() -> None:
         pod_object("worker", labels={}),
     ]
 
-    seen = sighting(1.0, Objects(pods=pods))
+    seen = snapshot(1.0, Objects(pods=pods))
 
     assert seen.pods == (Pod("serving", "b", "1.1", True, 2), Pod("starting", "b", "1.1", False, 2))
     assert [pod.name for pod in seen.ready_pods("b")] == ["serving"]
@@ -157,7 +157,7 @@ def test_an_analysis_has_its_answers() -> None:
         },
     }
 
-    (analysis,) = sighting(1.0, Objects(analysis_runs=[run])).analyses
+    (analysis,) = snapshot(1.0, Objects(analysis_runs=[run])).analyses
 
     assert (analysis.phase, analysis.pod_hash) == ("Failed", "b")
     assert [(each.question, each.value) for each in analysis.measurements] == [("latency", "[7.1]")]
@@ -179,16 +179,16 @@ def test_an_application_says_what_it_wants_and_what_it_is() -> None:
         },
     }
 
-    application = sighting(1.0, Objects(application=thing)).application
+    application = snapshot(1.0, Objects(application=thing)).application
 
     assert application
     assert (application.wanted_revision, application.wanted_digest) == ("c0ffee", "sha256:1")
     assert (application.sync, application.health, application.operation) == ("Synced", "Healthy", "Succeeded")
 
 
-def test_only_the_time_may_differ_between_equal_sightings() -> None:
-    first, second = (sighting(at, Objects(rollout=rollout_object())) for at in (1.0, 2.0))
-    other = sighting(2.0, Objects(rollout=rollout_object(phase="Healthy")))
+def test_only_the_time_may_differ_between_equal_snapshots() -> None:
+    first, second = (snapshot(at, Objects(rollout=rollout_object())) for at in (1.0, 2.0))
+    other = snapshot(2.0, Objects(rollout=rollout_object(phase="Healthy")))
 
     assert first.same_as(second)
     assert not first.same_as(other)

@@ -38,15 +38,15 @@ def test_a_bad_release_is_told_from_push_to_rollback() -> None:
 
 
 def test_an_analysis_that_was_bad_before_the_drill_is_not_told_again() -> None:
-    sightings = bad().sightings[3:]
+    snapshots = bad().snapshots[3:]
 
-    assert not [moment for moment in timeline.moments(sightings) if moment.kind == "verdict"]
+    assert not [moment for moment in timeline.moments(snapshots) if moment.kind == "verdict"]
 
 
 def test_weights_are_those_above_zero_in_order() -> None:
-    assert timeline.weights_seen(good().sightings) == [5, 20, 50, 100]
-    assert timeline.weights_seen(good().sightings, PUSHED + 30) == [20, 50, 100]
-    assert timeline.weights_seen(good().sightings, PUSHED + 55) == []
+    assert timeline.weights_seen(good().snapshots) == [5, 20, 50, 100]
+    assert timeline.weights_seen(good().snapshots, PUSHED + 30) == [20, 50, 100]
+    assert timeline.weights_seen(good().snapshots, PUSHED + 55) == []
 
 
 def test_a_window_lasts_until_the_next_weight_is_seen() -> None:

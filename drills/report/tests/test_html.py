@@ -10,36 +10,42 @@ from drills.fixtures import local
 from drills.load.results import Record
 from drills.observe.timeline import Moment
 from drills.report import charts, html
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.tests.drills import PUSHED, bad, good
 
 PNG = b"\x89PNG"
 
 
-def nothing() -> Account:
+def nothing() -> ScenarioResult:
     return replace(
-        good(), released=None, pushed_at=None, record=Record([]), sightings=[], deeds=[], problem="No <load>."
+        good(),
+        released=None,
+        pushed_at=None,
+        record=Record([]),
+        snapshots=[],
+        actions=[],
+        problem="No <load>.",
     )
 
 
-@pytest.mark.parametrize("account", [good(), bad(), nothing()], ids=["good", "bad", "nothing"])
-def test_a_drill_has_a_picture_facts_and_a_page_of_its_own(account: Account, tmp_path: Path) -> None:
-    page = html.write_drill(account, tmp_path)
+@pytest.mark.parametrize("result", [good(), bad(), nothing()], ids=["good", "bad", "nothing"])
+def test_a_drill_has_a_picture_facts_and_a_page_of_its_own(result: ScenarioResult, tmp_path: Path) -> None:
+    page = html.write_drill(result, tmp_path)
 
     text = page.read_text(encoding="utf-8")
     assert (tmp_path / "picture.png").read_bytes().startswith(PNG)
-    assert json.loads((tmp_path / "facts.json").read_text(encoding="utf-8"))["verdict"] == account.verdict
-    assert account.title in text
+    assert json.loads((tmp_path / "facts.json").read_text(encoding="utf-8"))["verdict"] == result.verdict
+    assert result.title in text
     assert "data:image/png;base64," in text
-    assert "http" not in text.replace(account.title, "")  # nothing is fetched from anywhere
+    assert "http" not in text.replace(result.title, "")  # nothing is fetched from anywhere
 
 
 def test_the_summary_has_every_drill(tmp_path: Path) -> None:
-    accounts = [good(), bad(), replace(nothing(), name="nothing")]
-    for account in accounts:
-        html.write_drill(account, tmp_path / account.name)
+    results = [good(), bad(), replace(nothing(), name="nothing")]
+    for result in results:
+        html.write_drill(result, tmp_path / result.name)
 
-    text = html.write_summary(accounts, tmp_path).read_text(encoding="utf-8")
+    text = html.write_summary(results, tmp_path).read_text(encoding="utf-8")
 
     assert (tmp_path / "summary.png").read_bytes().startswith(PNG)
     assert text.count("<h2") == 3
@@ -70,7 +76,7 @@ def test_facts_are_the_numbers_of_the_drill() -> None:
 
 
 def moments(*times: float, text: str = "ten letter") -> list[Moment]:
-    return [Moment(PUSHED + at, "deed", f"{text} {number}") for number, at in enumerate(times)]
+    return [Moment(PUSHED + at, "action", f"{text} {number}") for number, at in enumerate(times)]
 
 
 def test_labels_that_fit_side_by_side_share_a_row() -> None:
@@ -99,7 +105,7 @@ def test_steps_need_no_label() -> None:
 
 
 def test_every_kind_of_moment_has_a_mark() -> None:
-    kinds = {moment.kind for account in (good(), bad()) for moment in account.moments}
+    kinds = {moment.kind for result in (good(), bad()) for moment in result.moments}
 
     assert kinds <= set(charts.MARKS)
 
@@ -119,8 +125,8 @@ def test_a_picture_ends_with_the_load_or_the_last_thing_that_happened() -> None:
 
 
 def test_a_drill_that_leaves_no_room_for_its_axes_is_drawn_all_the_same(tmp_path: Path) -> None:
-    wordy = [Moment(PUSHED + 1, "push", "a deed with a name as long as a line of a log " * 20)]
+    wordy = [Moment(PUSHED + 1, "push", "an action with a name as long as a line of a log " * 20)]
 
-    file = charts.draw(replace(good(), deeds=wordy), tmp_path / "picture.png")
+    file = charts.draw(replace(good(), actions=wordy), tmp_path / "picture.png")
 
     assert file.read_bytes().startswith(PNG)

@@ -115,7 +115,7 @@ def test_users_and_the_bad_version_come_after_the_migration(
 def test_the_page_has_each_ones_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     monkeypatch.setenv("RATE", "20")
-    for_ever = replace(good(), title="A plain rolling update", sightings=[])
+    for_ever = replace(good(), title="A plain rolling update", snapshots=[])
 
     page = comparison.text([for_ever, replace(bad(), title="This platform", problem="Too slow.")])
 

@@ -13,18 +13,18 @@ import yaml
 
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import attestations, guard_image, images, local, platform, receiver, settings
-from drills.report.result import Account
+from drills.report.result import ScenarioResult
 from drills.scenarios import demo
 from drills.tests.drills import bad, good
 
 
 class Stage:
-    """An environment that gives the account it is told to give."""
+    """An environment that gives the result it is told to give."""
 
-    def __init__(self, account: Account, folder: Path) -> None:
-        self._account = account
-        self.title = account.title
-        self.folder = folder / account.name
+    def __init__(self, result: ScenarioResult, folder: Path) -> None:
+        self._result = result
+        self.title = result.title
+        self.folder = folder / result.name
         self.served: list[str] = []
 
     def __enter__(self) -> Self:
@@ -39,15 +39,15 @@ class Stage:
     def under(self, _: object) -> Stage:
         return self
 
-    def account(self) -> Account:
-        return self._account
+    def result(self) -> ScenarioResult:
+        return self._result
 
 
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Stage]:
     """A demo without a cluster, whose scenes go well."""
-    accounts = {"first-release": good(), "good-release": good(), "errors": bad(), "slow": bad()}
-    made = {name: Stage(replace(account, name=name), tmp_path) for name, account in accounts.items()}
+    results = {"first-release": good(), "good-release": good(), "errors": bad(), "slow": bad()}
+    made = {name: Stage(replace(result, name=name), tmp_path) for name, result in results.items()}
     monkeypatch.setattr(local, "REPORT", tmp_path)
     monkeypatch.setattr(local, "prepare", lambda: None)
     monkeypatch.setattr(settings, "worktree_note", lambda: "Something is not committed.")
@@ -76,10 +76,10 @@ def test_every_scene_is_played_over_what_is_stable_then(stages: dict[str, Stage]
 def test_a_scene_that_fails_fails_the_demo(
     stages: dict[str, Stage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failed = Account(
+    failed = ScenarioResult(
         "errors", "Errors", "production", "1.0", "1.2", None, good().record, problem="Not rolled back."
     )
-    stages["errors"]._account = failed
+    stages["errors"]._result = failed
 
     assert demo.main() == 1
     assert "✗ Errors: undecided" in capsys.readouterr().out

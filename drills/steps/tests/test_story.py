@@ -180,8 +180,8 @@ def test_a_promoted_release(when: When, cluster: MadeUp) -> None:
     when.weights_seen_are(5, 100)
     when.load_goes_on(until_requests=400)
 
-    account = when.environment.account()
-    assert (account.verdict, account.stable, account.released) == ("promoted", "1.0", "1.1")
+    result = when.environment.result()
+    assert (result.verdict, result.stable, result.released) == ("promoted", "1.0", "1.1")
 
 
 def test_an_aborted_release_is_taken_back(when: When, cluster: MadeUp, delivered: list[str]) -> None:
@@ -195,7 +195,7 @@ def test_an_aborted_release_is_taken_back(when: When, cluster: MadeUp, delivered
     when.no_new_steps_were_taken()
 
     assert any("delivery rollback production" in words for words in delivered)
-    assert when.environment.account().verdict == "rolled back"
+    assert when.environment.result().verdict == "rolled back"
 
 
 def test_the_guard_heals(when: When, cluster: MadeUp, delivered: list[str]) -> None:
@@ -208,7 +208,7 @@ def test_the_guard_heals(when: When, cluster: MadeUp, delivered: list[str]) -> N
     when.rollout_is("Healthy", within=ENOUGH)
     when.no_new_steps_were_taken()
 
-    took = when.environment.account().seconds_from_abort_to_healed
+    took = when.environment.result().seconds_from_abort_to_healed
     assert took is not None
     assert took < 5
 
@@ -409,7 +409,7 @@ def test_beta_and_nobody_else_has_it(when: When, versions: str, astray: str) -> 
 
     if not astray:
         when.only_beta_had_it((9.0, 11.0), of_at_least=1)
-        (found,) = when.environment.account().findings
+        (found,) = when.environment.result().findings
         assert found == "1 of 2 requests were beta's: all of them, and no other, had it"
         return
     with pytest.raises(DrillFailed, match=astray):
@@ -502,13 +502,13 @@ def test_shares_are_those_of_each_steps_requests(
     when.environment.until(lambda seen: seen.canary_weight == 50, ENOUGH, "50 %")
     cluster.weight = 0
     when.environment.until(lambda seen: seen.canary_weight == 0, ENOUGH, "0 %")
-    (held,) = (each for each in timeline.windows(when.environment.watcher.sightings) if each.weight)
+    (held,) = (each for each in timeline.windows(when.environment.watcher.snapshots) if each.weight)
     monkeypatch.setattr("drills.observe.timeline.shares.__kwdefaults__", {"trim": 0.0})
     middle = (held.start + held.end) / 2
     when.environment.load = Load([request(at=middle), request(at=middle, version="1.1")])  # type: ignore[assignment]
 
     when.canary_shares_are((50,), within_points=1.5, of_at_least=2)
-    assert when.environment.account().findings == ["at 50 %: 50.00 % of 2 requests"]
+    assert when.environment.result().findings == ["at 50 %: 50.00 % of 2 requests"]
     with pytest.raises(DrillFailed, match="3 requests at 50 %; found 2"):
         when.canary_shares_are((50,), within_points=1.5, of_at_least=3)
     when.environment.load = Load([request(at=middle)])  # type: ignore[assignment]
