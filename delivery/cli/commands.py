@@ -20,17 +20,14 @@ from delivery.gitops.branch import (
     Past,
     Published,
     fetch_existing,
-    path_of,
     publish,
 )
+from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.gitops.git import Repository
 from delivery.gitops.promoted import Record
-from delivery.gitops.release import NAME, Image, Release, environment_name
+from delivery.gitops.release import Image, Release, environment_name
 from delivery.images import attestations, registry
 
-# How an environment's first release reaches its users; later ones keep what the release file says.
-_FIRST_STRATEGY = {"dev": "rolling-update"}
-_USUAL_STRATEGY = "canary"
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -356,31 +353,6 @@ def _commit(repository: Repository, name: str) -> str:
     return commit
 
 
-def refuse_unknown_commit(repository: Repository, wanted: Release) -> None:
-    if repository.commit_on_remote(wanted.revision) is None:
-        raise Refused(f"{repository.remote} has no branch with the commit {wanted.revision} any more.")
-
-
-def refuse_incomplete(repository: Repository, wanted: Release, environment: str) -> None:
-    """Whatever Argo CD will read must exist at the revision."""
-    short = wanted.revision[:12]
-    if not NAME.fullmatch(wanted.strategy):
-        raise Refused(f"{wanted.strategy!r} cannot be the name of a strategy.")
-    chart, strategy = "charts/crm/Chart.yaml", f"rollouts/{wanted.strategy}.yaml"
-    settings = f"environments/{environment}/values.yaml"
-    found = repository.paths(wanted.revision, chart, strategy, settings)
-    if chart not in found:
-        raise Refused(f"The revision {short} has no {chart}, so it cannot be deployed.")
-    if strategy not in found:
-        files = repository.paths(wanted.revision, "rollouts/")
-        known = sorted(path.removeprefix("rollouts/").removesuffix(".yaml") for path in files)
-        raise Refused(
-            f"The revision {short} has no strategy {wanted.strategy}; it has: {', '.join(known) or 'none'}."
-        )
-    if settings not in found:
-        raise Refused(f"The revision {short} has no {settings}, so there is no environment {environment}.")
-
-
 def _doubts_about_image(wanted: Release) -> list[str]:
     """An image that is gone refuses a rollback; a registry that is down must not hold one up."""
     try:
@@ -388,32 +360,6 @@ def _doubts_about_image(wanted: Release) -> list[str]:
     except RegistryUnreachable as error:
         return [f"Not checked whether the image is still there: {error}"]
     return []
-
-
-def strategy_of(now: Release | None, environment: str) -> str:
-    return now.strategy if now else _FIRST_STRATEGY.get(environment, _USUAL_STRATEGY)
-
-
-def replacing(
-    now: Release | None,
-    wanted: Release,
-    environment: str,
-    subject: str,
-    trailers: str,
-    *,
-    reason: str | None = None,
-) -> Change | None:
-    """The change from one release to another, or None when they are the same."""
-    if now == wanted:
-        return None
-    body = (
-        f"image: {wanted.image.repository}@{wanted.image.digest}\n"
-        f"version: {wanted.image.version}" + (f" (was {now.image.version})" if now else "") + "\n"
-        f"revision: {wanted.revision}\n"
-        f"strategy: {wanted.strategy}\n"
-    )
-    why = f"{' '.join(reason.split())}\n\n" if reason else ""
-    return Change({path_of(environment): wanted.to_yaml()}, f"{subject}\n\n{why}{body}\n{trailers}\n")
 
 
 def _done(published: Published | None, environment: str) -> str:

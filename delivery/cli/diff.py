@@ -14,9 +14,9 @@ import yaml
 from rich.text import Text
 
 from delivery import processes
-from delivery.cli.commands import refuse_incomplete, refuse_unknown_commit, strategy_of
 from delivery.errors import Refused
 from delivery.gitops.branch import fetch_existing
+from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, strategy_of
 from delivery.gitops.git import Repository
 from delivery.gitops.release import Release, environment_name
 from delivery.kubernetes.annotations import BEFORE, REVISION

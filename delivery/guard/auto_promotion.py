@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from delivery.cli.commands import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.errors import Refused
 from delivery.gitops import freeze, quarantine
 from delivery.gitops.branch import Change, Environments, publish
+from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.gitops.git import HISTORY_COMMITS, Repository
 from delivery.gitops.release import NAME, Release
 from delivery.guard.decision import is_of, settled_since

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.cli.main import main
+from delivery.tests.attestations import attach, signed, statement
 from delivery.tests.hosts import Pushed, Registry
-from drills.fixtures.attestations import attach, signed, statement
 
 OURS, THEIRS = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 

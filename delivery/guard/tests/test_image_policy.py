@@ -32,8 +32,8 @@ from delivery.guard.image_policy import KEY_VARIABLE, Security, Verdict
 from delivery.guard.tests.sights import release
 from delivery.images import attestations, sbom
 from delivery.tests import slow
+from delivery.tests.attestations import attach, attach_bundle, listing, signed, statement
 from delivery.tests.hosts import Pushed, Registry, Remote
-from drills.fixtures.attestations import attach, attach_bundle, listing, signed, statement
 
 KEY, THEIRS = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 

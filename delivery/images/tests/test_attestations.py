@@ -19,8 +19,8 @@ from delivery.errors import Refused, RegistryUnreachable
 from delivery.images import attestations as scans
 from delivery.images.attestations import Scan, Uncounted, newest
 from delivery.images.registry import Reference, attestations
+from delivery.tests.attestations import attach, signed, statement
 from delivery.tests.hosts import Registry
-from drills.fixtures.attestations import attach, signed, statement
 
 NOW = datetime(2026, 1, 8, 12, 0, tzinfo=UTC)
 FINISHED = NOW - timedelta(hours=1)
