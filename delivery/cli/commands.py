@@ -16,16 +16,16 @@ from delivery.gitops.branch import (
     README,
     ROLLBACK_TRAILER,
     Change,
-    Environments,
-    Past,
+    EnvironmentsBranch,
     Published,
+    ReleaseRecord,
     fetch_existing,
     publish,
 )
 from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.gitops.git import Repository
-from delivery.gitops.promoted import Record
-from delivery.gitops.release import Image, Release, environment_name
+from delivery.gitops.promoted import PromotionRecord
+from delivery.gitops.release import Release, ReleasedImage, environment_name
 from delivery.images import attestations, registry
 
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -34,7 +34,7 @@ _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 def init(repository: Repository) -> str:
     """Make the branch, with a README and no release."""
 
-    def decide(branch: Environments) -> Change | None:
+    def decide(branch: EnvironmentsBranch) -> Change | None:
         return None if branch.tip else Change({"README.md": README}, f"start the branch {BRANCH}\n")
 
     published = publish(repository, decide)
@@ -62,14 +62,14 @@ def release(
     reference = registry.Reference.parse(image)
     found = registry.look_up(reference)
     repository.fetch_history()
-    released = Image(
+    released = ReleasedImage(
         found.repository,
         found.digest,
         version or _label(found, registry.VERSION_LABEL, reference, "--version"),
     )
     commit = _commit(repository, revision or _label(found, registry.REVISION_LABEL, reference, "--revision"))
 
-    def decide(branch: Environments) -> Change | None:
+    def decide(branch: EnvironmentsBranch) -> Change | None:
         now = branch.current(to)
         wanted = Release(commit, released, strategy or strategy_of(now, to))
         Release.parse(wanted.to_yaml(), "The release")  # a version from a label can be anything
@@ -95,7 +95,7 @@ def promote(repository: Repository, source: str, target: str, *, despite_freeze:
     repository.fetch_history()
     seen: set[str] = set()
 
-    def decide(branch: Environments) -> Change | None:
+    def decide(branch: EnvironmentsBranch) -> Change | None:
         release = branch.current(source)
         if release is None:
             raise Refused(f"{source} has no release that could be promoted.")
@@ -134,7 +134,7 @@ def rollback(
     repository.fetch_history()
     notes: list[str] = []
 
-    def decide(branch: Environments) -> Change | None:
+    def decide(branch: EnvironmentsBranch) -> Change | None:
         quarantined = quarantine.digests(branch)
         record = promoted.copy_of(branch, environment)
         try:
@@ -168,7 +168,7 @@ def rollback(
 
 
 def _rolled_back_already(
-    environment: str, now: Release | None, record: Record | None, seen: str | None, to: str | None
+    environment: str, now: Release | None, record: PromotionRecord | None, seen: str | None, to: str | None
 ) -> str:
     """What to say where a rollback is done already; empty where one is to be made.
 
@@ -199,7 +199,7 @@ def pardon(repository: Repository, digest: str, *, reason: str) -> str:
         raise Refused("A pardon needs a reason: say in --reason why the image may be released after all.")
     fetch_existing(repository)
 
-    def decide(branch: Environments) -> Change:
+    def decide(branch: EnvironmentsBranch) -> Change:
         known = quarantine.entries(branch)
         found = next((each for each in known if each.digest == digest), None)
         if found is None:
@@ -232,7 +232,7 @@ def freeze(
     fetch_existing(repository)
     window = freezing.Window((environment,), why, freezing.Once(starts, ends))
 
-    def decide(branch: Environments) -> Change:
+    def decide(branch: EnvironmentsBranch) -> Change:
         subject = f"freeze {environment} until {freezing.utc(ends)}"
         message = f"{subject}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: freezing.text_with(branch, window)}, message)
@@ -251,7 +251,7 @@ def thaw(repository: Repository, environment: str, *, reason: str) -> str:
         raise Refused("A thaw needs a reason: say in --reason why releases may go on.")
     fetch_existing(repository)
 
-    def decide(branch: Environments) -> Change:
+    def decide(branch: EnvironmentsBranch) -> Change:
         text = freezing.text_without(branch, environment, _now())
         if text is None:
             raise Refused(
@@ -307,12 +307,12 @@ def _told(published: Published | None) -> str:
 
 
 def _before(
-    branch: Environments,
+    branch: EnvironmentsBranch,
     environment: str,
     now: Release | None,
-    record: Record | None,
+    record: PromotionRecord | None,
     quarantined: frozenset[str],
-) -> Past:
+) -> ReleaseRecord:
     """The release to go back to: by the guard's record, and by the branch alone where there is none."""
     if record is None:
         past = branch.before(environment, leaving_out=quarantined)
@@ -321,7 +321,7 @@ def _before(
         others = [each for each in record.standing if now is None or each.identity != promoted.identity(now)]
         if now and (here := record.find(now)):
             others = [each for each in others if record.entries.index(each) < record.entries.index(here)]
-        pasts = [promoted.past(branch, environment, each) for each in reversed(others)]
+        pasts = [promoted.release_record(branch, environment, each) for each in reversed(others)]
         known = next(filter(None, pasts), None)
         past = next((each for each in pasts if each and each.release.image.digest not in quarantined), None)
     if past is None:

@@ -23,10 +23,10 @@ from delivery.cli.status_model import (
 from delivery.cli.status_table import lines, table
 from delivery.errors import ClusterUnreachable, Refused, UnreadableRelease
 from delivery.gitops import freeze, promoted, quarantine
-from delivery.gitops.branch import Environments, fetch_existing
+from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
 from delivery.gitops.freeze import Frozen
 from delivery.gitops.git import Repository
-from delivery.gitops.quarantine import Entry
+from delivery.gitops.quarantine import QuarantinedImage
 from delivery.kubernetes import client
 from delivery.kubernetes.analysis import answered
 from delivery.kubernetes.annotations import VERSION, noted
@@ -54,7 +54,7 @@ def show(repository: Repository, *, as_json: bool) -> int:
     return 1 if standing.unknown or problems else 0
 
 
-def stand(branch: Environments) -> Standing:
+def stand(branch: EnvironmentsBranch) -> Standing:
     """Where all environments stand, by the branch as it was fetched and by the cluster."""
     environments = [Environment(name, in_git(branch, name)) for name in branch.names()]
     rules = _rules(branch, [each.name for each in environments])
@@ -67,9 +67,9 @@ def stand(branch: Environments) -> Standing:
     return Standing(seen, rules)
 
 
-def _rules(branch: Environments, environments: Iterable[str]) -> Rules:
+def _rules(branch: EnvironmentsBranch, environments: Iterable[str]) -> Rules:
     problems: list[str] = []
-    quarantined: tuple[Entry, ...] = ()
+    quarantined: tuple[QuarantinedImage, ...] = ()
     try:
         quarantined = quarantine.entries(branch)
     except Refused as refusal:
@@ -93,7 +93,7 @@ def _as_json(standing: Standing) -> dict[str, Any]:
     }
 
 
-def in_git(branch: Environments, environment: str) -> InGit:
+def in_git(branch: EnvironmentsBranch, environment: str) -> InGit:
     commit = branch.last_commit(environment)
     try:
         return InGit(commit, branch.release(environment))
@@ -106,7 +106,7 @@ def judge(name: str, git: InGit, seen: Observed, known: Mapping[str, str] | None
     return Environment(name, git, _in_cluster(seen, known or {}), _in_argocd(git, seen))
 
 
-def _names(branch: Environments, environments: Iterable[Environment]) -> dict[str, str]:
+def _names(branch: EnvironmentsBranch, environments: Iterable[Environment]) -> dict[str, str]:
     """The versions that Git knows, by digest."""
     records = promoted.copies_of(branch).values()
     known = {entry.digest: entry.version for record in records for entry in record.entries}

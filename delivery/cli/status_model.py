@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from delivery.gitops.freeze import Frozen
-from delivery.gitops.quarantine import Entry
+from delivery.gitops.quarantine import QuarantinedImage
 from delivery.gitops.release import Release
 
 
@@ -73,7 +73,7 @@ class Environment:
 class Rules:
     """What may not be released just now; `problems` where a file cannot be read."""
 
-    quarantined: tuple[Entry, ...] = ()
+    quarantined: tuple[QuarantinedImage, ...] = ()
     frozen: tuple[Frozen, ...] = ()
     problems: tuple[str, ...] = ()
 

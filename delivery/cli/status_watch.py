@@ -18,7 +18,7 @@ from delivery.cli.status import stand
 from delivery.cli.status_model import Standing
 from delivery.cli.status_table import lines, table
 from delivery.errors import Refused
-from delivery.gitops.branch import Environments, fetch_existing
+from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
 from delivery.gitops.git import Repository
 
 _EVERY_SECONDS = 1.0
@@ -35,7 +35,7 @@ class View:
     standing: Standing | None = None
     trouble: str = ""
     """Why Git cannot be asked; empty when it can."""
-    _branch: Environments | None = None
+    _branch: EnvironmentsBranch | None = None
     _looked: float = field(default_factory=time.monotonic)
 
     def watch(self, stopped: threading.Event) -> None:

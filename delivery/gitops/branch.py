@@ -36,7 +36,7 @@ _MOST_FOLDERS = 1000
 
 
 @dataclass(frozen=True)
-class Past:
+class ReleaseRecord:
     """A release that an environment had, and the commit that brought it."""
 
     commit: str
@@ -59,7 +59,7 @@ class Published:
     subject: str
 
 
-class Environments:
+class EnvironmentsBranch:
     """The branch as it was at one commit; a remote without the branch has no tip."""
 
     def __init__(self, repository: Repository, tip: str | None) -> None:
@@ -67,7 +67,7 @@ class Environments:
         self.tip = tip
 
     def names(self) -> list[str]:
-        """Environments in the order of promotion, then others that have a folder on the branch."""
+        """EnvironmentsBranch in the order of promotion, then others that have a folder on the branch."""
         folders = [path for path in self._paths() if NAME.fullmatch(path)][:_MOST_FOLDERS]
         wanted = {path_of(folder): folder for folder in folders}
         found = self._repository.paths(self.tip, *wanted) if self.tip and wanted else set()
@@ -108,9 +108,9 @@ class Environments:
         commit = at or self.tip
         return self._repository.text(commit, path) if commit else None
 
-    def past(self, environment: str) -> tuple[Past, ...]:
+    def releases(self, environment: str) -> tuple[ReleaseRecord, ...]:
         """The last hundred releases of an environment, newest first, without what cannot be read."""
-        found: list[Past] = []
+        found: list[ReleaseRecord] = []
         commits = self._log(environment, _MOST_RELEASES)
         self._repository.read_ahead(((commit, path_of(environment)) for commit in commits), MOST_BYTES)
         for commit in commits:
@@ -119,17 +119,17 @@ class Environments:
             except UnreadableRelease:
                 continue
             if release:
-                found.append(Past(commit, release))
+                found.append(ReleaseRecord(commit, release))
         return tuple(found)
 
-    def before(self, environment: str, leaving_out: frozenset[str] = frozenset()) -> Past | None:
+    def before(self, environment: str, leaving_out: frozenset[str] = frozenset()) -> ReleaseRecord | None:
         """The release before the current one, where going back again goes further back: for a branch without a guard.
 
         `leaving_out`: digests of images that nobody should go back to.
         A, B, C, back to B: the one before is A, not C, which somebody went away from.
         """
-        line: list[Past] = []
-        for past in reversed(self.past(environment)):
+        line: list[ReleaseRecord] = []
+        for past in reversed(self.releases(environment)):
             known = [each.release for each in line]
             if past.release in known:
                 del line[known.index(past.release) + 1 :]
@@ -143,7 +143,7 @@ class Environments:
             line.pop()
         return line[-1] if line else None
 
-    def at(self, environment: str, commit: str) -> Past:
+    def at(self, environment: str, commit: str) -> ReleaseRecord:
         """The release that an environment had at a commit of the branch. Raises Refused."""
         full = self._repository.commit_on_remote(commit)
         if full is None or self.tip is None or not self._repository.is_ancestor(full, of=self.tip):
@@ -151,7 +151,7 @@ class Environments:
         release = self.release(environment, at=full)
         if release is None:
             raise Refused(f"{environment} had no release yet at {commit}.")
-        return Past(full, release)
+        return ReleaseRecord(full, release)
 
     def _paths(self) -> set[str]:
         return self._repository.paths(self.tip) if self.tip else set()
@@ -164,12 +164,12 @@ def path_of(environment: str) -> str:
     return f"{environment}/{FILE}"
 
 
-def fetch(repository: Repository) -> Environments:
+def fetch(repository: Repository) -> EnvironmentsBranch:
     """The branch as it is now on the remote."""
-    return Environments(repository, repository.fetch_branch(BRANCH))
+    return EnvironmentsBranch(repository, repository.fetch_branch(BRANCH))
 
 
-def fetch_existing(repository: Repository) -> Environments:
+def fetch_existing(repository: Repository) -> EnvironmentsBranch:
     """Like `fetch`. Raises Refused if the remote has no such branch."""
     branch = fetch(repository)
     if branch.tip is None:
@@ -179,8 +179,8 @@ def fetch_existing(repository: Repository) -> Environments:
 
 def publish(
     repository: Repository,
-    decide: Callable[[Environments], Change | None],
-    branch: Environments | None = None,
+    decide: Callable[[EnvironmentsBranch], Change | None],
+    branch: EnvironmentsBranch | None = None,
 ) -> Published | None:
     """Push the change that `decide` makes of the branch; None if it wants none.
 

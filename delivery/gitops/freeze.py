@@ -15,7 +15,7 @@ import yaml
 
 from delivery.errors import Refused, Unreadable
 from delivery.gitops import documents
-from delivery.gitops.branch import BRANCH, Environments
+from delivery.gitops.branch import BRANCH, EnvironmentsBranch
 from delivery.gitops.release import NAME
 
 FILE = "freeze.yaml"
@@ -94,12 +94,12 @@ class Frozen:
         return f"{self.environment} is frozen until {utc(self.until)} ({self.reason})"
 
 
-def windows(branch: Environments) -> tuple[Window, ...]:
+def windows(branch: EnvironmentsBranch) -> tuple[Window, ...]:
     """All windows in the order of the file. Raises Refused, with the line, if it cannot be read."""
     return parsed(_text_of(branch))
 
 
-def frozen(branch: Environments, environment: str, now: datetime) -> Frozen | None:
+def frozen(branch: EnvironmentsBranch, environment: str, now: datetime) -> Frozen | None:
     """The freeze that ends last of those that are in force. Raises Refused if the file cannot be read."""
     found = [
         Frozen(environment, until, window.reason)
@@ -109,7 +109,7 @@ def frozen(branch: Environments, environment: str, now: datetime) -> Frozen | No
     return max(found, key=lambda each: each.until, default=None)
 
 
-def passed(branch: Environments, environment: str, now: datetime, despite: str | None = None) -> str:
+def passed(branch: EnvironmentsBranch, environment: str, now: datetime, despite: str | None = None) -> str:
     """The trailer of a commit message that passes a freeze with a reason; empty where there is no freeze.
 
     Raises Refused while the environment is frozen, or nobody can tell, and no reason is given.
@@ -128,7 +128,7 @@ def passed(branch: Environments, environment: str, now: datetime, despite: str |
     raise Refused(f"{found}. If it cannot wait: --despite-freeze REASON")
 
 
-def text_with(branch: Environments, window: Window) -> str:
+def text_with(branch: EnvironmentsBranch, window: Window) -> str:
     """The file with a window added. Raises Refused if it cannot be read."""
     before = windows(branch)
     # What people wrote, and their remarks, stay where the entry can simply follow.
@@ -141,7 +141,7 @@ def text_with(branch: Environments, window: Window) -> str:
     return _text([*before, window])
 
 
-def text_without(branch: Environments, environment: str, now: datetime) -> str | None:
+def text_without(branch: EnvironmentsBranch, environment: str, now: datetime) -> str | None:
     """The file without an environment's windows that have not ended, weekly ones excepted; None if it has none.
 
     Raises Refused if it cannot be read.
@@ -171,7 +171,7 @@ def utc(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _text_of(branch: Environments) -> str:
+def _text_of(branch: EnvironmentsBranch) -> str:
     try:
         return branch.text(FILE) or ""
     except Unreadable as error:

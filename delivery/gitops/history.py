@@ -9,7 +9,7 @@ from datetime import datetime
 
 from delivery.errors import UnreadableRelease
 from delivery.gitops import documents, freeze, promoted, quarantine
-from delivery.gitops.branch import FILE, Environments
+from delivery.gitops.branch import FILE, EnvironmentsBranch
 from delivery.gitops.git import BATCH, Commit, Repository
 from delivery.gitops.release import MOST_BYTES, NAME, Release
 from delivery.texts import one_line
@@ -43,7 +43,7 @@ class Event:
     """The highest share of the traffic that it had as a canary, in percent."""
 
 
-def events(repository: Repository, branch: Environments, most: int | None = None) -> list[Event]:
+def events(repository: Repository, branch: EnvironmentsBranch, most: int | None = None) -> list[Event]:
     """What has happened on the branch, newest first; with its `most` newest commits, else ever."""
     if branch.tip is None:
         return []
@@ -69,8 +69,8 @@ def events(repository: Repository, branch: Environments, most: int | None = None
 
 
 def _outcomes(
-    branch: Environments, commit: Commit
-) -> Iterator[tuple[tuple[str, promoted.Identity], promoted.Entry]]:
+    branch: EnvironmentsBranch, commit: Commit
+) -> Iterator[tuple[tuple[str, promoted.Identity], promoted.PromotionEntry]]:
     """What the guard's record, if this commit wrote it, says of each release."""
     if not commit.files.get(promoted.FILE):
         return
@@ -86,7 +86,7 @@ def _read_ahead(repository: Repository, commits: Iterable[Commit]) -> None:
     repository.read_ahead(records, documents.MOST_BYTES)
 
 
-def _of_release(branch: Environments, commit: Commit, environment: str, line: list[Release]) -> Event:
+def _of_release(branch: EnvironmentsBranch, commit: Commit, environment: str, line: list[Release]) -> Event:
     """`line` has the environment's releases before, and has this one afterwards."""
     release, problem, was = None, None, line[-1] if line else None
     try:

@@ -17,12 +17,12 @@ import yaml
 
 from delivery.errors import Refused, Unreadable
 from delivery.gitops import documents
-from delivery.gitops.branch import Environments, Past
+from delivery.gitops.branch import EnvironmentsBranch, ReleaseRecord
 from delivery.gitops.release import Release
 
 FILE = "promoted.yaml"
-PROMOTED, ABORTED, REPLACED, ON_ITS_WAY = "promoted", "aborted", "replaced", "on its way"
-_OUTCOMES = (PROMOTED, ABORTED, REPLACED, ON_ITS_WAY)
+PROMOTED, ABORTED, REPLACED, IN_PROGRESS = "promoted", "aborted", "replaced", "on its way"
+_OUTCOMES = (PROMOTED, ABORTED, REPLACED, IN_PROGRESS)
 # A rollback skips the canary's steps to one of so many releases before the stable one.
 _BACK = 5
 # So many others are kept beside those.
@@ -41,7 +41,7 @@ def identity(release: Release) -> Identity:
 
 
 @dataclass(frozen=True)
-class Entry:
+class PromotionEntry:
     """One release of an environment, and what became of it."""
 
     version: str
@@ -78,10 +78,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Record:
+class PromotionRecord:
     """An environment's releases, oldest first. Every method that changes something returns a new record."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[PromotionEntry, ...] = ()
     handled: str = ""
     """The failed migration or refused sync that the guard has rolled back last: it says nothing about a later try."""
 
@@ -100,23 +100,23 @@ class Record:
         return json.dumps(asdict(self))
 
     @property
-    def newest(self) -> Entry | None:
+    def newest(self) -> PromotionEntry | None:
         return self.entries[-1] if self.entries else None
 
     @property
-    def standing(self) -> tuple[Entry, ...]:
+    def standing(self) -> tuple[PromotionEntry, ...]:
         """What a rollback may go to, oldest first; the last one is the stable release."""
         return tuple(each for each in self.entries if each.stands)[-_BACK - 1 :]
 
     @property
-    def stable(self) -> Entry | None:
+    def stable(self) -> PromotionEntry | None:
         return self.standing[-1] if self.standing else None
 
-    def find(self, release: Release) -> Entry | None:
+    def find(self, release: Release) -> PromotionEntry | None:
         """The standing entry of a release."""
         return next((each for each in self.standing if each.identity == identity(release)), None)
 
-    def left_for(self, release: Release) -> Entry | None:
+    def left_for(self, release: Release) -> PromotionEntry | None:
         """The release that was left for this one: by the guard, after an abort, or by a rollback on its way."""
         found, stable, newest = self.find(release), self.stable, self.newest
         if found is None or stable is None or newest is None:
@@ -125,10 +125,10 @@ class Record:
             return stable
         return newest if newest.outcome == ABORTED else None
 
-    def same_promoted(self, other: Record | None) -> bool:
+    def same_promoted(self, other: PromotionRecord | None) -> bool:
         """Whether both know the same releases as promoted, and as left by a rollback."""
 
-        def told(record: Record) -> list[tuple[Identity, bool]]:
+        def told(record: PromotionRecord) -> list[tuple[Identity, bool]]:
             return [(each.identity, each.rolled_back) for each in record.entries if each.outcome == PROMOTED]
 
         return other is not None and told(self) == told(other)
@@ -138,7 +138,7 @@ class Record:
         found = self.find(release)
         return found is not None and found.gates and found.digest not in quarantined
 
-    def with_promoted(self, entry: Entry) -> Record:
+    def with_promoted(self, entry: PromotionEntry) -> PromotionRecord:
         """Everybody has that release now; where they had it before, the ones promoted since are left by a rollback."""
         stable = self.stable
         if stable and stable.identity == entry.identity:
@@ -155,14 +155,14 @@ class Record:
             return self._having((*self.entries[:at], back, *_ended(later, entry.at)))
         mine = self.newest
         before = self.entries
-        if mine and mine.outcome == ON_ITS_WAY and mine.identity == entry.identity:
+        if mine and mine.outcome == IN_PROGRESS and mine.identity == entry.identity:
             entry, before = replace(entry, weight=mine.weight), self.entries[:-1]
         return self._having((*_ended(before, entry.at), entry))
 
-    def with_moving(self, entry: Entry) -> Record:
+    def with_moving(self, entry: PromotionEntry) -> PromotionRecord:
         """That release is on its way, and what was before it is replaced; a rollback is no new one."""
         mine = self.newest
-        if mine and mine.outcome == ON_ITS_WAY and mine.identity == entry.identity:
+        if mine and mine.outcome == IN_PROGRESS and mine.identity == entry.identity:
             weight = max(mine.weight or 0, entry.weight or 0) or None
             return self._having((*self.entries[:-1], replace(mine, weight=weight)))
         ended = _ended(self.entries, entry.at)
@@ -170,40 +170,40 @@ class Record:
             return self._having(ended)
         return self._having((*ended, entry))
 
-    def with_aborted(self, entry: Entry) -> Record:
+    def with_aborted(self, entry: PromotionEntry) -> PromotionRecord:
         """That release was aborted, at the weight that it had before."""
         mine = self.newest
         if mine and mine.outcome == ABORTED and mine.identity == entry.identity:
             return self
-        known = self.with_moving(replace(entry, outcome=ON_ITS_WAY))
+        known = self.with_moving(replace(entry, outcome=IN_PROGRESS))
         mine = known.newest
-        if mine is None or mine.outcome != ON_ITS_WAY:
+        if mine is None or mine.outcome != IN_PROGRESS:
             return known
         return self._having((*known.entries[:-1], replace(mine, outcome=ABORTED, at=entry.at)))
 
-    def _having(self, entries: tuple[Entry, ...]) -> Record:
+    def _having(self, entries: tuple[PromotionEntry, ...]) -> PromotionRecord:
         standing = replace(self, entries=entries).standing
         others = [each for each in entries if each not in standing][-_MOST_OTHERS:]
         return replace(self, entries=tuple(each for each in entries if each in standing or each in others))
 
 
-def _ended(entries: Iterable[Entry], at: str) -> tuple[Entry, ...]:
+def _ended(entries: Iterable[PromotionEntry], at: str) -> tuple[PromotionEntry, ...]:
     """Nothing of these is on its way any more."""
     return tuple(
-        replace(each, outcome=REPLACED, at=at) if each.outcome == ON_ITS_WAY else each for each in entries
+        replace(each, outcome=REPLACED, at=at) if each.outcome == IN_PROGRESS else each for each in entries
     )
 
 
-def copy_text(records: Mapping[str, Record]) -> str:
+def copy_text(records: Mapping[str, PromotionRecord]) -> str:
     """`promoted.yaml` of these environments' records."""
     shown = {
-        name: [_shown(each) for each in record.entries if each.outcome != ON_ITS_WAY]
+        name: [_shown(each) for each in record.entries if each.outcome != IN_PROGRESS]
         for name, record in sorted(records.items())
     }
     return _HEAD + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
 
 
-def copies_of(branch: Environments, at: str | None = None) -> dict[str, Record]:
+def copies_of(branch: EnvironmentsBranch, at: str | None = None) -> dict[str, PromotionRecord]:
     """The records that the branch has, by environment, as far as they can be read: people may write there.
 
     No entry has passed any gates: only the guard's own record says so.
@@ -215,29 +215,33 @@ def copies_of(branch: Environments, at: str | None = None) -> dict[str, Record]:
     found = {}
     for name, entries in read.items() if isinstance(read, dict) else ():
         try:
-            found[name] = Record(tuple(_copied(each) for each in entries))
+            found[name] = PromotionRecord(tuple(_copied(each) for each in entries))
         except (TypeError, AttributeError, ValueError):
             continue
     return found
 
 
-def copy_of(branch: Environments, environment: str) -> Record | None:
+def copy_of(branch: EnvironmentsBranch, environment: str) -> PromotionRecord | None:
     """The record that the branch has of an environment; None where no guard has written one."""
     return copies_of(branch).get(environment)
 
 
-def past(branch: Environments, environment: str, entry: Entry) -> Past | None:
+def release_record(
+    branch: EnvironmentsBranch, environment: str, entry: PromotionEntry
+) -> ReleaseRecord | None:
     """The release of an entry, as the branch had it; None where its history does not have it any more."""
-    return next((each for each in branch.past(environment) if identity(each.release) == entry.identity), None)
+    return next(
+        (each for each in branch.releases(environment) if identity(each.release) == entry.identity), None
+    )
 
 
-def _shown(entry: Entry) -> dict[str, object]:
+def _shown(entry: PromotionEntry) -> dict[str, object]:
     """Without what says nothing to people or nothing new."""
     left_out = {"pod_hash", *(() if entry.rolled_back else ("rolled_back",))}
     return {key: value for key, value in asdict(entry).items() if key not in left_out and value is not None}
 
 
-def _copied(read: Mapping[str, object]) -> Entry:
+def _copied(read: Mapping[str, object]) -> PromotionEntry:
     """Raises TypeError, AttributeError or ValueError for what is no entry."""
     weight = read.get("weight")
     typed = {
@@ -248,9 +252,9 @@ def _copied(read: Mapping[str, object]) -> Entry:
     return _entry({**read, **typed})
 
 
-def _entry(read: Mapping[str, object]) -> Entry:
-    known = {field.name: read[field.name] for field in fields(Entry) if field.name in read}
-    entry = Entry(**known)  # type: ignore[arg-type]
+def _entry(read: Mapping[str, object]) -> PromotionEntry:
+    known = {field.name: read[field.name] for field in fields(PromotionEntry) if field.name in read}
+    entry = PromotionEntry(**known)  # type: ignore[arg-type]
     texts = (
         entry.version,
         entry.revision,

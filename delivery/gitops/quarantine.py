@@ -10,14 +10,14 @@ import yaml
 
 from delivery.errors import Refused, Unreadable
 from delivery.gitops import documents
-from delivery.gitops.branch import BRANCH, Environments
+from delivery.gitops.branch import BRANCH, EnvironmentsBranch
 from delivery.texts import one_line
 
 FILE = "quarantine.yaml"
 
 
 @dataclass(frozen=True)
-class Entry:
+class QuarantinedImage:
     """An image, where it failed, when (UTC) and why."""
 
     digest: str
@@ -37,14 +37,14 @@ class Entry:
             ) from error
 
 
-def entries(branch: Environments, at: str | None = None) -> tuple[Entry, ...]:
+def entries(branch: EnvironmentsBranch, at: str | None = None) -> tuple[QuarantinedImage, ...]:
     """What is quarantined, now or at a commit, oldest first. Raises Refused if the file cannot be read."""
     where = f"{FILE} on the branch {BRANCH}"
     try:
         found = documents.value(branch.text(FILE, at) or "") or []
     except Unreadable as error:
         raise Refused(f"{where} {error}: repair it by hand.") from error
-    wanted = {field.name for field in fields(Entry)}
+    wanted = {field.name for field in fields(QuarantinedImage)}
     if not isinstance(found, list) or not all(
         isinstance(each, dict)
         and each.keys() == wanted
@@ -54,10 +54,10 @@ def entries(branch: Environments, at: str | None = None) -> tuple[Entry, ...]:
         raise Refused(
             f"{where} must be a list whose entries have the texts {', '.join(sorted(wanted))}: repair it by hand."
         )
-    return tuple(Entry(**each) for each in found)
+    return tuple(QuarantinedImage(**each) for each in found)
 
 
-def digests(branch: Environments) -> frozenset[str]:
+def digests(branch: EnvironmentsBranch) -> frozenset[str]:
     """What is quarantined, for a way back: a file that nobody can read holds up none."""
     try:
         return frozenset(each.digest for each in entries(branch))
@@ -65,17 +65,17 @@ def digests(branch: Environments) -> frozenset[str]:
         return frozenset()
 
 
-def text_with(known: Sequence[Entry], entry: Entry) -> str:
+def text_with(known: Sequence[QuarantinedImage], entry: QuarantinedImage) -> str:
     """The file with an image added; an image is listed once, with its first reason."""
     return text_of(known if any(each.digest == entry.digest for each in known) else [*known, entry])
 
 
-def text_without(known: Sequence[Entry], digest: str) -> str:
+def text_without(known: Sequence[QuarantinedImage], digest: str) -> str:
     """The file without an image."""
     return text_of([each for each in known if each.digest != digest])
 
 
-def refuse(branch: Environments, digest: str) -> None:
+def refuse(branch: EnvironmentsBranch, digest: str) -> None:
     """Raises Refused if that image is quarantined."""
     for entry in entries(branch):
         if entry.digest == digest:
@@ -85,5 +85,5 @@ def refuse(branch: Environments, digest: str) -> None:
             )
 
 
-def text_of(wanted: Sequence[Entry]) -> str:
+def text_of(wanted: Sequence[QuarantinedImage]) -> str:
     return yaml.safe_dump([asdict(each) for each in wanted], sort_keys=False, allow_unicode=True)

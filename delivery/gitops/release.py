@@ -21,7 +21,7 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # also a label value i
 
 
 @dataclass(frozen=True)
-class Image:
+class ReleasedImage:
     repository: str
     digest: str
     version: str
@@ -32,7 +32,7 @@ class Release:
     """One environment's release: a commit of the code, an image and how it reaches users."""
 
     revision: str
-    image: Image
+    image: ReleasedImage
     strategy: str
 
     @classmethod
@@ -48,7 +48,7 @@ class Release:
         fields = _Fields(data, where)
         release = cls(
             revision=fields.text("revision", COMMIT, "a commit's 40 hexadecimal digits"),
-            image=Image(
+            image=ReleasedImage(
                 repository=fields.text(
                     "image.repository", REPOSITORY, "a repository with its registry's host"
                 ),

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from delivery.errors import Refused
 from delivery.gitops import freeze, quarantine
-from delivery.gitops.branch import Change, Environments, publish
+from delivery.gitops.branch import Change, EnvironmentsBranch, publish
 from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.gitops.git import HISTORY_COMMITS, Repository
 from delivery.gitops.release import NAME, Release
@@ -68,7 +68,7 @@ def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
 
 
 def promote(
-    promotion: Promotion, cluster: Rollouts, repository: Repository, branch: Environments, now: datetime
+    promotion: Promotion, cluster: Rollouts, repository: Repository, branch: EnvironmentsBranch, now: datetime
 ) -> str:
     """Promote if it is time; what was done or is waited for, empty where nothing is to be done.
 
@@ -87,7 +87,7 @@ def promote(
         return ""
     looked_at = branch.last_commit(target)
 
-    def hindrance(branch: Environments) -> str:
+    def hindrance(branch: EnvironmentsBranch) -> str:
         return _hindrance(promotion, release, cluster, branch, now=now)
 
     if why := hindrance(branch):
@@ -96,7 +96,7 @@ def promote(
     repository.fetch_history(HISTORY_COMMITS)
     refuse_unknown_commit(repository, release)
 
-    def decide(branch: Environments) -> Change | None:
+    def decide(branch: EnvironmentsBranch) -> Change | None:
         if (branch.last_commit(source), branch.last_commit(target)) != (commit, looked_at):
             return None  # somebody's newer word: it is looked at again
         if why := hindrance(branch):
@@ -130,7 +130,7 @@ def _hindrance(
     promotion: Promotion,
     release: Release,
     cluster: Rollouts,
-    branch: Environments,
+    branch: EnvironmentsBranch,
     *,
     now: datetime,
 ) -> str:
@@ -139,7 +139,7 @@ def _hindrance(
     there = branch.current(target)
     if there and _is_same(there, release):
         return _SAME
-    if any(_is_same(past.release, release) for past in branch.past(target)):
+    if any(_is_same(past.release, release) for past in branch.releases(target)):
         return f"{target} has had it already and went away from it, so a person decides."
     if release.image.digest in {entry.digest for entry in quarantine.entries(branch)}:
         return "it is quarantined."

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from delivery.gitops.branch import Past
+from delivery.gitops.branch import ReleaseRecord
 from delivery.gitops.promoted import identity
 from delivery.gitops.release import Release
 from delivery.kubernetes.analysis import Count, findings
@@ -39,7 +39,7 @@ class Seen:
     """The release was promoted through its gates here before, and nothing speaks against it since."""
     was_promoted: bool = False
     """Everybody had it here before, through its gates or not."""
-    history: tuple[Past, ...] = ()
+    history: tuple[ReleaseRecord, ...] = ()
     rollout: Object | None = None
     replica_sets: list[Object] = field(default_factory=list)
     analysis_runs: list[Object] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Seen:
     """The failed migration or refused sync that was rolled back last."""
     frozen: str = ""
     """Why the commit should not have been pushed: the environment was frozen. Empty where it was not."""
-    before: Past | None = None
+    before: ReleaseRecord | None = None
     """The release that was promoted before Git's, where everybody has Git's already."""
 
 
@@ -62,7 +62,7 @@ class Seen:
 class Heal:
     """Git goes back `to` a release that was fully promoted; `blame` quarantines what it leaves."""
 
-    to: Past
+    to: ReleaseRecord
     left: Release
     commit: str
     reasons: tuple[str, ...]
@@ -320,7 +320,7 @@ def works_on_another(application: Object | None) -> bool:
     return operation.get("phase") == "Running" and source not in (None, application["spec"].get("source"))
 
 
-def _fully_promoted(seen: Seen, rollout: Object) -> Past | None:
+def _fully_promoted(seen: Seen, rollout: Object) -> ReleaseRecord | None:
     """The release in Git that the stable ReplicaSet runs; by image alone where it names no commit."""
     stable = _replica_set(seen, (rollout.get("status") or {}).get("stableRS"))
     if stable is None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from delivery.errors import Refused, UnreadableRelease
 from delivery.gitops import quarantine
-from delivery.gitops.branch import Environments, fetch_existing
+from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
 from delivery.gitops.git import Repository
 from delivery.guard.liveness import VERDICT_SECONDS, Liveness
 from delivery.images import attestations as scans
@@ -114,7 +114,7 @@ def registries_from(text: str) -> dict[str, str]:
     return {host: address.rstrip("/") for host, _, address in pairs}
 
 
-def _repositories(branch: Environments) -> set[str]:
+def _repositories(branch: EnvironmentsBranch) -> set[str]:
     found = set()
     for environment in branch.names():
         try:

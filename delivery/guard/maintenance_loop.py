@@ -18,10 +18,10 @@ from typing import Protocol
 
 from delivery.errors import Refused, UnreadableRelease
 from delivery.gitops import dora, promoted, quarantine
-from delivery.gitops.branch import Change, Environments, fetch_existing, publish
+from delivery.gitops.branch import Change, EnvironmentsBranch, fetch_existing, publish
 from delivery.gitops.git import HISTORY_COMMITS, Repository
 from delivery.gitops.history import Event, events
-from delivery.gitops.promoted import Record
+from delivery.gitops.promoted import PromotionRecord
 from delivery.guard import auto_promotion, metrics
 from delivery.guard.config_gc import sweep
 from delivery.guard.decision import is_of, promoted_at
@@ -60,7 +60,7 @@ class Rounds:
     repository: Repository
     environments: Sequence[str]
     promotions: Sequence[auto_promotion.Promotion] = ()
-    records: Mapping[str, Record] = field(default_factory=dict)
+    records: Mapping[str, PromotionRecord] = field(default_factory=dict)
     """What became of each environment's releases; the looks keep it."""
     tell: Callable[[str], None] = tell
     delivered: metrics.Delivered = metrics.DELIVERED
@@ -109,10 +109,10 @@ class Rounds:
             for environment in self.environments:
                 self._do(f"{environment}'s configuration", partial(sweep, self.cluster, environment, now()))
 
-    def _copy(self, branch: Environments) -> str:
+    def _copy(self, branch: EnvironmentsBranch) -> str:
         """Write down on the branch which releases reached everybody, where that has changed."""
 
-        def copied(branch: Environments) -> Change | None:
+        def copied(branch: EnvironmentsBranch) -> Change | None:
             there = promoted.copies_of(branch)
             new = [
                 name
@@ -131,7 +131,7 @@ class Rounds:
         publish(self.repository, copied, branch)
         return ""
 
-    def _count(self, branch: Environments) -> str:
+    def _count(self, branch: EnvironmentsBranch) -> str:
         """Bring the figures of what was delivered up to date."""
         if branch.tip and branch.tip != self._counted:
             most = _COMMITS + self.repository.count(branch.tip) % _COMMITS
@@ -147,21 +147,21 @@ class Rounds:
         self.delivered.lead_seconds = {name: lead for name, lead in leads.items() if lead is not None}
         return "; ".join(troubles)
 
-    def _count_quarantined(self, branch: Environments) -> str:
+    def _count_quarantined(self, branch: EnvironmentsBranch) -> str:
         found = quarantine.entries(branch)
         self.delivered.quarantined = {
             (entry.environment, entry.version): entry.since.timestamp() for entry in found
         }
         return ""
 
-    def _announce(self, branch: Environments) -> str:
+    def _announce(self, branch: EnvironmentsBranch) -> str:
         promoted = []
         for name in self.environments:
             with contextlib.suppress(Refused):  # the figures tell of it
                 promoted += [each] if (each := self._promoted(name, branch)) else []
         return self.announcer.announce(self._events, promoted)
 
-    def _lead_seconds(self, environment: str, branch: Environments) -> float | None:
+    def _lead_seconds(self, environment: str, branch: EnvironmentsBranch) -> float | None:
         """From the commit of the code to the full promotion of Git's release; None where there was none."""
         found = self._promoted(environment, branch)
         if found is None:
@@ -174,7 +174,7 @@ class Rounds:
         made = self._made[revision]
         return (found.promoted - made).total_seconds() if made else None
 
-    def _promoted(self, environment: str, branch: Environments) -> Promoted | None:
+    def _promoted(self, environment: str, branch: EnvironmentsBranch) -> Promoted | None:
         """Git's release where everybody has it; None where not, or where it is a way back."""
         rollout, record = self.cluster.rollout(environment), self.records.get(environment)
         at, commit = promoted_at(rollout), branch.last_commit(environment)

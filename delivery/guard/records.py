@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from delivery.gitops.promoted import ON_ITS_WAY, PROMOTED, Entry, Record
+from delivery.gitops.promoted import IN_PROGRESS, PROMOTED, PromotionEntry, PromotionRecord
 from delivery.guard.decision import HASH, is_observed, passed_gates
 from delivery.kubernetes.annotations import REVISION, STRATEGY, VERSION, noted
 from delivery.kubernetes.client import RECORD, Object, Observed, is_moving
@@ -33,12 +33,12 @@ class Cluster(Protocol):
 class Records:
     cluster: Cluster
     now: Callable[[], datetime]
-    copy: Callable[[str], Record | None] = lambda _environment: None
+    copy: Callable[[str], PromotionRecord | None] = lambda _environment: None
     """The copy on the branch: what is known where this cluster has no record yet."""
-    known: dict[str, Record] = field(default_factory=dict)
+    known: dict[str, PromotionRecord] = field(default_factory=dict)
     """By environment, as they are kept."""
 
-    def follow(self, environment: str, rollout: Object) -> Record:
+    def follow(self, environment: str, rollout: Object) -> PromotionRecord:
         """The environment's record after a look at its Rollout; kept where something has changed.
 
         Raises Refused.
@@ -46,35 +46,35 @@ class Records:
         record = self.known.get(environment)
         if record is None:
             text = self.cluster.kept(RECORD, environment)
-            record = Record.parse(text) if text else None
+            record = PromotionRecord.parse(text) if text else None
         status = rollout.get("status") or {}
         if not is_observed(rollout) or not status.get("stableRS"):
-            return record or Record()
+            return record or PromotionRecord()
         if record is None:
             record = self._first(environment, rollout)
         elif record.stable is None or record.stable.pod_hash != status["stableRS"] or not is_moving(status):
             record = self._with_stable(record, environment, rollout)
         if is_moving(status):
-            entry = self._entry(rollout, rollout["spec"]["template"], ON_ITS_WAY, status["currentPodHash"])
+            entry = self._entry(rollout, rollout["spec"]["template"], IN_PROGRESS, status["currentPodHash"])
             weight = ((status.get("canary") or {}).get("weights") or {}).get("canary", {}).get("weight")
             entry = replace(entry, weight=weight or None)
             record = record.with_aborted(entry) if status.get("abort") else record.with_moving(entry)
         self.write(environment, record)
         return record
 
-    def write(self, environment: str, record: Record) -> None:
+    def write(self, environment: str, record: PromotionRecord) -> None:
         """Raises Refused."""
         if self.known.get(environment) != record:
             self.cluster.keep(RECORD, environment, record.text())
             self.known[environment] = record
 
-    def _first(self, environment: str, rollout: Object) -> Record:
+    def _first(self, environment: str, rollout: Object) -> PromotionRecord:
         """Where nothing is known yet, what everybody has counts as having passed its gates, and nothing else does."""
         found = self._stable(environment, rollout, gates=True)
-        before = self.copy(environment) or Record()
+        before = self.copy(environment) or PromotionRecord()
         return before.with_promoted(found) if found else before
 
-    def _with_stable(self, record: Record, environment: str, rollout: Object) -> Record:
+    def _with_stable(self, record: PromotionRecord, environment: str, rollout: Object) -> PromotionRecord:
         status = rollout["status"]
         if not is_moving(status):
             entry = self._entry(rollout, rollout["spec"]["template"], PROMOTED, status["stableRS"])
@@ -92,7 +92,7 @@ class Records:
         found = self._stable(environment, rollout, gates=False)
         return record.with_promoted(found) if found else record
 
-    def _stable(self, environment: str, rollout: Object, *, gates: bool) -> Entry | None:
+    def _stable(self, environment: str, rollout: Object, *, gates: bool) -> PromotionEntry | None:
         """What the stable ReplicaSet runs; Argo Rollouts has copied the Rollout's annotations to it."""
         pod_hash = rollout["status"]["stableRS"]
         for each in self.cluster.observe(environment).replica_sets:
@@ -101,13 +101,13 @@ class Records:
                 return replace(entry, gates=gates)
         return None
 
-    def _entry(self, of: Object, template: Object, outcome: str, pod_hash: str) -> Entry:
+    def _entry(self, of: Object, template: Object, outcome: str, pod_hash: str) -> PromotionEntry:
         image = str(template["spec"]["containers"][0]["image"])
         digest = image.partition("@")[2]
         # An older chart notes no version; the Rollout itself has a label.
         labels = of["metadata"].get("labels") or {}
         version = noted(of, VERSION) or labels.get(_VERSION_LABEL) or digest[:19]
-        return Entry(
+        return PromotionEntry(
             version=version,
             revision=noted(of, REVISION),
             digest=digest,

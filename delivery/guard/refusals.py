@@ -14,9 +14,9 @@ from typing import Protocol
 
 from delivery.errors import Refused, UnreadableRelease
 from delivery.gitops import quarantine
-from delivery.gitops.branch import Change, Environments, publish
+from delivery.gitops.branch import Change, EnvironmentsBranch, publish
 from delivery.gitops.git import Repository
-from delivery.gitops.quarantine import Entry
+from delivery.gitops.quarantine import QuarantinedImage
 from delivery.kubernetes.client import REFUSED
 
 _KEY = "quarantine"
@@ -39,7 +39,7 @@ class Refusals:
     _kept: dict[str, str] = field(default_factory=dict)
     """The keys of the ConfigMap."""
 
-    def follow(self, branch: Environments, environments: Iterable[str]) -> str:
+    def follow(self, branch: EnvironmentsBranch, environments: Iterable[str]) -> str:
         """Bring ConfigMap and quarantine.yaml to where they belong; what was put back, empty where nothing was.
 
         Raises Refused, also where quarantine.yaml cannot be read: nothing is lifted meanwhile.
@@ -61,20 +61,20 @@ class Refusals:
             self._keep(environment, "\n".join(sorted(digest for digest in wanted if digest != stable)))
         return said
 
-    def _known(self) -> tuple[str, dict[str, Entry]]:
+    def _known(self) -> tuple[str, dict[str, QuarantinedImage]]:
         """The branch's tip at the last look, and what was quarantined then, by digest."""
         text = self._kept.get(_KEY) or self.cluster.kept(REFUSED, _KEY)
         if not text:
             return "", {}
         try:
             read = json.loads(text)
-            return str(read["tip"]), {each["digest"]: Entry(**each) for each in read["entries"]}
+            return str(read["tip"]), {each["digest"]: QuarantinedImage(**each) for each in read["entries"]}
         except (ValueError, LookupError, TypeError) as error:
             raise Refused(
                 f"The ConfigMap {REFUSED} cannot be read ({error}); delete its key {_KEY}."
             ) from error
 
-    def _lifted(self, branch: Environments, since: str) -> set[str]:
+    def _lifted(self, branch: EnvironmentsBranch, since: str) -> set[str]:
         """The digests that commits since then have taken out of quarantine.yaml, and released nowhere at once."""
         if branch.tip is None or not since or not self.repository.is_ancestor(since, of=branch.tip):
             return set()
@@ -87,13 +87,13 @@ class Refusals:
             before = after
         return lifted
 
-    def _digests(self, branch: Environments, commit: str) -> set[str]:
+    def _digests(self, branch: EnvironmentsBranch, commit: str) -> set[str]:
         try:
             return {each.digest for each in quarantine.entries(branch, at=commit)}
         except Refused:
             return set()
 
-    def _released(self, branch: Environments, commit: str) -> set[str]:
+    def _released(self, branch: EnvironmentsBranch, commit: str) -> set[str]:
         """What is named by the release files that a commit has changed."""
         found = set()
         for environment in branch.names():
@@ -107,10 +107,10 @@ class Refusals:
                 found.add(release.image.digest)
         return found
 
-    def _put_back(self, lost: Mapping[str, Entry], branch: Environments) -> str:
+    def _put_back(self, lost: Mapping[str, QuarantinedImage], branch: EnvironmentsBranch) -> str:
         names = ", ".join(each.version for each in lost.values())
 
-        def change(branch: Environments) -> Change | None:
+        def change(branch: EnvironmentsBranch) -> Change | None:
             there = quarantine.entries(branch)
             missing = [each for each in lost.values() if each.digest not in {one.digest for one in there}]
             if not missing:

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from delivery.errors import Refused
 from delivery.gitops import promoted, quarantine
-from delivery.gitops.branch import ROLLBACK_TRAILER, Change, Environments, Published, path_of, publish
+from delivery.gitops.branch import ROLLBACK_TRAILER, Change, EnvironmentsBranch, Published, path_of, publish
 from delivery.gitops.git import Repository
-from delivery.gitops.promoted import Record
+from delivery.gitops.promoted import PromotionRecord
 from delivery.guard.decision import Heal
 from delivery.texts import one_line
 
@@ -20,10 +20,10 @@ def heal(
     environment: str,
     decision: Heal,
     *,
-    branch: Environments | None = None,
+    branch: EnvironmentsBranch | None = None,
     now: datetime,
     runbooks: str,
-    records: Mapping[str, Record] | None = None,
+    records: Mapping[str, PromotionRecord] | None = None,
 ) -> Published | None:
     """Push the heal, or nothing if Git's release has changed meanwhile: a person's newer word counts.
 
@@ -33,7 +33,7 @@ def heal(
     Raises Refused.
     """
 
-    def change(branch: Environments) -> Change | None:
+    def change(branch: EnvironmentsBranch) -> Change | None:
         if branch.last_commit(environment) != decision.commit:
             return None
         files = {path_of(environment): decision.to.release.to_yaml()}
@@ -46,7 +46,7 @@ def heal(
     return publish(repository, change, branch)
 
 
-def _quarantined(branch: Environments, environment: str, decision: Heal, now: datetime) -> str:
+def _quarantined(branch: EnvironmentsBranch, environment: str, decision: Heal, now: datetime) -> str:
     """The file of quarantined images with this one added."""
     image = decision.left.image
     # Going back must not wait for somebody who repairs a file: what cannot be read is written anew.
@@ -54,7 +54,7 @@ def _quarantined(branch: Environments, environment: str, decision: Heal, now: da
         known = quarantine.entries(branch)
     except Refused:
         known = ()
-    entry = quarantine.Entry(
+    entry = quarantine.QuarantinedImage(
         digest=image.digest,
         version=image.version,
         environment=environment,

@@ -19,9 +19,9 @@ from typing import Protocol
 
 from delivery.errors import Refused, UnreadableRelease
 from delivery.gitops import freeze, promoted, quarantine
-from delivery.gitops.branch import Environments, fetch_existing
+from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
 from delivery.gitops.git import Repository
-from delivery.gitops.promoted import Entry, Record
+from delivery.gitops.promoted import PromotionEntry, PromotionRecord
 from delivery.guard import metrics, request_counts
 from delivery.guard.decision import (
     WELL,
@@ -117,7 +117,7 @@ class Guard:
     _arrivals: dict[str, _Arrival] = field(default_factory=dict)
     _noted: datetime | None = None
     """When the branch was last looked at."""
-    _branch: Environments | None = None
+    _branch: EnvironmentsBranch | None = None
     _fetched: float = -_AGAIN_SECONDS
 
     def __post_init__(self) -> None:
@@ -125,7 +125,7 @@ class Guard:
         self.records = Records(self.cluster, now, self._copy)
         self._refusals = Refusals(self.cluster, self.repository, self._stable_digest)
 
-    def _copy(self, environment: str) -> Record | None:
+    def _copy(self, environment: str) -> PromotionRecord | None:
         return promoted.copy_of(self._branch or fetch_existing(self.repository), environment)
 
     @property
@@ -223,7 +223,7 @@ class Guard:
                 LOG.exception("Git:")
         self._say("Git", said)
 
-    def _note(self, branch: Environments) -> None:
+    def _note(self, branch: EnvironmentsBranch) -> None:
         """What is new on the branch: it arrived since the last look there, and before that if the guard had none."""
         at = now()
         for environment in self.environments:
@@ -250,14 +250,14 @@ class Guard:
         pod_hash = ((seen.rollout or {}).get("status") or {}).get("currentPodHash", "")
         return request_counts.asked(self.prometheus, f"crm-{environment}", pod_hash)
 
-    def _do(self, environment: str, decision: Decision, branch: Environments, rollout: Object) -> str:
+    def _do(self, environment: str, decision: Decision, branch: EnvironmentsBranch, rollout: Object) -> str:
         if isinstance(decision, Heal):
             return self._heal(environment, decision, branch)
         return self._act_in_cluster(environment, decision, rollout)
 
-    def _heal(self, environment: str, decision: Heal, branch: Environments) -> str:
-        left = promoted.Entry.of(decision.left, promoted.ABORTED, now())
-        record = self.records.known.get(environment, Record()).with_aborted(left)
+    def _heal(self, environment: str, decision: Heal, branch: EnvironmentsBranch) -> str:
+        left = promoted.PromotionEntry.of(decision.left, promoted.ABORTED, now())
+        record = self.records.known.get(environment, PromotionRecord()).with_aborted(left)
         if decision.handled:
             record = replace(record, handled=decision.handled)
         done = heal(
@@ -295,7 +295,7 @@ class Guard:
         return ""
 
     def _see(
-        self, environment: str, branch: Environments, migration: Object | None, record: Record
+        self, environment: str, branch: EnvironmentsBranch, migration: Object | None, record: PromotionRecord
     ) -> Seen | None:
         release, commit = branch.release(environment), branch.last_commit(environment)
         if release is None or commit is None:
@@ -311,7 +311,7 @@ class Guard:
             release=release,
             is_rollback=record.skips_steps(release, quarantined),
             was_promoted=record.find(release) is not None,
-            history=branch.past(environment),
+            history=branch.releases(environment),
             rollout=observed.rollout,
             replica_sets=observed.replica_sets,
             analysis_runs=observed.analysis_runs,
@@ -323,10 +323,12 @@ class Guard:
             quarantined=quarantined,
             handled=record.handled,
             frozen=self._frozen(environment, branch, commit, record.find(release)),
-            before=promoted.past(branch, environment, before[-1]) if before else None,
+            before=promoted.release_record(branch, environment, before[-1]) if before else None,
         )
 
-    def _frozen(self, environment: str, branch: Environments, commit: str, entry: Entry | None) -> str:
+    def _frozen(
+        self, environment: str, branch: EnvironmentsBranch, commit: str, entry: PromotionEntry | None
+    ) -> str:
         """Why that commit should not have been pushed; empty where it was allowed, or where nobody can tell."""
         arrived = self._arrivals[environment].at
         # What everybody had before it was pushed is a rollback, whoever made it and however.

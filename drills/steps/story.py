@@ -459,7 +459,7 @@ class Given:
         """Somebody writes into the release file what it named when the environment had that image."""
         environment = self.environment
         with git.opened(local.GIT, local.CHECKOUT) as repository:
-            known = branch.fetch(repository).past(environment.name)
+            known = branch.fetch(repository).releases(environment.name)
         past = next(each for each in known if each.release.image.digest == image.digest)
         push = environment.done("push", f"roll back to {image.version} by hand")
         settings.push_by_hand(branch.path_of(environment.name), past.release.to_yaml(), message)

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from delivery.gitops.branch import BRANCH, ENVIRONMENTS, path_of
-from delivery.gitops.release import Image, Release
+from delivery.gitops.release import Release, ReleasedImage
 from tests.gitops.rendering import PLATFORM, REPOSITORY, ROOT, Manifest, named, render
 
-RELEASE = Release("1" * 40, Image("registry.example.com/crm", "sha256:" + "a" * 64, "1.1"), "canary")
+RELEASE = Release("1" * 40, ReleasedImage("registry.example.com/crm", "sha256:" + "a" * 64, "1.1"), "canary")
 
 
 @pytest.fixture(params=ENVIRONMENTS)

@@ -395,12 +395,12 @@ class TestRollbackByTheRecord:
 
     def record(self, branch: Remote, *known: tuple[str, str]) -> None:
         """What the guard's copy says of these versions of production, in this order: an outcome for each."""
-        found = promoted.Record()
+        found = promoted.PromotionRecord()
         for commit in branch.git("log", "--reverse", "--format=%H", "environments", "--", PRODUCTION).split():
             release = Release.parse(branch.git("show", f"{commit}:{PRODUCTION}"), "a release")
             for version, outcome in known:
                 if version == release.image.version:
-                    entry = promoted.Entry.of(release, outcome, datetime.now(tz=UTC))
+                    entry = promoted.PromotionEntry.of(release, outcome, datetime.now(tz=UTC))
                     found = (
                         found.with_promoted(entry)
                         if outcome == promoted.PROMOTED
@@ -419,7 +419,7 @@ class TestRollbackByTheRecord:
         for version in ("1.1", "1.2", "1.3"):
             released(branch, registry, version, to="production")
         self.record(
-            branch, ("1.1", promoted.PROMOTED), ("1.2", promoted.ON_ITS_WAY), ("1.3", promoted.PROMOTED)
+            branch, ("1.1", promoted.PROMOTED), ("1.2", promoted.IN_PROGRESS), ("1.3", promoted.PROMOTED)
         )
         assert main(["rollback", "production"]) == 0
         assert self.version(branch) == "1.1"
@@ -484,7 +484,7 @@ class TestRollbackByTheRecord:
     ) -> None:
         for version in ("1.0", "1.1"):
             released(branch, registry, version, to="production")
-        self.record(branch, ("1.0", promoted.ON_ITS_WAY), ("1.1", promoted.PROMOTED))
+        self.record(branch, ("1.0", promoted.IN_PROGRESS), ("1.1", promoted.PROMOTED))
         said = refusal(capsys, "rollback", "production")
         assert "production has no earlier release that was fully promoted to go back to." in said
 

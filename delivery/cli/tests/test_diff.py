@@ -12,7 +12,7 @@ import yaml
 
 from delivery.cli.diff import Difference, shown
 from delivery.cli.main import main
-from delivery.gitops.release import Image, Release
+from delivery.gitops.release import Release, ReleasedImage
 from delivery.tests.hosts import Remote
 
 _ROOT = Path(__file__).parents[3]
@@ -45,7 +45,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
 
 @pytest.fixture
 def old(remote: Remote) -> Release:
-    image = Image("registry.example.com/crm", f"sha256:{'1' * 64}", "1.1")
+    image = ReleasedImage("registry.example.com/crm", f"sha256:{'1' * 64}", "1.1")
     release = Release(remote.head, image, "canary")
     remote.commit("environments", {"production/release.yaml": release.to_yaml()})
     return release

@@ -18,7 +18,7 @@ from delivery.cli.status import judge
 from delivery.cli.status_model import Environment, InGit, Verdict, Version
 from delivery.cli.status_table import table
 from delivery.gitops import freeze, quarantine
-from delivery.gitops.release import Image, Release
+from delivery.gitops.release import Release, ReleasedImage
 from delivery.kubernetes.client import Observed
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import (
@@ -34,7 +34,7 @@ from delivery.tests.kubernetes import (
 
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 REVISION = "1" * 40
-IN_GIT = InGit("c" * 40, Release(REVISION, Image("localhost:30500/crm", NEW, "1.1"), "canary"))
+IN_GIT = InGit("c" * 40, Release(REVISION, ReleasedImage("localhost:30500/crm", NEW, "1.1"), "canary"))
 REPLICA_SETS = [replica_set(STABLE, "1.0", OLD, 4), replica_set(CANARY, "1.1", NEW, 1)]
 
 
@@ -300,7 +300,7 @@ class TestCommand:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setenv("COLUMNS", "200")
-        entry = quarantine.Entry(OLD, "1.0", "staging", "2026-11-24T03:00:00Z", "was slow")
+        entry = quarantine.QuarantinedImage(OLD, "1.0", "staging", "2026-11-24T03:00:00Z", "was slow")
         once = freeze.Once(datetime(2020, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC))
         window = freeze.Window(("production",), "an audit", once)
         branch.commit(

@@ -9,7 +9,7 @@ import pytest
 from delivery.cli.main import main
 from delivery.errors import Refused
 from delivery.gitops import git
-from delivery.gitops.branch import FILE, Change, Environments, fetch_existing, publish
+from delivery.gitops.branch import FILE, Change, EnvironmentsBranch, fetch_existing, publish
 from delivery.guard.tests.sights import GOOD
 from delivery.tests import slow
 from delivery.tests.git_http import served
@@ -176,7 +176,7 @@ def test_a_change_that_was_another_branch_before_is_whole(remote: Remote, commit
         assert repository.text(f"{tip}~1", file) == "first: try\n"
 
 
-def _always(change: Change, _: Environments) -> Change:
+def _always(change: Change, _: EnvironmentsBranch) -> Change:
     return change
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from delivery.cli.main import main
 from delivery.gitops import dora, freeze, git, promoted
-from delivery.gitops.branch import Past, fetch
+from delivery.gitops.branch import ReleaseRecord, fetch
 from delivery.gitops.history import events
 from delivery.guard.decision import Heal
 from delivery.guard.rollback import heal
@@ -45,7 +45,7 @@ def branch(remote: Remote, at: Any) -> Remote:
     )
     at(11)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        decision = Heal(Past(good, GOOD), BAD, bad, ("error-rate: 12 of 31 failed",), blame=True)
+        decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, ("error-rate: 12 of 31 failed",), blame=True)
         assert heal(repository, "production", decision, now=START, runbooks="docs/")
     at(20)
     assert main(["pardon", BAD.image.digest, "--reason", "the disk was full"]) == 0
@@ -105,9 +105,11 @@ def test_a_file_that_could_not_be_read_is_part_of_it(branch: Remote, told: Any) 
 def test_it_says_what_became_of_each_release(branch: Remote, told: Any) -> None:
     """By what the guard has written down, at the time and later."""
     third = replace(BAD, image=replace(BAD.image, version="1.3", digest=f"sha256:{'3' * 64}"))
-    record = promoted.Record().with_promoted(promoted.Entry.of(GOOD, promoted.PROMOTED, START))
+    record = promoted.PromotionRecord().with_promoted(
+        promoted.PromotionEntry.of(GOOD, promoted.PROMOTED, START)
+    )
     for release, weight in ((BAD, 5), (third, 20)):
-        entry = promoted.Entry.of(release, promoted.ON_ITS_WAY, START)
+        entry = promoted.PromotionEntry.of(release, promoted.IN_PROGRESS, START)
         record = record.with_moving(replace(entry, weight=weight)).with_aborted(entry)
         branch.commit("environments", {promoted.FILE: promoted.copy_text({"production": record})}, "record")
     branch.commit("environments", {promoted.FILE: "- a slip\n"}, "by hand")

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from delivery.errors import Refused
-from delivery.gitops.branch import Environments
+from delivery.gitops.branch import EnvironmentsBranch
 from delivery.gitops.promoted import (
     ABORTED,
-    ON_ITS_WAY,
+    IN_PROGRESS,
     PROMOTED,
     REPLACED,
-    Entry,
-    Record,
+    PromotionEntry,
+    PromotionRecord,
     copies_of,
     copy_text,
 )
@@ -27,23 +27,23 @@ NOTHING: frozenset[str] = frozenset()
 A, B, C, D = (release(f"1.{number}") for number in range(1, 5))
 
 
-def entry(of: Release, outcome: str = PROMOTED, **more: object) -> Entry:
-    return replace(Entry.of(of, outcome, NOW), **{"gates": True, **more})  # type: ignore[arg-type]
+def entry(of: Release, outcome: str = PROMOTED, **more: object) -> PromotionEntry:
+    return replace(PromotionEntry.of(of, outcome, NOW), **{"gates": True, **more})  # type: ignore[arg-type]
 
 
-def after(*releases: Release) -> Record:
-    found = Record()
+def after(*releases: Release) -> PromotionRecord:
+    found = PromotionRecord()
     for each in releases:
         found = found.with_promoted(entry(each))
     return found
 
 
-def skips(record: Record, *quarantined: str) -> list[str]:
+def skips(record: PromotionRecord, *quarantined: str) -> list[str]:
     known = [A, B, C, D]
     return [each.image.version for each in known if record.skips_steps(each, frozenset(quarantined))]
 
 
-class Branch(Environments):
+class Branch(EnvironmentsBranch):
     """A branch with that promoted.yaml."""
 
     def __init__(self, text: str) -> None:
@@ -85,24 +85,24 @@ def test_revision_digest_and_strategy_make_a_release_and_nothing_else() -> None:
 def test_what_is_replaced_or_aborted_on_its_way_keeps_its_weight_and_never_counts() -> None:
     record = after(A)
     for weight in (5, 20, 0):
-        record = record.with_moving(entry(B, ON_ITS_WAY, weight=weight or None))
-    record = record.with_moving(entry(C, ON_ITS_WAY))
+        record = record.with_moving(entry(B, IN_PROGRESS, weight=weight or None))
+    record = record.with_moving(entry(C, IN_PROGRESS))
     assert [(each.version, each.outcome, each.weight) for each in record.entries] == [
         ("1.1", PROMOTED, None),
         ("1.2", REPLACED, 20),
-        ("1.3", ON_ITS_WAY, None),
+        ("1.3", IN_PROGRESS, None),
     ]
-    record = record.with_moving(entry(C, ON_ITS_WAY, weight=5)).with_aborted(entry(C, ON_ITS_WAY))
+    record = record.with_moving(entry(C, IN_PROGRESS, weight=5)).with_aborted(entry(C, IN_PROGRESS))
     assert record.newest == entry(C, ABORTED, weight=5)
-    assert record.with_aborted(entry(C, ON_ITS_WAY)) == record
-    assert record.with_moving(entry(C, ON_ITS_WAY)).newest == entry(C, ON_ITS_WAY), "it is tried again"
+    assert record.with_aborted(entry(C, IN_PROGRESS)) == record
+    assert record.with_moving(entry(C, IN_PROGRESS)).newest == entry(C, IN_PROGRESS), "it is tried again"
     assert [each.version for each in record.standing] == ["1.1"]
 
 
 def test_a_rollback_on_its_way_is_no_new_release() -> None:
-    record = after(A, B).with_moving(entry(A, ON_ITS_WAY, weight=5))
+    record = after(A, B).with_moving(entry(A, IN_PROGRESS, weight=5))
     assert record == after(A, B)
-    assert record.with_aborted(entry(A, ON_ITS_WAY)) == record
+    assert record.with_aborted(entry(A, IN_PROGRESS)) == record
 
 
 def test_settings_that_change_no_pod_are_a_release_of_their_own() -> None:
@@ -113,14 +113,14 @@ def test_settings_that_change_no_pod_are_a_release_of_their_own() -> None:
 def test_it_stays_small() -> None:
     record = after(A, B)
     for number in range(60):
-        record = record.with_moving(entry(release("1.3", revision=f"{number % 10}"), ON_ITS_WAY))
+        record = record.with_moving(entry(release("1.3", revision=f"{number % 10}"), IN_PROGRESS))
     assert len(record.entries) < 20
     assert [each.version for each in record.standing] == ["1.1", "1.2"]
 
 
 def test_it_is_read_as_it_was_written() -> None:
-    record = replace(after(A, B, A), handled="migration job-1").with_moving(entry(C, ON_ITS_WAY, weight=5))
-    assert Record.parse(record.text()) == record
+    record = replace(after(A, B, A), handled="migration job-1").with_moving(entry(C, IN_PROGRESS, weight=5))
+    assert PromotionRecord.parse(record.text()) == record
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_it_is_read_as_it_was_written() -> None:
 )
 def test_what_is_no_record_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(Refused, match="The guard's record cannot be read"):
-        Record.parse(text)
+        PromotionRecord.parse(text)
 
 
 def test_the_copy_for_people_lets_nothing_skip_a_step() -> None:
-    written = copy_text({"production": after(A, B, A).with_moving(entry(C, ON_ITS_WAY))})
+    written = copy_text({"production": after(A, B, A).with_moving(entry(C, IN_PROGRESS))})
     found = copies_of(Branch(written))["production"]
     assert [(each.version, each.gates, each.rolled_back) for each in found.entries] == [
         ("1.1", False, False),

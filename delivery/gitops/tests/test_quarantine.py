@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 from delivery.cli.main import main
-from delivery.gitops.quarantine import FILE, Entry
+from delivery.gitops.quarantine import FILE, QuarantinedImage
 from delivery.tests.hosts import Registry, Remote
 
 
 def quarantined(digest: str) -> str:
-    entry = Entry(digest, "1.1", "production", "2026-11-24T03:00:00Z", "error-rate: 22 of 30 failed")
+    entry = QuarantinedImage(
+        digest, "1.1", "production", "2026-11-24T03:00:00Z", "error-rate: 22 of 30 failed"
+    )
     return yaml.safe_dump([asdict(entry)])
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from delivery.gitops.branch import Past
-from delivery.gitops.release import Image, Release
+from delivery.gitops.branch import ReleaseRecord
+from delivery.gitops.release import Release, ReleasedImage
 from delivery.guard.decision import HASH, Seen
 from delivery.kubernetes.annotations import REVISION, STRATEGY
 
@@ -15,7 +15,7 @@ _ATTEMPT = "rollout.argoproj.io/revision"
 
 def release(version: str, revision: str = "", digest: str = "") -> Release:
     last = version[-1]
-    image = Image("registry.example.com/crm", f"sha256:{(digest or last) * 64}", version)
+    image = ReleasedImage("registry.example.com/crm", f"sha256:{(digest or last) * 64}", version)
     return Release((revision or last) * 40, image, "canary")
 
 
@@ -106,7 +106,7 @@ def seen(**other: Any) -> Seen:
         commit="b" * 40,
         release=BAD,
         is_rollback=False,
-        history=(Past("b" * 40, BAD), Past("a" * 40, GOOD)),
+        history=(ReleaseRecord("b" * 40, BAD), ReleaseRecord("a" * 40, GOOD)),
         rollout=aborted(),
         replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],
         analysis_runs=[run("error-rate", "Failed", value="[12.3]")],

@@ -211,7 +211,9 @@ def test_an_older_revision_does_not_take_the_place_of_a_newer_one(
 def test_a_quarantined_image_and_a_frozen_environment_are_left_alone(
     rounds: Rounds, remote: Remote, said: list[str], new: Release
 ) -> None:
-    entry = quarantine.Entry(new.image.digest, "1.2", "production", "2026-01-01T00:00:00Z", "was slow")
+    entry = quarantine.QuarantinedImage(
+        new.image.digest, "1.2", "production", "2026-01-01T00:00:00Z", "was slow"
+    )
     remote.commit("environments", {quarantine.FILE: yaml.safe_dump([asdict(entry)])})
     rounds.go()
     once = freeze.Once(datetime(2020, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC))

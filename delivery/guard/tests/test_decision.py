@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from delivery.gitops.branch import Past
+from delivery.gitops.branch import ReleaseRecord
 from delivery.guard.decision import (
     Abort,
     EndSync,
@@ -177,7 +177,7 @@ def test_settings_alone_that_were_bad_leave_the_image_free() -> None:
     decision = healed(
         release=settings,
         rollout=aborted(settings),
-        history=(Past("b" * 40, settings), Past("a" * 40, GOOD)),
+        history=(ReleaseRecord("b" * 40, settings), ReleaseRecord("a" * 40, GOOD)),
     )
     assert decision.to.release == GOOD
     assert not decision.blame
@@ -185,7 +185,11 @@ def test_settings_alone_that_were_bad_leave_the_image_free() -> None:
 
 def test_the_stable_release_is_found_by_commit_and_image_though_another_has_the_same_image() -> None:
     never_promoted = release("1.1", revision="c")
-    history = (Past("b" * 40, BAD), Past("c" * 40, never_promoted), Past("a" * 40, GOOD))
+    history = (
+        ReleaseRecord("b" * 40, BAD),
+        ReleaseRecord("c" * 40, never_promoted),
+        ReleaseRecord("a" * 40, GOOD),
+    )
     assert healed(history=history).to.release == GOOD
 
 
@@ -213,7 +217,7 @@ def test_a_push_in_a_freeze_is_put_back_and_blames_nobody() -> None:
     assert decision.reasons == ("freeze: production is frozen",)
     everybody = {**frozen, "rollout": rollout(BAD, stableRS="new")}
     assert nothing(**everybody) == "Git names the fully promoted release already."
-    assert healed(**everybody, before=Past("a" * 40, GOOD)).to.release == GOOD
+    assert healed(**everybody, before=ReleaseRecord("a" * 40, GOOD)).to.release == GOOD
 
 
 @pytest.mark.parametrize(
@@ -300,7 +304,11 @@ def test_releases_of_charts_that_wrote_other_annotations_are_known_by_them() -> 
     old = {"delivery/revision": GOOD.revision, "crm/strategy": GOOD.strategy, "crm/version": "1.0"}
     stable = replica_set(GOOD, "old")
     stable["metadata"]["annotations"] = old
-    history = (Past("b" * 40, BAD), Past("c" * 40, release("1.1", revision="c")), Past("a" * 40, GOOD))
+    history = (
+        ReleaseRecord("b" * 40, BAD),
+        ReleaseRecord("c" * 40, release("1.1", revision="c")),
+        ReleaseRecord("a" * 40, GOOD),
+    )
     assert healed(replica_sets=[stable], history=history).to.release == GOOD
     assert (noted(stable, VERSION), noted({"metadata": {}}, VERSION)) == ("1.0", "")
     before = rollout()

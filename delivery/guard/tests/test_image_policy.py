@@ -25,7 +25,7 @@ from delivery.conftest import wait_for
 from delivery.errors import Refused
 from delivery.gitops import git, quarantine
 from delivery.gitops.branch import path_of
-from delivery.gitops.release import Image, Release
+from delivery.gitops.release import Release, ReleasedImage
 from delivery.guard import image_policy, server
 from delivery.guard.health import Health
 from delivery.guard.image_policy import KEY_VARIABLE, Security, Verdict
@@ -46,7 +46,7 @@ def image(registry: Registry, request: pytest.FixtureRequest) -> Pushed:
 @pytest.fixture
 def guard(remote: Remote, image: Pushed) -> Iterator[Security]:
     """A guard's Security; Git has released the image's repository to staging."""
-    released = Release("1" * 40, Image(image.repository, f"sha256:{'0' * 64}", "1.0"), "canary")
+    released = Release("1" * 40, ReleasedImage(image.repository, f"sha256:{'0' * 64}", "1.0"), "canary")
     remote.commit("environments", {path_of("staging"): released.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:
         yield Security(repository, KEY.public_key())
@@ -78,7 +78,7 @@ def test_a_critical_vulnerability_is_bad(guard: Security, image: Pushed) -> None
 
 def test_a_quarantined_image_is_bad_however_clean(guard: Security, image: Pushed, remote: Remote) -> None:
     scanned(image)
-    entry = quarantine.Entry(
+    entry = quarantine.QuarantinedImage(
         image.digest, "1.2", "production", "2026-01-02T12:00:00Z", "error-rate: all failed"
     )
     remote.commit("environments", {quarantine.FILE: quarantine.text_with([], entry)})

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from delivery.gitops import git
 from delivery.gitops import promoted as promoted_file
-from delivery.gitops.promoted import PROMOTED, Record
-from delivery.gitops.quarantine import Entry, text_with
+from delivery.gitops.promoted import PROMOTED, PromotionRecord
+from delivery.gitops.quarantine import QuarantinedImage, text_with
 from delivery.gitops.release import Release
 from delivery.guard.maintenance_loop import Rounds
 from delivery.guard.metrics import Delivered
@@ -88,11 +88,13 @@ def repository(remote: Remote, latest: Release) -> Iterator[git.Repository]:
         yield opened
 
 
-def record(*releases: Release) -> dict[str, Record]:
+def record(*releases: Release) -> dict[str, PromotionRecord]:
     """What the looks keep when one release after the other reached everybody."""
-    found = Record()
+    found = PromotionRecord()
     for each in releases:
-        found = found.with_promoted(replace(promoted_file.Entry.of(each, PROMOTED, START), gates=True))
+        found = found.with_promoted(
+            replace(promoted_file.PromotionEntry.of(each, PROMOTED, START), gates=True)
+        )
     return {"production": found}
 
 
@@ -185,7 +187,7 @@ def test_what_is_quarantined_has_the_time_at_which_it_failed(
 ) -> None:
     cluster.state = promoted(latest, 1980)
     of = rounds(cluster, repository)
-    entry = Entry("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
+    entry = QuarantinedImage("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
     remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "heal production: back to 1.1")
     of.go()
     series = 'delivery_quarantined_timestamp_seconds{environment="production",version="1.2"}'
@@ -201,7 +203,7 @@ def test_a_time_that_is_none_is_told_and_the_other_figures_go_on(
     cluster.state = promoted(latest, 1980)
     said: list[str] = []
     of = Rounds(cluster, repository, ["production"], tell=said.append, delivered=Delivered())
-    entry = Entry("sha256:" + "2" * 64, "1.2", "production", "yesterday", "errors")
+    entry = QuarantinedImage("sha256:" + "2" * 64, "1.2", "production", "yesterday", "errors")
     remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "by hand")
     of.go()
     assert told(of)["delivery_deployments_total"] == 3
@@ -276,7 +278,7 @@ def test_what_nobody_expected_ends_neither_the_round_nor_the_guard(
 ) -> None:
     """An object that no Rollout looks like."""
     cluster.state = promoted(latest, 1980) | {"spec": {}}
-    entry = Entry("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
+    entry = QuarantinedImage("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
     remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "by hand")
     said: list[str] = []
     of = rounds(cluster, repository, GOOD, latest)

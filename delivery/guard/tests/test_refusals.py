@@ -10,14 +10,14 @@ import pytest
 from delivery.errors import Refused
 from delivery.gitops import git, quarantine
 from delivery.gitops.branch import fetch
-from delivery.gitops.quarantine import Entry
+from delivery.gitops.quarantine import QuarantinedImage
 from delivery.guard.refusals import Refusals
 from delivery.guard.tests.sights import BAD, GOOD
 from delivery.kubernetes.client import REFUSED
 from delivery.tests.hosts import Remote
 
 FILE = "production/release.yaml"
-ENTRY = Entry(BAD.image.digest, "1.2", "production", "2026-01-01T00:00:00Z", "errors")
+ENTRY = QuarantinedImage(BAD.image.digest, "1.2", "production", "2026-01-01T00:00:00Z", "errors")
 LISTED = quarantine.text_of([ENTRY])
 LIFTED = quarantine.text_of([])
 

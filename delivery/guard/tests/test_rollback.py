@@ -3,7 +3,7 @@ from pathlib import Path
 import yaml
 
 from delivery.gitops import git
-from delivery.gitops.branch import Past, fetch
+from delivery.gitops.branch import ReleaseRecord, fetch
 from delivery.guard.decision import Heal
 from delivery.guard.rollback import heal
 from delivery.guard.tests.sights import BAD, GOOD, NOW
@@ -16,11 +16,11 @@ REASON = "error-rate: 22 of 30 requests of 1.2 failed (73 %, limit 5 %)"
 def test_git_goes_back_with_the_reason_and_the_quarantine_once(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml()})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
-    decision = Heal(Past(good, GOOD), BAD, bad, (REASON,), blame=True)
+    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
         assert heal(repository, "production", decision, now=NOW, runbooks="docs/runbooks/")
         assert heal(repository, "production", decision, now=NOW, runbooks="docs/runbooks/") is None
-        history = fetch(repository).past("production")
+        history = fetch(repository).releases("production")
     assert [past.release for past in history] == [GOOD, BAD, GOOD]
     assert remote.subjects()[0] == "heal production: back to 1.1"
     message = remote.message()
@@ -40,7 +40,7 @@ def test_git_goes_back_with_the_reason_and_the_quarantine_once(remote: Remote) -
 def test_without_blame_nothing_is_quarantined(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml()})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
-    decision = Heal(Past(good, GOOD), BAD, bad, ("aborted",), blame=False)
+    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, ("aborted",), blame=False)
     with git.opened(str(remote.path), Path.cwd()) as repository:
         assert heal(repository, "production", decision, now=NOW, runbooks="")
     assert remote.git("ls-tree", "--name-only", "environments").split() == ["production"]
@@ -50,7 +50,7 @@ def test_a_newer_release_is_left_alone(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml()})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
     newer = remote.commit("environments", {FILE: GOOD.to_yaml()}, "a person was faster")
-    decision = Heal(Past(good, GOOD), BAD, bad, (REASON,), blame=True)
+    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
         assert heal(repository, "production", decision, now=NOW, runbooks="") is None
     assert remote.tip("environments") == newer
@@ -59,7 +59,7 @@ def test_a_newer_release_is_left_alone(remote: Remote) -> None:
 def test_a_quarantine_that_cannot_be_read_does_not_hold_up_the_way_back(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml(), "quarantine.yaml": "- [unfinished\n"})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
-    decision = Heal(Past(good, GOOD), BAD, bad, (REASON,), blame=True)
+    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
         assert heal(repository, "production", decision, now=NOW, runbooks="")
     (entry,) = yaml.safe_load(remote.git("show", "environments:quarantine.yaml"))

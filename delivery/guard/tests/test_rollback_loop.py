@@ -14,7 +14,7 @@ import yaml
 
 from delivery.errors import ClusterUnreachable
 from delivery.gitops import git, promoted, quarantine
-from delivery.gitops.promoted import PROMOTED, Entry, Record
+from delivery.gitops.promoted import PROMOTED, PromotionEntry, PromotionRecord
 from delivery.gitops.release import Release
 from delivery.guard.rollback_loop import Guard
 from delivery.guard.tests.sights import (
@@ -186,7 +186,9 @@ def test_a_prometheus_that_is_away_holds_up_no_heal(guard: Guard, remote: Remote
 def test_the_way_back_never_is_a_quarantined_release(
     guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
 ) -> None:
-    entry = quarantine.Entry(GOOD.image.digest, "1.1", "staging", "2026-01-01T00:00:00Z", "was slow")
+    entry = quarantine.QuarantinedImage(
+        GOOD.image.digest, "1.1", "staging", "2026-01-01T00:00:00Z", "was slow"
+    )
     remote.commit("environments", {FILE: BAD.to_yaml(), quarantine.FILE: quarantine.text_with([], entry)})
     cluster.state = aborted(at=just_now(seconds=1))
 
@@ -309,7 +311,9 @@ def test_its_record_outlives_a_restart(guard: Guard, remote: Remote, cluster: Ma
 def test_what_only_the_branch_knows_skips_no_step(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
     """A cluster that is built anew, or somebody who writes into promoted.yaml."""
     forged = {
-        "production": Record().with_promoted(replace(Entry.of(GOOD, PROMOTED, guard.started), gates=True))
+        "production": PromotionRecord().with_promoted(
+            replace(PromotionEntry.of(GOOD, PROMOTED, guard.started), gates=True)
+        )
     }
     remote.commit("environments", {promoted.FILE: promoted.copy_text(forged)}, "by hand")
     everybody_has(cluster, guard, remote, BAD)

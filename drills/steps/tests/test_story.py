@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from delivery.gitops.release import Image as ReleasedImage
-from delivery.gitops.release import Release
+from delivery.gitops.release import Release, ReleasedImage
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import images, local, settings
 from drills.fixtures.images import Image, good
