@@ -5,7 +5,6 @@ What they measure goes to docs/monitoring.md and to the alerts' pages.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from cluster import addresses, processes
 from drills.fixtures import images, local, receiver, settings
+from drills.fixtures.manifests import manifest
 from drills.load.traffic import Traffic, traffic
 from drills.scenarios.releases import AT_ONCE, USUAL, Scenario, arrives, other_good_version, serving_now
 from drills.steps.on_call import OnCall
@@ -273,15 +273,14 @@ def certificate_old(on_call: OnCall) -> None:
     """The router serves a certificate of the CRM's host that ends in five days."""
     environment, desk = on_call.environment, on_call.desk()
     host = f"crm.{environment.name}.localhost"
-    route = environment.folder / "certified.json"
-    route.write_text(json.dumps(_certified_route(environment, host)), encoding="utf-8")
+    route = manifest("tls-route", host=host, namespace=environment.namespace)
     _certificate(desk, host, days=5)
     here = f"--namespace={environment.namespace}"
     files = (f"--cert={desk}/tls.crt", f"--key={desk}/tls.key")
     local.output(["kubectl", "create", "secret", "tls", "crm-tls", here, *files])
     try:
         on_call.begins("the router serves a certificate that ends in five days")
-        local.output(["kubectl", "apply", "--filename", str(route)])
+        local.output(["kubectl", "apply", "--filename", "-"], stdin=route)
         on_call.hears("CertificateExpiresSoon")
         # Here nobody runs cert-manager.
         on_call.looks("CertificateExpiresSoon", without=("certificaterequest", "describe certificate"))
@@ -289,7 +288,7 @@ def certificate_old(on_call: OnCall) -> None:
         on_call.does("CertificateExpiresSoon", "kubectl create secret tls crm-tls")
         on_call.hears_the_end("CertificateExpiresSoon")
     finally:
-        local.output(["kubectl", "delete", "--filename", str(route)])
+        local.output(["kubectl", "delete", "--filename", "-"], stdin=route)
         local.output(["kubectl", "delete", "secret", "crm-tls", here])
 
 
@@ -538,21 +537,6 @@ def _certificate(folder: Path, host: str, *, days: int) -> None:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )
-
-
-def _certified_route(environment: Environment, host: str) -> dict[str, Any]:
-    """The CRM's host on the router's TLS port: the local cluster's own routes have none."""
-    route = {
-        "kind": "Rule",
-        "match": f"Host(`{host}`)",
-        "services": [{"kind": "Service", "name": "crm-stable", "port": "http"}],
-    }
-    return {
-        "apiVersion": "traefik.io/v1alpha1",
-        "kind": "IngressRoute",
-        "metadata": {"name": "certified", "namespace": environment.namespace},
-        "spec": {"entryPoints": ["websecure"], "routes": [route], "tls": {"secretName": "crm-tls"}},
-    }
 
 
 # A limit that a server's start does not run into, and two busy loops do.

@@ -34,6 +34,7 @@ from delivery.kubernetes.client import ROLLOUT
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import argocd, images, local, receiver, settings
 from drills.fixtures.images import Image, Recipe
+from drills.fixtures.manifests import manifest
 from drills.load.results import Record, Request
 from drills.load.slow_clients import slow_clients
 from drills.load.traffic import RunningTraffic, Traffic
@@ -321,16 +322,14 @@ class Environment:
     @contextmanager
     def canary_bypassed(self) -> Iterator[None]:
         """As long as this lasts, somebody's own route sends every request past the canary, whatever its weight."""
-        manifest = self.folder / "bypass.json"
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        manifest.write_text(json.dumps(_bypass(local.api_host(self.name), self.namespace)), encoding="utf-8")
+        route = manifest("past-canary", host=local.api_host(self.name), namespace=self.namespace)
         self.done("action", "a route past the canary")
-        local.output(["kubectl", "apply", "--filename", str(manifest)])
+        local.output(["kubectl", "apply", "--filename", "-"], stdin=route)
         try:
             yield
         finally:
             self.done("action", "the route past the canary is gone")
-            local.output(["kubectl", "delete", "--filename", str(manifest)])
+            local.output(["kubectl", "delete", "--filename", "-"], stdin=route)
 
     def argocd_complains(self, *, within: timedelta) -> None:
         """Argo CD says that it cannot read the environment's release file."""
@@ -1240,22 +1239,6 @@ def conditions(thing: Object | None) -> str:
     found = ((thing or {}).get("status") or {}).get("conditions") or []
     complaints = (each for each in found if "Error" in each["type"] and each.get("status", "True") == "True")
     return " ".join(str(each.get("message", each["type"])) for each in complaints)
-
-
-def _bypass(host: str, namespace: str) -> Object:
-    """A route for Traefik that comes before the chart's own, and goes to the stable version alone."""
-    route = {
-        "kind": "Rule",
-        "match": f"Host(`{host}`)",
-        "priority": 100_000,
-        "services": [{"kind": "Service", "name": "crm-stable", "port": "http"}],
-    }
-    return {
-        "apiVersion": "traefik.io/v1alpha1",
-        "kind": "IngressRoute",
-        "metadata": {"name": "past-the-canary", "namespace": namespace},
-        "spec": {"entryPoints": ["web"], "routes": [route]},
-    }
 
 
 def is_synced(application: Application | None, revision: str) -> bool:

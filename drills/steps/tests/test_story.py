@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from delivery.gitops.release import Release, ReleasedImage
 from drills.errors import DrillFailed, NotReady
@@ -693,16 +693,20 @@ def test_argo_cd_looks_again_when_it_is_back_and_can(when: When, delivered: list
 
 
 def test_a_route_past_the_canary_is_gone_whatever_happens(
-    production: Environment, delivered: list[str]
+    production: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     production.serving("1.0")
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(local, "output", lambda command, *, stdin: said.append((command[1], stdin)))
 
     with pytest.raises(DrillFailed), production.canary_bypassed():
         production.fail("this", "that")
 
-    manifest = production.folder / "bypass.json"
-    assert delivered[-2:] == [f"kubectl {verb} --filename {manifest}" for verb in ("apply", "delete")]
-    (route,) = json.loads(manifest.read_text(encoding="utf-8"))["spec"]["routes"]
+    assert [verb for verb, _ in said] == ["apply", "delete"]
+    assert said[0][1] == said[1][1]
+    made = yaml.safe_load(said[0][1])
+    (route,) = made["spec"]["routes"]
+    assert made["metadata"]["namespace"] == "crm-production"
     assert route["match"] == "Host(`api.production.localhost`)"
     assert [service["name"] for service in route["services"]] == ["crm-stable"]
 
