@@ -394,7 +394,7 @@ BUSINESS = Dashboard(
     ),
 )
 
-_ROLLOUT = f'rollout_info{{{_HERE}, name="crm"}} or rollout_info{{exported_{_HERE}, name="crm"}}'
+_ROLLOUT = f"rollout_info{{{_HERE}}} or rollout_info{{exported_{_HERE}}}"
 _BADLY = 'phase=~"Failed|Inconclusive|Error"'
 _OF_ENVIRONMENT = 'environment="$environment"'
 DELIVERY = Dashboard(

@@ -27,7 +27,7 @@ class Source:
     """An alert of its own that fires without data too."""
 
 
-_ROLLOUT = 'rollout_info{namespace="NAMESPACE", name="crm"} or rollout_info{exported_namespace="NAMESPACE", name="crm"}'
+_ROLLOUT = 'rollout_info{namespace="NAMESPACE"} or rollout_info{exported_namespace="NAMESPACE"}'
 _OF_PODS = '{namespace="NAMESPACE", pod!=""}'
 
 SOURCES = (

@@ -1,4 +1,4 @@
-"""Deletes configuration that nobody uses: ConfigMaps `crm-config-<hash>` that no ReplicaSet, Deployment or Job names.
+"""Deletes the chart's ConfigMaps `…-config-<hash>` that no ReplicaSet, Deployment or Job names any more.
 
 Argo CD must not prune them, because pods of an earlier version read theirs for as long as they may be started.
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 from delivery.guard.decision import settled_since
 from delivery.kubernetes.client import Object, Observed
 
-_NAME = re.compile(r"crm-config-[0-9a-f]+")
+_NAME = re.compile(r"[a-z0-9-]+-config-[0-9a-f]+")
 # What is about to be used is new: a sync brings the configuration first and the pods after the migration.
 _YOUNG = timedelta(hours=1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -20,7 +21,7 @@ from delivery.texts import one_line
 SECONDS = 3.0
 _MOST_BYTES = 64 * 1024
 _MOST_WORDS = 100
-_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,28 @@ class _Found:
 
 @dataclass
 class Health:
-    address: str = "http://crm-{version}.{namespace}.svc/health/"
-    """Of one of both versions, `canary` and `stable`."""
+    address: str = "http://{name}-{version}.{namespace}.svc/health/"
+    """Of one of both versions, `canary` and `stable`, of the CRM of that name."""
     client: httpx.Client = field(default_factory=web.client)
 
-    def verdict(self, namespace: str) -> Verdict:
-        """Raises Refused if that is no namespace."""
-        if not _NAMESPACE.fullmatch(namespace):
-            raise Refused(f"A namespace is asked for (?namespace=crm-production), not {namespace!r}.")
-        if (canary := self._ask("canary", namespace)).healthy:
+    def verdict(self, namespace: str, name: str = "crm") -> Verdict:
+        """`name`: as the chart's fullnameOverride. Raises Refused if those are none."""
+        for given in (namespace, name):
+            if not _NAME.fullmatch(given):
+                raise Refused(
+                    f"A namespace and a name are asked for (?namespace=crm-dev&name=crm), not {given!r}."
+                )
+        ask = partial(self._ask, name=name, namespace=namespace)
+        if (canary := ask("canary")).healthy:
             return Verdict(FINE, canary.says)
-        stable = self._ask("stable", namespace)
+        stable = ask("stable")
         # Once more: what both need may have come back between the two answers.
-        if canary.is_worse_than(stable) and (canary := self._ask("canary", namespace)).is_worse_than(stable):
+        if canary.is_worse_than(stable) and (canary := ask("canary")).is_worse_than(stable):
             return Verdict(BAD, f"{canary.says}; stable: {stable.says}")
         return Verdict(UNKNOWN, f"no worse than the stable version: {canary.says}; stable: {stable.says}")
 
-    def _ask(self, version: str, namespace: str) -> _Found:
-        url = self.address.format(version=version, namespace=namespace)
+    def _ask(self, version: str, *, name: str, namespace: str) -> _Found:
+        url = self.address.format(name=name, version=version, namespace=namespace)
         try:
             # A connection of its own each time: one that stayed open would lead to the same pod for ever, whatever
             # version it is of.

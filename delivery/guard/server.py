@@ -64,10 +64,15 @@ def verdict(path: str, security: Security, health: Health) -> Answer:
         case "/verdicts/security":
             return _verdict(place, lambda: security.verdict(named.get("image", [""])[-1]))
         case "/verdicts/health":
-            return _verdict(place, lambda: health.verdict(named.get("namespace", [""])[-1]))
+            return _verdict(place, lambda: health.verdict(*_health_of(named)))
         case _:
-            places = "/verdicts/security?image=… and /verdicts/health?namespace=…"
+            places = "/verdicts/security?image=… and /verdicts/health?namespace=…&name=…"
             return Answer(404, f"there are /healthz, /readyz, {places}\n")
+
+
+def _health_of(named: dict[str, list[str]]) -> tuple[str, str]:
+    """Namespace and name; charts of before fullnameOverride give no name."""
+    return named.get("namespace", [""])[-1], named.get("name", ["crm"])[-1]
 
 
 def _health(why: str) -> Answer:

@@ -53,8 +53,9 @@ class Cluster(Protocol):
         """Raises Refused."""
 
 
-def at_its_service(environment: str, version: str) -> str:
-    return f"http://crm-{version}.crm-{environment}.svc/probe/"
+def at_its_service(name: str, environment: str, version: str) -> str:
+    """`name`: the Rollout's, by which the chart names its Services too."""
+    return f"http://{name}-{version}.crm-{environment}.svc/probe/"
 
 
 def users_query(environment: str, pod_hash: str) -> str:
@@ -85,6 +86,7 @@ class _Release:
     """A version on its way, and what both were sent for its sake."""
 
     pod_hash: str
+    name: str
     since: float = field(default_factory=time.monotonic)
     sent: Counter[str] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
@@ -102,7 +104,7 @@ class Prober:
     environments: Sequence[str]
     prometheus: str
     tell: Callable[[str], None] = tell
-    url: Callable[[str, str], str] = at_its_service
+    url: Callable[[str, str, str], str] = at_its_service
     patience: float = _WINDOW_SECONDS
     liveness: Liveness = field(default_factory=Liveness)
     _releases: dict[str, _Release] = field(default_factory=dict)
@@ -140,7 +142,7 @@ class Prober:
                 self._releases[environment].rest.set()
             return
         status = rollout.get("status") or {}
-        release = self._on_its_way(environment, status)
+        release = self._on_its_way(environment, rollout)
         if release is None:
             return
         missed = time.monotonic() - release.since >= self.patience
@@ -149,14 +151,15 @@ class Prober:
         else:
             release.rest.set()
 
-    def _on_its_way(self, environment: str, status: Object) -> _Release | None:
+    def _on_its_way(self, environment: str, rollout: Object) -> _Release | None:
+        status = rollout.get("status") or {}
         known = self._releases.get(environment)
         pod_hash = status["currentPodHash"] if is_moving(status) and not status.get("abort") else None
         if known and known.pod_hash != pod_hash:
             known.rest.set()
             del self._releases[environment]
         if pod_hash and _a_gate_waits(status) and environment not in self._releases:
-            self._releases[environment] = _Release(pod_hash)
+            self._releases[environment] = _Release(pod_hash, rollout["metadata"]["name"])
         return self._releases.get(environment)
 
     def _users_are_too_few(self, environment: str, pod_hash: str) -> bool:
@@ -192,7 +195,7 @@ class Prober:
 
     def _send(self, environment: str, version: str, release: _Release) -> None:
         """Probe a version, one request at a time, until there is rest."""
-        url = self.url(environment, version)
+        url = self.url(release.name, environment, version)
         with web.client(headers=_HEADERS, trust_env=False) as client:
             while (
                 release.sent[version] < MOST and version not in release.unknown and not release.rest.is_set()

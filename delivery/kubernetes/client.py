@@ -13,7 +13,8 @@ from kubernetes import client, config
 from delivery.errors import ClusterUnreachable
 
 ARGOCD_NAMESPACE = "argocd"
-ROLLOUT = "crm"
+# What of the chart is found by its labels, since `fullnameOverride` may have given it another name.
+_COMPONENT = "app.kubernetes.io/name=crm,app.kubernetes.io/component="
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
 _CONFLICT = 409  # it has changed since the version that was told
@@ -84,12 +85,20 @@ class Cluster:
         return cls(client.CustomObjectsApi(client.ApiClient(settings)))
 
     def rollout(self, environment: str) -> Object | None:
-        """Raises ClusterUnreachable."""
-        return self._get("argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", ROLLOUT)
+        """Raises ClusterUnreachable, also where there are two."""
+        namespace = f"crm-{environment}"
+        found = self._list("argoproj.io", "v1alpha1", namespace, "rollouts", component="web")
+        if len(found) > 1:
+            names = " and ".join(sorted(each["metadata"]["name"] for each in found))
+            raise ClusterUnreachable(
+                f"{namespace} has {len(found)} Rollouts of the CRM, {names}: delete the one that users do not have."
+            )
+        return found[0] if found else None
 
     def migration(self, environment: str) -> Object | None:
         """The Job of the newest migration. Raises ClusterUnreachable."""
-        return self._get("batch", "v1", f"crm-{environment}", "jobs", "crm-migrate")
+        jobs = self._list("batch", "v1", f"crm-{environment}", "jobs", component="migration")
+        return max(jobs, key=lambda job: str(job["metadata"].get("creationTimestamp")), default=None)
 
     def application(self, environment: str) -> Object | None:
         """Argo CD's Application of an environment. Raises ClusterUnreachable."""
@@ -112,13 +121,14 @@ class Cluster:
         self._set_status(environment, {"metadata": {"resourceVersion": version}, "status": {"abort": True}})
 
     def _set_status(self, environment: str, change: Object) -> None:
-        path = ("argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", ROLLOUT)
         patch = partial(
             self._api.patch_namespaced_custom_object_status,
             body=change,
             _content_type="application/merge-patch+json",
         )
-        self._ask(patch, *path)
+        if rollout := self.rollout(environment):
+            name = rollout["metadata"]["name"]
+            self._ask(patch, "argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", name)
 
     def scale_to_zero(self, environment: str, replica_set: str) -> None:
         """Take all pods of a ReplicaSet away. Raises ClusterUnreachable."""
@@ -170,9 +180,7 @@ class Cluster:
 
         Raises ClusterUnreachable.
         """
-        ask = partial(
-            self._core.list_namespaced_pod, label_selector="batch.kubernetes.io/job-name=crm-migrate"
-        )
+        ask = partial(self._core.list_namespaced_pod, label_selector=f"{_COMPONENT}migration")
         pods = self._ask(
             lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "pods"
         )
@@ -185,8 +193,8 @@ class Cluster:
         return ""
 
     def configurations(self, environment: str) -> dict[str, datetime]:
-        """The ConfigMaps of an environment's namespace, and when each was made. Raises ClusterUnreachable."""
-        ask = self._core.list_namespaced_config_map
+        """The chart's ConfigMaps of settings, and when each was made. Raises ClusterUnreachable."""
+        ask = partial(self._core.list_namespaced_config_map, label_selector=f"{_COMPONENT}config")
         found = self._ask(
             lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "configmaps"
         )
@@ -230,8 +238,12 @@ class Cluster:
     def _get(self, group: str, version: str, namespace: str, plural: str, name: str) -> Object | None:
         return self._ask(self._api.get_namespaced_custom_object, group, version, namespace, plural, name)
 
-    def _list(self, group: str, version: str, namespace: str, plural: str) -> list[Object]:
-        answer = self._ask(self._api.list_namespaced_custom_object, group, version, namespace, plural)
+    def _list(
+        self, group: str, version: str, namespace: str, plural: str, component: str = ""
+    ) -> list[Object]:
+        labels = f"{_COMPONENT}{component}" if component else None
+        ask = partial(self._api.list_namespaced_custom_object, label_selector=labels)
+        answer = self._ask(ask, group, version, namespace, plural)
         return list(answer["items"]) if answer else []
 
     def _ask(self, call: Any, *path: str) -> Object | None:

@@ -3,6 +3,7 @@
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 Object = dict[str, Any]
 
@@ -80,8 +81,11 @@ class Server(ThreadingHTTPServer):
     def __init__(self, objects: dict[str, Object], failing: int | None = None) -> None:
         self.objects = objects
         self.failing = failing
+        self.refused: dict[str, int] = {}
         self.deleted: list[str] = []
         self.patched: list[tuple[str, Object]] = []
+        self.selected: dict[str, str] = {}
+        """By which labels each list was asked for."""
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def kubeconfig(self) -> str:
@@ -102,8 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        found = self.server.objects.get(self.path)
-        status = self.server.failing or (200 if found else 404)
+        path, _, query = self.path.partition("?")
+        found = self.server.objects.get(path)
+        self.server.selected |= {path: parse_qs(query).get("labelSelector", [""])[-1]}
+        status = self.server.failing or self.server.refused.get(path) or (200 if found else 404)
         body = json.dumps(found or {"kind": "Status", "code": status}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

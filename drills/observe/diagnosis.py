@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from delivery.kubernetes.client import ARGOCD_NAMESPACE, ROLLOUT
+from delivery.kubernetes.client import ARGOCD_NAMESPACE
 from drills.errors import NotReady
 from drills.fixtures import local
 
@@ -33,11 +33,11 @@ def _commands(environment: str) -> dict[str, list[str]]:
             "rollouts",
             "get",
             "rollout",
-            ROLLOUT,
+            local.ROLLOUT,
             "--namespace",
             f"crm-{environment}",
         ],
-        "rollout-describe": [*kubectl, "describe", "rollout", ROLLOUT],
+        "rollout-describe": [*kubectl, "describe", "rollout", local.ROLLOUT],
         "analysis-runs": [*kubectl, "get", "analysisruns", "--output", "yaml"],
         "traefik": [*kubectl, "get", "traefikservice,ingressroute,middleware", "--output", "yaml"],
         "nginx": [*kubectl, "get", "ingress", "--output", "yaml"],

@@ -11,7 +11,7 @@ from typing import Any
 
 from kubernetes import client, config, watch
 
-from delivery.kubernetes.client import ARGOCD_NAMESPACE, ROLLOUT
+from delivery.kubernetes.client import ARGOCD_NAMESPACE
 from drills.errors import NotReady
 from drills.fixtures import local
 from drills.observe.snapshot import WEIGHTED_OBJECTS, Object, Objects, Snapshot, router, snapshot
@@ -49,7 +49,7 @@ class Kubernetes:
         """The objects of one environment that a snapshot is made of, kept up to date."""
         namespace = f"crm-{environment}"
         return Followed(
-            rollouts=self._listing(*_ARGO, namespace, "rollouts", ROLLOUT),
+            rollouts=self._listing(*_ARGO, namespace, "rollouts", local.ROLLOUT),
             weighted={
                 name: self._listing(
                     each.group,

@@ -30,7 +30,6 @@ import httpx
 from delivery.errors import Refused
 from delivery.gitops import branch, git, quarantine
 from delivery.gitops.release import Release
-from delivery.kubernetes.client import ROLLOUT
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import argocd, images, local, receiver, settings
 from drills.fixtures.images import Image, Recipe
@@ -286,7 +285,9 @@ class Environment:
 
     def rollouts(self, verb: str, *options: str) -> None:
         """`kubectl argo rollouts` does something with this environment's Rollout."""
-        local.output(["kubectl", "argo", "rollouts", verb, ROLLOUT, "--namespace", self.namespace, *options])
+        local.output(
+            ["kubectl", "argo", "rollouts", verb, local.ROLLOUT, "--namespace", self.namespace, *options]
+        )
 
     def done(self, kind: str, text: str) -> Moment:
         """Write down what the drill does now."""
@@ -380,7 +381,7 @@ class Environment:
     def fail(self, expected: str, found: str) -> None:
         raise DrillFailed(
             f"Expected {expected}; found {found}. Look at {self.folder} or at:"
-            f" kubectl argo rollouts get rollout {ROLLOUT} -n {self.namespace}"
+            f" kubectl argo rollouts get rollout {local.ROLLOUT} -n {self.namespace}"
         )
 
     def _found(self, seen: Snapshot | None) -> str:

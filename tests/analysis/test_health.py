@@ -44,4 +44,4 @@ def test_where_nobody_answers_no_release_is_aborted(templates: dict[str, Templat
 
 def test_it_asks_about_its_own_namespace(templates: dict[str, Template]) -> None:
     url = templates["health-watch"].metric["provider"]["web"]["url"]
-    assert url == "http://guard.test:8080/verdicts/health?namespace=crm-production"
+    assert url == "http://guard.test:8080/verdicts/health?namespace=crm-production&name=crm"

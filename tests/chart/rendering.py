@@ -67,8 +67,11 @@ class Manifests:
 
     @property
     def config(self) -> Manifest:
-        (name,) = (name for name in self.names("ConfigMap") if name.startswith("crm-config-"))
-        return self.one("ConfigMap", name)
+        return self.one("ConfigMap", self.config_name())
+
+    def config_name(self, fullname: str = "crm") -> str:
+        (name,) = (name for name in self.names("ConfigMap") if name.startswith(f"{fullname}-config-"))
+        return name
 
     def pod_specs(self) -> dict[str, Manifest]:
         """Every pod that the chart may start, by `Kind name`."""

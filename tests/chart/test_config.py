@@ -81,7 +81,7 @@ def test_the_settings_of_production() -> None:
 def test_the_health_question_is_an_allowed_host() -> None:
     manifests = render("staging", "canary", local=True)
     for version in ("canary", "stable"):
-        host = Health().address.format(version=version, namespace="crm-staging").split("/")[2]
+        host = Health().address.format(name="crm", version=version, namespace="crm-staging").split("/")[2]
         assert host in manifests.config["data"]["allowed-hosts"].split(",")
 
 

@@ -1,5 +1,18 @@
 {{/* Names and labels. Each takes the root context; those for one component take (list root "component"). */}}
 
+{{- /* What every object is named by, but postgresql, redis and the AnalysisTemplates. Whoever looks for one from outside goes by labels. */}}
+{{- define "crm.fullname" -}}
+{{ .Values.fullnameOverride | default "crm" }}
+{{- end }}
+
+{{- define "crm.stableService" -}}
+{{ include "crm.fullname" . }}-stable
+{{- end }}
+
+{{- define "crm.canaryService" -}}
+{{ include "crm.fullname" . }}-canary
+{{- end }}
+
 {{- define "crm.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: crm
@@ -48,7 +61,7 @@ delivery.crm/release: {{ include "crm.releaseHash" (index . 0) | quote }}
 {{- end }}
 
 {{- define "crm.secretName" -}}
-{{ .Values.secrets.create | ternary "crm-secrets" .Values.secrets.existingSecret }}
+{{ .Values.secrets.create | ternary (print (include "crm.fullname" .) "-secrets") .Values.secrets.existingSecret }}
 {{- end }}
 
 {{/* What a sync applies first: everything that the Rollout refers to or is judged by. */}}

@@ -3,7 +3,7 @@
 {{- define "crm.podDefaults" -}}
 {{- $root := index . 0 -}}
 {{ include "crm.scheduling" . }}
-serviceAccountName: crm
+serviceAccountName: {{ include "crm.fullname" $root }}
 automountServiceAccountToken: false
 # Kubernetes' own REDIS_PORT=tcp://… for the Service `redis` must not meet the application's.
 enableServiceLinks: false

@@ -379,7 +379,7 @@ def _paths() -> dict[str, Object]:
     argo, apps = "/apis/argoproj.io/v1alpha1/namespaces", "/apis/apps/v1/namespaces"
     runs = [analysis_run("error-rate", "Running", "01:00", value="[0.2]")]
     return {
-        f"{argo}/crm-dev/rollouts/crm": rollout(),
+        f"{argo}/crm-dev/rollouts": {"items": [rollout()]},
         f"{apps}/crm-dev/replicasets": {"items": REPLICA_SETS},
         f"{argo}/crm-dev/analysisruns": {"items": runs},
         f"{argo}/argocd/applications/crm-dev": application(REVISION, NEW),

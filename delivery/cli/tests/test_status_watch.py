@@ -59,7 +59,8 @@ def test_it_shows_what_changes(view: View, branch: Remote, kubeconfig: Path) -> 
         view.look()
         assert "1.1 20 %" in seen(view)
         branch.commit("environments", {"staging/release.yaml": "{"})
-        server.objects["/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm"]["status"]["abort"] = True
+        (rollout,) = server.objects["/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts"]["items"]
+        rollout["status"]["abort"] = True
         view.look()
     assert "staging/release.yaml on the branch environments is not YAML" in " ".join(
         seen(view).replace("│", " ").split()

@@ -7,9 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from delivery import web
 from delivery.errors import Refused
 from delivery.gitops import git
 from delivery.guard import health, server
@@ -64,9 +67,9 @@ def asked(services: dict[str, Service], monkeypatch: pytest.MonkeyPatch) -> Heal
     ports = {version: service.server_port for version, service in services.items()}
 
     class Here(Health):
-        def _ask(self, version: str, namespace: str) -> health._Found:
+        def _ask(self, version: str, *, name: str, namespace: str) -> health._Found:
             self.address = f"http://127.0.0.1:{ports[version]}/health/"
-            return super()._ask(version, namespace)
+            return super()._ask(version, name=name, namespace=namespace)
 
     return Here()
 
@@ -139,10 +142,27 @@ def test_whatever_a_canary_answers_with_there_is_a_verdict(
     )
 
 
-@pytest.mark.parametrize("namespace", ["", "crm_dev", "evil.example.com/", "a" * 64, "crm-dev\n"])
-def test_only_a_namespace_can_be_asked_about(namespace: str) -> None:
-    with pytest.raises(Refused, match="A namespace is asked for"):
-        Health().verdict(namespace)
+@pytest.mark.parametrize("given", ["", "crm_dev", "evil.example.com/", "a" * 64, "crm-dev\n"])
+def test_only_a_name_in_a_namespace_can_be_asked_about(given: str) -> None:
+    for asked in ((given, "crm"), ("crm-dev", given)):
+        with pytest.raises(Refused, match="A namespace and a name are asked for"):
+            Health().verdict(*asked)
+
+
+def test_a_crm_of_another_name_is_asked_at_its_own_services(
+    asked: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls: list[str] = []
+
+    def get(_: httpx.Client, url: str, **__: Any) -> httpx.Response:
+        urls.append(url)
+        return httpx.Response(200, json={"version": "1.1", "checks": {}})
+
+    monkeypatch.setattr(web, "get", get)
+    security = Security(git.Repository(Path("nowhere"), "nowhere", Path.cwd(), 1.0))
+    for named in ("&name=sales", ""):
+        server.verdict(f"/verdicts/health?namespace=crm-dev{named}", security, Health())
+    assert urls == [f"http://{name}-canary.crm-dev.svc/health/" for name in ("sales", "crm")]
 
 
 def test_argo_rollouts_reads_the_verdict(asked: Health) -> None:

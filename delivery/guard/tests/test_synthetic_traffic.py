@@ -38,7 +38,9 @@ class MadeUp:
     def rollout(self, environment: str) -> Object | None:
         if self.away:
             raise ClusterUnreachable("The cluster cannot be reached: refused")
-        return self.state if environment == "production" else None
+        if environment != "production" or self.state is None:
+            return None
+        return self.state | {"metadata": {"name": "crm"}}
 
 
 class Server(ThreadingHTTPServer):
@@ -154,7 +156,7 @@ def probes(
         ["production"],
         prometheus.address,
         tell=said.append,
-        url=lambda _environment, version: f"{addresses[version].address}/probe/",
+        url=lambda _name, _environment, version: f"{addresses[version].address}/probe/",
         patience=0.0,
     )
     yield made
@@ -370,7 +372,7 @@ def test_what_does_not_answer_is_probed_on(
     probes: Prober, canary: Server, stable: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = {"canary": "http://127.0.0.1:1/", "stable": stable.address}
-    probes.url = lambda _, version: addresses[version]
+    probes.url = lambda _name, _environment, version: addresses[version]
     probes.look("production")
     until(lambda: count("canary", "none") >= 3)
     until(lambda: count("stable", "200") >= 3)
@@ -451,4 +453,4 @@ def test_the_guard_probes_where_it_is_told_of_a_prometheus(
 
 
 def test_versions_are_asked_at_their_services() -> None:
-    assert at_its_service("dev", "canary") == "http://crm-canary.crm-dev.svc/probe/"
+    assert at_its_service("sales", "dev", "canary") == "http://sales-canary.crm-dev.svc/probe/"

@@ -14,6 +14,7 @@ from delivery.kubernetes.client import RECORD, Cluster, Object, is_moving
 from delivery.tests.kubernetes import Server, rollout
 
 CONFIG = "crm-config-0123456789"
+ROLLOUTS = "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts"
 MAPS = "/api/v1/namespaces/crm-dev/configmaps"
 
 
@@ -54,7 +55,7 @@ def test_workloads_are_all_that_may_start_pods(tmp_path: Path, monkeypatch: pyte
     apps, batch = "/apis/apps/v1/namespaces/crm-dev", "/apis/batch/v1/namespaces/crm-dev"
     server = Server(
         {
-            "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm": rollout(),
+            ROLLOUTS: {"items": [rollout()]},
             f"{apps}/replicasets": {"items": [{"kind": "ReplicaSet"}]},
             f"{apps}/deployments": {"items": [{"kind": "Deployment"}]},
             f"{batch}/jobs": {"items": [{"kind": "Job"}]},
@@ -64,6 +65,41 @@ def test_workloads_are_all_that_may_start_pods(tmp_path: Path, monkeypatch: pyte
         found = Cluster.from_kubeconfig().workloads("dev")
     assert [each.get("kind") for each in found[1:]] == ["ReplicaSet", "Deployment", "Job"]
     assert found[0] == rollout()
+
+
+def test_what_the_chart_names_is_found_by_its_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    jobs, pods = "/apis/batch/v1/namespaces/crm-dev/jobs", "/api/v1/namespaces/crm-dev/pods"
+    old, new = ({"metadata": {"name": f"at-{at}", "creationTimestamp": at}} for at in ("2026-01", "2026-02"))
+    rollouts = [{"metadata": {"name": name}} for name in ("sales", "crm")]
+    server = Server(
+        {
+            ROLLOUTS: {"items": rollouts[:1]},
+            jobs: {"items": [new, old]},
+            MAPS: {"items": []},
+            pods: {"items": []},
+        }
+    )
+    with serving(server, tmp_path / "kubeconfig"):
+        cluster = Cluster.from_kubeconfig()
+        assert cluster.rollout("dev") == rollouts[0]
+        assert cluster.migration("dev") == new
+        assert not cluster.configurations("dev")
+        assert not cluster.missing_migration_image("dev")
+        assert {path: labels.rpartition("=")[2] for path, labels in server.selected.items()} == {
+            ROLLOUTS: "web",
+            jobs: "migration",
+            MAPS: "config",
+            pods: "migration",
+        }
+        assert all(labels.startswith("app.kubernetes.io/name=crm,") for labels in server.selected.values())
+        server.objects[ROLLOUTS] = {"items": rollouts}
+        with pytest.raises(
+            ClusterUnreachable, match="2 Rollouts of the CRM, crm and sales: delete the one that"
+        ):
+            cluster.rollout("dev")
+        server.objects[ROLLOUTS] = {"items": []}
+        assert cluster.rollout("dev") is None
 
 
 @pytest.mark.parametrize(
@@ -83,10 +119,13 @@ def test_a_rollout_is_written_to_as_it_was_seen(
     status: Object,
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    path = "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts/crm/status"
-    server = Server({path: rollout()}, failing=failing)
+    path = f"{ROLLOUTS}/sales/status"
+    named = rollout() | {"metadata": {"name": "sales"}}
+    server = Server({ROLLOUTS: {"items": [named]}, path: named})
     with serving(server, tmp_path / "kubeconfig"):
-        write(Cluster.from_kubeconfig())
+        cluster = Cluster.from_kubeconfig()
+        server.refused = {path: failing} if failing else {}
+        write(cluster)
     assert server.patched == [(path, {"metadata": {"resourceVersion": "41"}, "status": status})]
 
 

@@ -5,7 +5,7 @@
 {{- $origins := list -}}
 {{- range $hosts }}{{ $origins = append $origins (print $scheme "://" .) }}{{ end -}}
 {{- $services := list -}}
-{{- range list "crm-stable" "crm-canary" }}
+{{- range list (include "crm.stableService" .) (include "crm.canaryService" .) }}
 {{- $name := print . "." $.Release.Namespace ".svc" }}
 {{- $services = concat $services (list . $name (print $name ".cluster.local")) }}
 {{- end -}}
@@ -28,5 +28,5 @@ router-hops: {{ kindIs "invalid" .Values.routing.hops | ternary (eq .Values.rout
 {{- end }}
 
 {{- define "crm.configName" -}}
-crm-config-{{ include "crm.config" . | sha256sum | trunc 10 }}
+{{ include "crm.fullname" . }}-config-{{ include "crm.config" . | sha256sum | trunc 10 }}
 {{- end }}

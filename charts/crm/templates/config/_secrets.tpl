@@ -9,7 +9,7 @@ template:
     restartPolicy: OnFailure
     {{- $pod := include "crm.podDefaults" (list . "secrets") | fromYaml }}
     {{- $_ := unset $pod "volumes" }}
-    {{- $_ := set $pod "serviceAccountName" "crm-secrets" }}
+    {{- $_ := set $pod "serviceAccountName" (include "crm.secretName" .) }}
     {{- $_ := set $pod "automountServiceAccountToken" true }}
     {{- toYaml $pod | nindent 4 }}
     containers:
@@ -22,7 +22,7 @@ template:
         env:
           - name: NAMESPACE
             valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
-          - {name: SECRET, value: crm-secrets}
+          - {name: SECRET, value: {{ include "crm.secretName" . }}}
         resources:
           requests: {cpu: 10m, memory: 64Mi}
           limits: {cpu: 500m, memory: 128Mi}

@@ -19,7 +19,7 @@ volumeClaimTemplates:
 {{/* Takes (list root component). */}}
 {{- define "crm.dataPod" -}}
 {{ include "crm.scheduling" . }}
-serviceAccountName: crm
+serviceAccountName: {{ include "crm.fullname" (index . 0) }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{ include "crm.podSecurity" 999 }}

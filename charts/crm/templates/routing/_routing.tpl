@@ -31,11 +31,11 @@ preview.{{ include "crm.domain" . }}
 {{/* How Argo Rollouts tells the router its weights. */}}
 {{- define "crm.trafficRouting" -}}
 {{- if eq .Values.routing.provider "traefik" }}
-traefik: {weightedTraefikServiceName: crm}
+traefik: {weightedTraefikServiceName: {{ include "crm.fullname" $ }}}
 {{- else if eq .Values.routing.provider "nginx" }}
 {{- $beta := eq .Values.strategy.name "ab-test" }}
 nginx:
-  stableIngress: crm
+  stableIngress: {{ include "crm.fullname" $ }}
   # Its canary Ingress keeps an annotation that it once had. Empty is none: so an A/B test ends with the next strategy.
   additionalIngressAnnotations:
     canary-by-header: {{ $beta | ternary "X-User-Group" "" | quote }}
@@ -43,22 +43,23 @@ nginx:
 {{- else if eq .Values.routing.provider "istio" }}
 istio:
   virtualService:
-    name: crm-weights
+    name: {{ include "crm.fullname" $ }}-weights
     routes: [primary]
 {{- else if eq .Values.routing.provider "gatewayAPI" }}
 plugins:
-  argoproj-labs/gatewayAPI: {httpRoute: crm, namespace: {{ .Release.Namespace }}}
+  argoproj-labs/gatewayAPI: {httpRoute: {{ include "crm.fullname" $ }}, namespace: {{ .Release.Namespace }}}
 {{- end }}
 {{- end }}
 
 {{/*
 The shares of stable and canary, a JSON map by Service. Argo Rollouts writes them; Argo CD is told to leave them alone (argocd/),
-and Helm, which would set them back in the middle of a rollout, is given those that it finds. Takes a list of maps with name and
-weight, empty where there is nothing yet.
+and Helm, which would set them back in the middle of a rollout, is given those that it finds. Takes (list root live), live being maps with
+name and weight, none where there is nothing yet.
 */}}
 {{- define "crm.weights" -}}
-{{- $weights := dict "crm-stable" 100 "crm-canary" 0 -}}
-{{- range . -}}
+{{- $root := index . 0 -}}
+{{- $weights := dict (include "crm.stableService" $root) 100 (include "crm.canaryService" $root) 0 -}}
+{{- range index . 1 -}}
 {{- $_ := set $weights .name (.weight | default 0) -}}
 {{- end -}}
 {{- toJson $weights -}}

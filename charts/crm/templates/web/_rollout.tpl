@@ -65,7 +65,7 @@ waits before its last step; one that bakes stays at 100 % for a while with the v
 {{- include "crm.admission" . }}
 {{- range $weight := $strategy.weights }}
 {{- if and $strategy.approval (eq (int $weight) 100) }}
-- pause: {} # until: kubectl argo rollouts promote crm
+- pause: {} # until: kubectl argo rollouts promote {{ include "crm.fullname" $ }}
 {{- end }}
 - setWeight: {{ $weight }}
 {{- if not (regexMatch "^0+[smh]?$" $strategy.stepDuration) }}
@@ -86,7 +86,7 @@ beta to the canary Service), the gate on what beta asked, and then the backgroun
 {{- include "crm.admission" . }}
 - setCanaryScale: {weight: 50}
 {{- include "crm.gate" (list . nil) }}
-- pause: {} # until: kubectl argo rollouts promote crm
+- pause: {} # until: kubectl argo rollouts promote {{ include "crm.fullname" $ }}
 # All pods first, and then everybody: a scale that followed the weight would leave the group beta without a pod in between.
 - setCanaryScale: {weight: 100}
 - setWeight: 100
@@ -96,8 +96,8 @@ beta to the canary Service), the gate on what beta asked, and then the backgroun
 {{- define "crm.canary" -}}
 canary:
   {{- if ne .Values.routing.provider "none" }}
-  stableService: crm-stable
-  canaryService: crm-canary
+  stableService: {{ include "crm.stableService" $ }}
+  canaryService: {{ include "crm.canaryService" $ }}
   trafficRouting:
     {{- include "crm.trafficRouting" . | nindent 4 }}
   # One pod of a small canary may die without costing a request.
@@ -129,8 +129,8 @@ canary:
 {{- $gates := include "crm.analysisTemplates" (list . "") | fromJsonArray -}}
 {{- $before := .Values.analysis.security | ternary (prepend $gates "security" | uniq) $gates -}}
 blueGreen:
-  activeService: crm-stable
-  previewService: crm-canary
+  activeService: {{ include "crm.stableService" $ }}
+  previewService: {{ include "crm.canaryService" $ }}
   autoPromotionEnabled: {{ not .Values.strategy.approval }}
   {{- with $before }}
   prePromotionAnalysis:
