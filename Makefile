@@ -62,13 +62,13 @@ drills: .venv/complete ## The proof matrix, or one of it: make drills SCENARIO=e
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.main $(SCENARIO) $(RESUMED)
 
-.PHONY: drills-more
-drills-more: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
+.PHONY: drills-extended
+drills-extended: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
 	@$(PYTHON) -m cluster up
-	@$(PYTHON) -m drills.main --more $(RESUMED)
+	@$(PYTHON) -m drills.main --extended $(RESUMED)
 
 .PHONY: drills-alerts
-drills-alerts: .venv/complete ## Each alert from its own fault: who is told when, its page's commands; docs/monitoring.md, docs/runbooks/.
+drills-alerts: .venv/complete ## Each alert from its own fault to its end.
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.main --alerts
 
@@ -78,7 +78,7 @@ soak: .venv/complete ## 20 good releases in a row under load: none aborted, no r
 	@$(PYTHON) -m drills.main good --times 20
 
 .PHONY: compare
-compare: .venv/complete ## The same bad release, shipped by a Deployment, by Argo Rollouts' documented analysis, by us: docs/compare.md
+compare: .venv/complete ## The same bad release, shipped by a Deployment, by Argo Rollouts' documented analysis, by us
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.scenarios.comparison
 
@@ -114,6 +114,10 @@ unit:
 format: .venv/complete ## Rewrite the code in the project's format.
 	@ruff format .
 	@ruff check --fix .
+
+.PHONY: results
+results: .venv/complete ## Page and picture of each whole run in build/report/: docs/results/.
+	@$(PYTHON) -m drills.report.whole_run
 
 .PHONY: generated
 generated: .venv/complete ## Write what is made from the code: rules and docs/monitoring.md from the objectives, docs/openapi.yaml from the API.

@@ -1,8 +1,7 @@
-"""`python -m drills.main [--more | --alerts | SCENARIO…] [--times N] [--resume]` plays the proof matrix.
+"""`python -m drills.main [--extended | --alerts | SCENARIO…] [--times N] [--resume]` plays the proof matrix.
 
-With `--resume` a scenario that ended as it should at this commit is not played again. A run of the whole matrix writes
-docs/proof.md, one of `--more` docs/proof-more.md, whatever came out. A scenario of `--alerts` that ended as it should
-writes what it measured into docs/monitoring.md and the alerts' pages. Status 0 only if all did.
+With `--resume` a scenario that ended as it should at this commit is not played again. All is written to
+build/report/; `make results` takes a whole suite's page and picture from there. Status 0 only if all ended well.
 """
 
 from __future__ import annotations
@@ -18,16 +17,18 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import resume, runner
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import images, local, platform, settings
+from drills.fixtures import images, local, platform, receiver, settings
 from drills.load import traffic
 from drills.observe.watcher import Kubernetes
-from drills.report import html, markdown
+from drills.report import charts, html, markdown, whole_run
 from drills.report.result import ScenarioResult
 from drills.scenarios.alerts import ALERTS
-from drills.scenarios.releases import GOOD, MATRIX, MORE, Scenario
+from drills.scenarios.releases import EXTENDED, GOOD, MATRIX, Scenario
+from drills.steps import on_call
 from drills.steps.story import Environment
 
-SCENARIOS = (*MATRIX, *MORE, *ALERTS)
+SUITES = {"proof": MATRIX, "extended": EXTENDED, "alerts": ALERTS}
+SCENARIOS = tuple(scenario for suite in SUITES.values() for scenario in suite)
 
 # Built before the first scenario begins: a build under load would be felt.
 RECIPES = (
@@ -51,6 +52,9 @@ RECIPES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen, times, resuming = _chosen(arguments)
+    whole = (name for name, suite in SUITES.items() if chosen == [*suite] and times == 1)
+    if subject := next(whole, None):
+        whole_run.discard(subject)
     started = time.monotonic()
     with runner.ends_at(signal.SIGTERM):
         try:
@@ -63,10 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 130
     took = time.monotonic() - started + saved
     html.write_summary(results, local.REPORT)
-    for page, command, whole in (("proof", "make drills", MATRIX), ("proof-more", "make drills-more", MORE)):
-        if chosen == [*whole] and times == 1:
-            text = markdown.text(results, took, command=command, picture=f"{page}.png")
-            html.write_page(local.CHECKOUT / "docs" / f"{page}.md", text)
+    if subject == "alerts":
+        charts.draw_alerts(results, local.REPORT / "alerts.png")
+        whole_run.write(subject, markdown.alerts(results, took, on_call.known(), receiver.TIME_SCALE))
+    elif subject:
+        whole_run.write(subject, markdown.suite(subject, results, took))
     runner.show(results, took, local.REPORT / "index.html")
     return 1 if any(result.problem for result in results) else 0
 
@@ -78,7 +83,9 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]
     parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else the matrix)"
     )
-    parser.add_argument("--more", action="store_true", help="what is promised beside the matrix")
+    parser.add_argument(
+        "--extended", action="store_true", help="the extended suite: routers, people, production's times"
+    )
     parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
     parser.add_argument(
         "--resume", action="store_true", help="leave out what ended as it should at this commit"
@@ -91,11 +98,13 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]
     unknown = [name for name in wanted if name not in names]
     if unknown:
         parser.error(f"there is no scenario {unknown[0]}; there are: {', '.join(names)}")
-    if options.more + options.alerts + bool(wanted) > 1:
-        parser.error("--more and --alerts play scenarios of their own: choose one, and leave the names out")
+    if options.extended + options.alerts + bool(wanted) > 1:
+        parser.error(
+            "--extended and --alerts play scenarios of their own: choose one, and leave the names out"
+        )
     chosen = [scenario for scenario in SCENARIOS if scenario.name in wanted]
     if not wanted:
-        chosen = [*(MORE if options.more else ALERTS if options.alerts else MATRIX)]
+        chosen = [*(EXTENDED if options.extended else ALERTS if options.alerts else MATRIX)]
     return chosen, options.times, options.resume
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from monitoring import alertmanager, dashboards, grafana, measured, objectives
+from monitoring import alertmanager, dashboards, grafana, objectives
 from monitoring.alerts import Alert, alerts
-from monitoring.measured import Measured
 from monitoring.sources import SOURCES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -18,12 +17,8 @@ DASHBOARDS = REPOSITORY / "charts/crm/files/dashboards"
 RUNBOOKS = REPOSITORY / "docs/runbooks"
 PAGE = REPOSITORY / "docs/monitoring.md"
 COMMAND = "python -m monitoring"
-COMMANDS = ("kubectl", "delivery")
-"""What a page's commands that end a fault begin with."""
 LONG = 5400
 """Seconds from which on half hours are exact enough."""
-MEASURED = "**Measured.** "
-"""Begins the last paragraph of a runbook, which nobody writes by hand."""
 
 
 def percent(share: float) -> str:
@@ -32,19 +27,12 @@ def percent(share: float) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Every generated file with the text that it must have; of the runbooks only their last paragraph is made."""
+    """Every generated file with the text that it must have."""
     names = sorted(_templates("rules").list_templates(), key=lambda name: (name != "users.yaml", name))
     rules = {name: _rules(name) for name in names}
-    known, found = alerts(rules.values()), measured.read()
-    page = _templates("pages").get_template("monitoring.md")
-    said = page.render(
-        alerts=_rows(known), drilled=[(each, found[each.name]) for each in known if each.name in found]
-    )
+    page = _templates("pages").get_template("monitoring.md").render(alerts=_rows(alerts(rules.values())))
     boards = {DASHBOARDS / f"{each.uid}.json": grafana.text(each) for each in dashboards.DASHBOARDS}
-    runbooks = {
-        RUNBOOKS / f"{name}.md": _runbook(name, known, found) for name in {each.rule for each in known}
-    }
-    return {RULES / name: text for name, text in rules.items()} | boards | runbooks | {PAGE: said}
+    return {RULES / name: text for name, text in rules.items()} | boards | {PAGE: page}
 
 
 def stale() -> list[Path]:
@@ -78,7 +66,7 @@ def _templates(folder: str) -> Environment:
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  (YAML and Markdown)
     )
-    templates.filters |= {"percent": percent, "number": "{:g}".format, "minutes": _minutes, "code": _code}
+    templates.filters |= {"percent": percent, "number": "{:g}".format, "minutes": _minutes}
     windows = {window for burn in objectives.BURNS for window in (burn.long, burn.short)}
     templates.globals |= {
         "ln": math.log,
@@ -125,19 +113,6 @@ def _minutes(seconds: float) -> str:
     if seconds > LONG:
         return f"{math.ceil(seconds / 1800) / 2:g} h"
     return f"{math.ceil(seconds / 30) / 2:g} min"
-
-
-def _code(text: str) -> str:
-    """A command as code, a sentence as it is."""
-    return f"`{text}`" if text.partition(" ")[0] in COMMANDS else text
-
-
-def _runbook(name: str, known: list[Alert], found: dict[str, Measured]) -> str:
-    """The page as a person wrote it, and what was measured."""
-    text, _, _ = (RUNBOOKS / f"{name}.md").read_text().partition(MEASURED)
-    times = [(each, found[each.name]) for each in known if each.rule == name and each.name in found]
-    said = _templates("pages").get_template("measured.md").render(times=times)
-    return "\n\n".join([text.rstrip(), *([MEASURED + said.rstrip()] if times else [])]) + "\n"
 
 
 def _meaning(alert: str) -> str:

@@ -40,6 +40,7 @@ MARKS = {
 _LIMIT_PERCENT = f"{100 * VERDICT.limit:g} %"
 _WIDTH, _HEIGHT, _DPI = 12.0, 9.0, 110
 _LATENCY_TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_ALERT_TICKS = (3, 10, 30, 100, 300, 1000, 3000)
 _LATENCY_TOP_SECONDS = 8.0
 _LABEL_ROWS = 4
 _LABEL_INCHES_PER_LETTER = 0.088
@@ -113,6 +114,29 @@ def draw_summary(results: Sequence[ScenarioResult], file: Path) -> Path:
             pad=6,
         )
         rows[-1][1].set_xlabel("seconds since the push")
+        _save(figure, file)
+    return file
+
+
+def draw_alerts(results: Sequence[ScenarioResult], file: Path) -> Path:
+    """Write one picture of all alerts: a bar as long as is promised, and when each fired and somebody was notified."""
+    found = sorted((name, alert) for result in results for name, alert in result.alerts.items())[::-1]
+    rows = range(len(found))
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 1.2 + 0.3 * len(found)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(rows, [alert.promised for _, alert in found], color="#E6E6E6", label="promised")
+        axes.plot([alert.fired for _, alert in found], rows, "o", color=CANARY, label="fired")
+        notified = [float("nan") if alert.notified is None else alert.notified for _, alert in found]
+        axes.plot(notified, rows, "|", color=STABLE, markersize=12, markeredgewidth=2.2, label="notified")
+        axes.set_yticks(rows, [name for name, _ in found])
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(_ALERT_TICKS))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.margins(y=0.01)
+        axes.set_xlabel("seconds since the fault, with the drills' time scale")
+        axes.set_title("When each alert fired, and when somebody was notified", pad=6)
+        axes.legend(loc="lower right")
         _save(figure, file)
     return file
 

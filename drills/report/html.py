@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from drills.fixtures import local
 from drills.load.results import quantile
 from drills.report import charts
 from drills.report.result import ScenarioResult
@@ -49,12 +48,6 @@ def write_summary(results: Sequence[ScenarioResult], folder: Path) -> Path:
     return _render("summary.html", folder / "index.html", summary=_inline(summary), drills=drills)
 
 
-def write_page(page: Path, text: str) -> None:
-    """Write a page of docs/, and beside it its picture: that of the summary which was written last."""
-    shutil.copyfile(local.REPORT / "summary.png", page.with_suffix(".png"))
-    page.write_text(text, encoding="utf-8")
-
-
 def facts(result: ScenarioResult) -> dict[str, Any]:
     """The drill's numbers; times in seconds, shares in percent."""
     latencies = sorted(request.latency for request in result.record.requests)
@@ -76,6 +69,7 @@ def facts(result: ScenarioResult) -> dict[str, Any]:
         "latency_max": _rounded(quantile(latencies, 1.0), 4),
         "answers": {version or "none": count for version, count in result.record.versions().items()},
         "failures": dict(result.record.failures_by_kind()),
+        "alerts": {name: asdict(alert) for name, alert in result.alerts.items()},
         "problem": result.problem,
     }
 

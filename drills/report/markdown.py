@@ -1,59 +1,92 @@
-"""The text of docs/proof.md, the page of the proof matrix, or of another of its kind from the results of a run."""
+"""The pages of docs/results/ about whole suites, from the results of a run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from drills.fixtures import images
 from drills.load import traffic
-from drills.report.result import ScenarioResult
+from drills.report.result import AlertResult, ScenarioResult
+from drills.report.whole_run import COMMANDS
 
+_TITLES = {"proof": "The proof", "extended": "The extended suite", "alerts": "The alerts"}
+_PICTURES = {"alerts": "Each alert: what is promised, when it fired, and when somebody was notified"}
 _COLUMNS = (
     "what happens",
     "verdict",
     "s from push to verdict",
     "s from first failure to weight 0",
-    "s from abort to Git healed",
+    "s from abort to rollback in Git",
     "failed requests",
     "weights, %",
     "measurements",
     "in the end",
 )
+_ALERT_COLUMNS = ("alert", "the fault", "promised", "fired after", "notified after", "ended by", "over after")
+_PROGRAMS = ("kubectl", "delivery")
 _GIB = 2**30
 
 
-def text(results: Sequence[ScenarioResult], took: float, *, command: str, picture: str) -> str:
-    """The page as Markdown.
+def suite(subject: str, results: Sequence[ScenarioResult], took: float) -> str:
+    """The page of a suite whose scenarios are releases; `took` is the whole run's time in seconds."""
+    findings = [f"- {result.title}: {'; '.join(result.findings)}" for result in results if result.findings]
+    return _page(
+        subject,
+        results,
+        took,
+        [f"Load: {traffic.usual_rate()} requests/s through the router, counted by the load generator."],
+        _table(_COLUMNS, map(_row, results)),
+        ["Measured beside that:", "", *findings, ""] if findings else [],
+    )
 
-    `took` is the whole run's time in seconds, `command` what plays it, `picture` the file beside the page.
-    """
+
+def alerts(results: Sequence[ScenarioResult], took: float, known: Iterable[str], time_scale: float) -> str:
+    """The page of the alerts: how each was measured, and which of those that are known was not."""
+    found = {name: alert for result in results for name, alert in result.alerts.items()}
+    missing = sorted(set(known) - set(found))
+    return _page(
+        "alerts",
+        results,
+        took,
+        [
+            f"Waiting times are divided by {time_scale:g}, expressions stay as they are. Times count from the fault,",
+            "the last from what ended it. Where nobody was notified, another alert of the same fault held it back.",
+        ],
+        _table(_ALERT_COLUMNS, (_alert_row(name, found[name]) for name in sorted(found))),
+        [f"Not measured: {', '.join(missing)}.", ""] if missing else [],
+    )
+
+
+def _page(
+    subject: str, results: Sequence[ScenarioResult], took: float, about: list[str], *parts: list[str]
+) -> str:
     now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     held = sum(result.problem is None for result in results)
-    lines = [
-        "# The proof",
-        "",
-        f"Written by `{command}` on {now}: {held} of {len(results)} scenarios ended as they should, in",
-        f"{took / 60:.0f} minutes on {os.cpu_count()} cores and {memory:.0f} GiB, at commit {images.head()[:12]}.",
-        f"Load: {traffic.usual_rate()} requests/s through the router, counted by the load generator.",
-        "`make drills SCENARIO=errors` replays one.",
-        "",
-        f"![Every scenario: its weight and the failed requests of all users]({picture})",
-        "",
-        f"| {' | '.join(_COLUMNS)} |",
-        "|" + "---|" * len(_COLUMNS),
-        *(f"| {' | '.join(_row(result))} |" for result in results),
-        "",
-    ]
-    findings = [f"- {result.title}: {'; '.join(result.findings)}" for result in results if result.findings]
-    if findings:
-        lines += ["Measured beside that:", "", *findings, ""]
+    alt = _PICTURES.get(subject, "Every scenario: its weight and the failed requests of all users")
     problems = [f"- **{result.title}**: {result.problem}" for result in results if result.problem is not None]
-    if problems:
-        lines += ["Not as it should be:", "", *problems, ""]
+    lines = [
+        f"# {_TITLES[subject]}",
+        "",
+        f"Written by `{COMMANDS[subject]}` on {now}: {held} of {len(results)} scenarios ended as they should, in",
+        f"{took / 60:.0f} minutes on {os.cpu_count()} cores and {memory:.0f} GiB, at commit {images.head()[:12]}.",
+        *about,
+        f"`make drills SCENARIO={results[0].name}` replays one.",
+        "",
+        f"![{alt}]({subject}.png)",
+        "",
+        *(line for part in parts for line in part),
+        *(["Not as it should be:", "", *problems, ""] if problems else []),
+    ]
     return "\n".join(lines)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    cells = (f"| {' | '.join(row)} |" for row in (columns, *rows))
+    head, *body = cells
+    return [head, "|" + "---|" * len(columns), *body, ""]
 
 
 def _row(result: ScenarioResult) -> list[str]:
@@ -70,6 +103,19 @@ def _row(result: ScenarioResult) -> list[str]:
         " → ".join(map(str, result.weights)) or "none",
         str(result.measurements),
         result.end_state,
+    ]
+
+
+def _alert_row(name: str, alert: AlertResult) -> list[str]:
+    ended_by = alert.ended_by.replace("|", "\\|")
+    return [
+        name,
+        alert.fault,
+        f"{alert.promised:.0f} s",
+        f"{alert.fired:.0f} s",
+        "-" if alert.notified is None else f"{alert.notified:.0f} s",
+        f"`{ended_by}`" if ended_by.startswith(_PROGRAMS) else ended_by,
+        f"{alert.over:.0f} s",
     ]
 
 

@@ -11,6 +11,24 @@ from drills.observe.timeline import Moment
 
 
 @dataclass(frozen=True)
+class AlertResult:
+    """How an alert was seen to fire and to end; times in seconds."""
+
+    fault: str
+    """What was done, as a sentence without its full stop."""
+    promised: float
+    """From the fault until somebody is notified, at the latest, with the drill's time scale."""
+    fired: float
+    """From the fault until Prometheus called it firing."""
+    notified: float | None
+    """From the fault until the message; None where another alert of the same fault holds this one back."""
+    ended_by: str
+    """What was done then: a command of the page, or what else ended the fault."""
+    over: float
+    """From that until it fired no more."""
+
+
+@dataclass(frozen=True)
 class ScenarioResult:
     name: str
     title: str
@@ -32,6 +50,8 @@ class ScenarioResult:
     """When Git was seen to name the release before again, put back by the guard."""
     findings: list[str] = field(default_factory=list)
     """What only this drill measured, each in words: the shares of its steps, whose requests the group's were."""
+    alerts: dict[str, AlertResult] = field(default_factory=dict)
+    """Each alert that fired as it should and is over, by its name."""
 
     @property
     def moments(self) -> list[Moment]:

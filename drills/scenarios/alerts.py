@@ -1,7 +1,4 @@
-"""The alerts' drills: a fault, the alert, who is told, the page's own commands, the end.
-
-What they measure goes to docs/monitoring.md and to the alerts' pages.
-"""
+"""The alerts' drills: a fault, the alert, who is told, the page's own commands, the end."""
 
 from __future__ import annotations
 
@@ -26,7 +23,6 @@ from drills.load.traffic import Traffic, traffic
 from drills.scenarios.releases import AT_ONCE, USUAL, Scenario, arrives, other_good_version, serving_now
 from drills.steps.on_call import OnCall
 from drills.steps.story import Environment, When, minutes, seconds
-from monitoring import generated, measured
 from monitoring.objectives import LIMITS
 
 _FEW = traffic(10)
@@ -375,7 +371,7 @@ def quiet(production: Environment) -> None:
 def _drill(
     play: Play, *, load: Traffic | None = _FEW, changed: dict[str, Any] | None = None, forgetful: bool = False
 ) -> Callable[[Environment], None]:
-    """With waiting times divided by the receiver's factor; what was measured goes to the pages.
+    """With waiting times divided by the receiver's factor.
 
     `changed`: more of the settings. `forgetful`: Prometheus begins anew, so that a few bad requests weigh enough.
     """
@@ -391,8 +387,6 @@ def _drill(
         on_call = OnCall(production, given)
         on_call.can_be_reached()
         play(on_call)
-        measured.add(on_call.measured)
-        generated.write()
 
     return played
 
@@ -584,4 +578,4 @@ ALERTS = (
     ),
     Scenario("quiet", "15 minutes without a fault", quiet),
 )
-"""Each alert's own fault, and none: docs/monitoring.md and docs/runbooks/."""
+"""Each alert's own fault, and none: docs/results/alerts.md."""

@@ -1,7 +1,7 @@
 """`python -m drills.scenarios.comparison`: the same bad release under the same load, shipped by others and by us.
 
 Takes about 45 minutes, nearly all of them the analysis of Argo Rollouts' documentation, which looks every 5 minutes.
-Writes docs/compare.md and its picture.
+Its page and picture: `make results`, docs/results/comparison.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from drills.fixtures.baselines import NAME, NAMESPACE, Object
 from drills.load.traffic import traffic, usual_rate
 from drills.observe.snapshot import Snapshot
 from drills.observe.watcher import Kubernetes
-from drills.report import html
+from drills.report import html, whole_run
 from drills.report.result import ScenarioResult
 from drills.scenarios import releases
 from drills.steps.story import Environment, minutes, seconds
@@ -42,6 +42,7 @@ Way = Callable[[list[Object]], list[Object]]
 
 def main() -> int:
     started = time.monotonic()
+    whole_run.discard("comparison")
     with runner.ends_at(signal.SIGTERM):
         try:
             results = _play()
@@ -52,7 +53,7 @@ def main() -> int:
             console.print("[red]compare:[/] stopped; the load has ended.")
             return 130
     html.write_summary(results, local.REPORT)
-    html.write_page(local.CHECKOUT / "docs" / "compare.md", text(results))
+    whole_run.write("comparison", text(results))
     runner.show(results, time.monotonic() - started, local.REPORT / "index.html")
     return 1 if any(result.problem for result in results) else 0
 
@@ -82,7 +83,7 @@ def text(results: Sequence[ScenarioResult]) -> str:
         f"every {ours['interval']} from {ours['initialDelay']} on, as in all its drills; by itself the chart looks",
         f"every {usual['interval']} from {usual['initialDelay']} on.",
         "",
-        "![Each way: the new version's weight and the failed requests of all users](compare.png)",
+        "![Each way: the new version's weight and the failed requests of all users](comparison.png)",
         "",
         "| shipped by | failed requests | s from push to verdict | s from first failure to weight 0 |",
         "|---|---|---|---|",

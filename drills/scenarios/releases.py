@@ -862,8 +862,8 @@ MATRIX = (
     Scenario("rolling-update", "Rolling update: a good release", rolling_update, "rolling-update"),
     *_bad("rolling-update", rolling_update_felt),
 )
-"""What a release may be or meet, by each strategy: docs/proof.md."""
-MORE = (
+"""What a release may be or meet, by each strategy: docs/results/proof.md."""
+EXTENDED = (
     Scenario("unlisted", "Nobody has signed what is in it, without Kyverno", unlisted),
     Scenario("unsigned", "Nobody has signed the image", unsigned, admission=True),
     Scenario("without-sbom", "Nobody has signed what is in the image", without_sbom, admission=True),
@@ -912,7 +912,7 @@ MORE = (
         for router, called in (("nginx", "nginx annotations"), ("istio", "Istio"))
     ),
 )
-"""What is promised beside that, of routers, people and times: docs/proof-more.md."""
+"""What is promised beside that, of routers, people and times: docs/results/extended.md."""
 
 
 def _given(production: Environment) -> Given:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -31,10 +31,10 @@ from drills.errors import NotReady
 from drills.fixtures import local, receiver
 from drills.load.traffic import RunningTraffic
 from drills.observe.snapshot import Snapshot
+from drills.report.result import AlertResult
 from drills.steps.story import Environment, Given, minutes, seconds
 from monitoring import generated
 from monitoring.alerts import Alert, alerts
-from monitoring.measured import Measured
 from monitoring.objectives import LEVELS, VERDICT
 from monitoring.objectives import seconds as seconds_of
 
@@ -71,8 +71,6 @@ class Heard:
 class OnCall:
     environment: Environment
     given: Given
-    measured: dict[str, Measured] = field(default_factory=dict)
-    """What was measured of each alert that is over, by its name."""
     time_scale: float = receiver.TIME_SCALE
     _fault: Fault | None = None
     _heard: dict[str, Heard] = field(default_factory=dict)
@@ -261,13 +259,11 @@ class OnCall:
     def _measure(self, heard: Heard, over_at: float) -> None:
         """Write down the times of an alert that is over."""
         (at, ended_by), fault, name = self._did, heard.fault, heard.alert.name
-        self.measured[name] = Measured(
+        self.environment.alerts[name] = AlertResult(
             fault=fault.what,
-            day=datetime.now(UTC).date().isoformat(),
-            hurry=self.time_scale,
             promised=round(heard.alert.promised(time_scale=self.time_scale), 1),
             fired=round(heard.fired_at - fault.at, 1),
-            told=None if heard.told_at is None else round(heard.told_at - fault.at, 1),
+            notified=None if heard.told_at is None else round(heard.told_at - fault.at, 1),
             ended_by=ended_by,
             over=round(max(over_at - at, 0.0), 1),
         )

@@ -41,7 +41,7 @@ from drills.observe import diagnosis, timeline
 from drills.observe.snapshot import Application, Object, Pod, Snapshot
 from drills.observe.timeline import Moment
 from drills.observe.watcher import Kubernetes, Watcher
-from drills.report.result import ScenarioResult
+from drills.report.result import AlertResult, ScenarioResult
 
 # An environment's first release starts its database and runs all migrations.
 _FIRST_RELEASE = timedelta(minutes=5)
@@ -86,6 +86,7 @@ class Environment:
         self.folder = local.REPORT / drill
         self.actions: list[Moment] = []
         self.findings: list[str] = []
+        self.alerts: dict[str, AlertResult] = {}
         self.load: RunningTraffic | None = None
         self.rushes: list[RunningTraffic] = []
         self.stable: Image | None = None
@@ -146,6 +147,7 @@ class Environment:
             version_in_git=self.version_in_git(),
             healed_at=self.healed_at,
             findings=self.findings,
+            alerts=self.alerts,
         )
 
     def beside(self, name: str) -> Environment:

@@ -17,7 +17,7 @@ from drills.fixtures import images, local, platform, settings
 from drills.main import SCENARIOS
 from drills.report import html, markdown
 from drills.report.result import ScenarioResult
-from drills.scenarios.releases import MATRIX, MORE, Scenario
+from drills.scenarios.releases import EXTENDED, MATRIX, Scenario
 from drills.tests import drills
 from drills.tests.drills import bad, failed_analysis, good
 
@@ -45,7 +45,6 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         names.append(environment.drill)
         return replace(good(), name=environment.drill, title=environment.title)
 
-    (tmp_path / "docs").mkdir()
     monkeypatch.setattr(local, "CHECKOUT", tmp_path)
     monkeypatch.setattr(local, "REPORT", tmp_path)
     monkeypatch.setattr(local, "prepare", lambda: None)
@@ -66,8 +65,8 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("arguments", "scenarios", "page", "command"),
-    [([], MATRIX, "proof", "make drills"), (["--more"], MORE, "proof-more", "make drills-more")],
-    ids=["matrix", "more"],
+    [([], MATRIX, "proof", "make drills"), (["--extended"], EXTENDED, "extended", "make drills-extended")],
+    ids=["matrix", "extended"],
 )
 def test_all_scenarios_make_the_page(
     played: list[str],
@@ -80,8 +79,9 @@ def test_all_scenarios_make_the_page(
     assert main.main(arguments) == 0
 
     assert played == [scenario.name for scenario in scenarios]
-    assert [file.name for file in sorted((tmp_path / "docs").iterdir())] == [f"{page}.md", f"{page}.png"]
-    text = (tmp_path / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert {file.name for file in tmp_path.iterdir()} >= {f"{page}.md", f"{page}.png"}
+    assert not (tmp_path / "docs").exists()
+    text = (tmp_path / f"{page}.md").read_text(encoding="utf-8")
     assert all(f"| {scenario.title} | promoted | 50 |" in text for scenario in scenarios)
     assert f"Written by `{command}` on" in text
     assert f"({page}.png)" in text
@@ -92,14 +92,14 @@ def test_a_name_is_played_once(played: list[str]) -> None:
 
     assert len(set(names)) == len(names)
     with pytest.raises(SystemExit):
-        main.main(["--more", "good"])
+        main.main(["--extended", "good"])
 
 
 def test_one_scenario_is_replayed_without_touching_the_page(played: list[str], tmp_path: Path) -> None:
     assert main.main(["errors"]) == 0
 
     assert played == ["errors"]
-    assert not (tmp_path / "docs" / "proof.md").exists()
+    assert not (tmp_path / "proof.md").exists()
 
 
 @pytest.mark.usefixtures("played")
@@ -121,7 +121,7 @@ def test_a_scenario_is_played_as_often_as_asked_with_a_report_of_each(
     assert main.main(["good", "--times", "3"]) == 0
 
     assert played == ["good", "good-2", "good-3"]
-    assert not (tmp_path / "docs" / "proof.md").exists()
+    assert not (tmp_path / "proof.md").exists()
 
 
 def test_a_run_goes_on_where_another_ended_at_the_same_commit(
@@ -176,7 +176,7 @@ def test_a_slow_machine_sends_less_and_its_page_says_so(
     assert main.main([]) == 0
 
     assert len(played) == len(MATRIX)
-    assert "Load: 20 requests/s" in (tmp_path / "docs" / "proof.md").read_text(encoding="utf-8")
+    assert "Load: 20 requests/s" in (tmp_path / "proof.md").read_text(encoding="utf-8")
 
 
 def test_a_number_of_times_that_makes_no_sense_is_refused(
@@ -244,7 +244,7 @@ def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest
     shared = replace(
         good(), findings=["at 5 %: 5.01 % of 7306 requests", "at 20 %: 20.00 % of 5335 requests"]
     )
-    page = markdown.text([shared, wrong], 600, command="make drills", picture="proof.png")
+    page = markdown.suite("proof", [shared, wrong], 600)
 
     assert "1 of 2 scenarios ended as they should, in\n10 minutes" in page
     assert "| A good release | promoted | 50 | - | - | 0 of 1300 (0.00%) | 5 → 20 → 50 → 100 | 0 |" in page
@@ -255,14 +255,14 @@ def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest
         "- A good release: at 5 %: 5.01 % of 7306 requests; at 20 %: 20.00 % of 5335 requests\n\n"
     ) in page
     assert "- **A bad release**: Expected less." in page
-    assert "Measured" not in markdown.text([wrong], 600, command="make drills", picture="proof.png")
+    assert "Measured" not in markdown.suite("proof", [wrong], 600)
 
 
 def test_the_weight_0_after_a_promotion_is_no_answer_to_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     stray = replace(good(), record=drills.requests(9, 60, new_from=9, new_until=10, code=500))
 
-    page = markdown.text([stray], 600, command="make drills", picture="proof.png")
+    page = markdown.suite("proof", [stray], 600)
 
     assert stray.seconds_from_first_failure_to_zero is not None
     assert "| A good release | promoted | 50 | - | - |" in page

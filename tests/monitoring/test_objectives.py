@@ -9,6 +9,7 @@ import pytest
 
 from crm.metrics.middleware import LATENCY_EDGES
 from monitoring import generated
+from monitoring.alerts import alerts
 from monitoring.objectives import BURNS, LEVELS, VERDICT, seconds
 from tests.chart.rendering import ROOT
 
@@ -67,3 +68,14 @@ def test_durations(duration: str, expected: int) -> None:
     assert seconds(duration) == expected
     with pytest.raises((KeyError, ValueError)):
         seconds(f"{duration}x")
+
+
+def test_every_alert_has_a_promise_that_the_time_scale_shortens() -> None:
+    known = alerts(path.read_text() for path in generated.RULES.glob("*.yaml"))
+    assert len({each.name for each in known}) == len(known)
+    for each in known:
+        assert each.seen_after + 30 <= each.promised(time_scale=60) <= each.promised()
+    promised = {each.name: each.promised() for each in known}
+    assert promised["CRMDown"] == 120 + 60 + 30
+    # 14.4 times 0.1 % of an hour are 52 s of bad requests, which a rate over 5 minutes has counted after 176 s.
+    assert promised["AvailabilityBudgetBurn 1h"] == pytest.approx(176 + 120 + 30, abs=1)

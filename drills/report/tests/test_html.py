@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from drills.fixtures import local
 from drills.load.results import Record
 from drills.observe.timeline import Moment
 from drills.report import charts, html
@@ -51,18 +50,6 @@ def test_the_summary_has_every_drill(tmp_path: Path) -> None:
     assert text.count("<h2") == 3
     assert "5 → 20 → 50 → 100 %" in text
     assert "No &lt;load&gt;." in text
-
-
-def test_a_page_of_docs_has_the_summarys_picture_beside_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(local, "REPORT", tmp_path)
-    (tmp_path / "summary.png").write_bytes(b"a picture")
-
-    html.write_page(tmp_path / "proof.md", "# The proof\n")
-
-    assert (tmp_path / "proof.md").read_text() == "# The proof\n"
-    assert (tmp_path / "proof.png").read_bytes() == b"a picture"
 
 
 def test_facts_are_the_numbers_of_the_drill() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from drills.errors import DrillFailed
 from drills.fixtures import local, receiver
+from drills.report.result import AlertResult
 from drills.scenarios import alerts
 from drills.steps.on_call import OnCall, known, page_commands
 from monitoring import generated
@@ -30,6 +31,7 @@ class Environment:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.inbox = receiver.Inbox()
+        self.alerts: dict[str, AlertResult] = {}
 
     def until(self, condition: Callable[[Any], bool], within: timedelta, expected: str) -> None:
         if not condition(None):
@@ -98,8 +100,8 @@ def test_an_alert_that_fires_and_is_told_in_time_is_measured(person: OnCall, clu
     cluster.says(f"Over: CRMDown in {NAMESPACE}", "#crm-outage", at=time.time() + 1)
     person.hears_the_end("CRMDown")
 
-    found = person.measured["CRMDown"]
-    assert (found.fault, found.fired, found.told) == ("Redis hangs", 31, 33)
+    found = person.environment.alerts["CRMDown"]
+    assert (found.fault, found.fired, found.notified) == ("Redis hangs", 31, 33)
     assert found.ended_by == "the end of the fault"
     assert found.over < 1
 
