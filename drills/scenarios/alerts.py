@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cluster import addresses, processes
-from drills.fixtures import images, local, receiver, settings
+from drills.fixtures import images, inbox, local, settings
 from drills.fixtures.manifests import manifest
 from drills.load.traffic import Traffic, traffic
 from drills.scenarios.releases import AT_ONCE, USUAL, Scenario, arrives, other_good_version, serving_now
@@ -377,7 +377,7 @@ def _drill(
     """
 
     def played(production: Environment) -> None:
-        production.settings = settings.merged({"alerts": {"timeScale": receiver.TIME_SCALE}}, changed or {})
+        production.settings = settings.merged({"alerts": {"timeScale": inbox.TIME_SCALE}}, changed or {})
         given = production.serving(serving_now(production))
         _pardons_all(production)
         if forgetful:

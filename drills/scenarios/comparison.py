@@ -19,7 +19,7 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import runner
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import baselines, images, local, platform, settings
+from drills.fixtures import baselines, bootstrap, images, local, settings
 from drills.fixtures.baselines import NAME, NAMESPACE, Object
 from drills.load.traffic import traffic, usual_rate
 from drills.observe.snapshot import Snapshot
@@ -102,7 +102,7 @@ def _play() -> list[ScenarioResult]:
     usual_rate()  # refused now, and not after the images are built
     local.prepare()
     with step("Tell Argo CD and the Git server about the CRM"):
-        platform.install()
+        bootstrap.install()
     with step("Build and push the images"):
         for recipe in (_GOOD, _BAD, *map(images.good, releases.GOOD)):
             images.image(recipe)

@@ -15,7 +15,7 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import runner
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import images, local, platform, settings
+from drills.fixtures import bootstrap, images, local, settings
 from drills.fixtures.images import Recipe
 from drills.load.traffic import traffic
 from drills.observe.watcher import Kubernetes
@@ -115,7 +115,7 @@ def _play() -> list[ScenarioResult]:
     if note:
         console.print(f"[yellow]·[/] {note}")
     with step("Tell Argo CD and the Git server about the CRM"):
-        commit = platform.install()
+        commit = bootstrap.install()
     console.print(f"  [dim]main is {commit[:12]}, the commit of your checkout[/]")
     for recipe in RECIPES:
         with step(f"Build and push the image {recipe.version}"):

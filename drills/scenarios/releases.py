@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 
 from cluster import addresses, kyverno
-from drills.fixtures import attestations, images, local, platform, receiver, settings, signing
+from drills.fixtures import attestations, bootstrap, images, inbox, local, settings, signing
 from drills.fixtures.images import Recipe
 from drills.load.traffic import traffic, usual_rate
 from drills.steps.story import Environment, Given, When, minutes, seconds
@@ -532,7 +532,7 @@ def redis_hanging(production: Environment) -> None:
 
 
 def _sending_mail(production: Environment) -> tuple[When, float]:
-    production.settings = {"email": receiver.SMTP}
+    production.settings = {"email": inbox.SMTP}
     given = _given(production).alone(within=minutes(3))
     began = time.time()
     return When(production, given.stable), began
@@ -746,14 +746,14 @@ def promoted(production: Environment) -> None:
     # What staging has had is not promoted to it again, so the version is a new one each time.
     new = images.good(f"1.{time.time():.0f}")
     image = images.image(new)
-    platform.install(promotions=("dev>staging=20s",))
+    bootstrap.install(promotions=("dev>staging=20s",))
     given = _given(production)
     try:
         with production.beside("dev") as dev, production.beside("staging") as staging:
             dev.serving(new)
             staging.is_given(image, within=minutes(8))
     finally:
-        platform.install()
+        bootstrap.install()
     when = given.promoted_from("staging")
     arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)

@@ -28,7 +28,7 @@ import httpx
 
 from cluster import addresses
 from drills.errors import NotReady
-from drills.fixtures import local, receiver
+from drills.fixtures import inbox, local
 from drills.load.traffic import RunningTraffic
 from drills.observe.snapshot import Snapshot
 from drills.report.result import AlertResult
@@ -71,7 +71,7 @@ class Heard:
 class OnCall:
     environment: Environment
     given: Given
-    time_scale: float = receiver.TIME_SCALE
+    time_scale: float = inbox.TIME_SCALE
     _fault: Fault | None = None
     _heard: dict[str, Heard] = field(default_factory=dict)
     _did: tuple[float, str] = (0.0, "")
@@ -114,7 +114,7 @@ class OnCall:
         """Nobody acknowledges it: one person after the other gets an e-mail, none of them too early."""
         heard = self._heard[name]
         waits = [seconds_of(level) / self.time_scale for level in LEVELS]
-        for person, wait in zip(receiver.PEOPLE, waits, strict=True):
+        for person, wait in zip(inbox.PEOPLE, waits, strict=True):
 
             def has_mail(_: Snapshot, person: str = person) -> bool:
                 return bool(self._mails(heard, person))

@@ -31,7 +31,7 @@ from delivery.errors import Refused
 from delivery.gitops import branch, git, quarantine
 from delivery.gitops.release import Release
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import argocd, images, local, receiver, settings
+from drills.fixtures import argocd, images, inbox, local, settings
 from drills.fixtures.images import Image, Recipe
 from drills.fixtures.manifests import manifest
 from drills.load.results import Record, Request
@@ -96,7 +96,7 @@ class Environment:
         self.problem: str | None = None
         shutil.rmtree(self.folder, ignore_errors=True)
         self.watcher = Watcher(kubernetes, name)
-        self.inbox = receiver.Inbox()
+        self.inbox = inbox.Inbox()
 
     def __enter__(self) -> Self:
         self.watcher.start()

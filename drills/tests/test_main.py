@@ -13,7 +13,7 @@ import pytest
 
 from drills import main, resume, runner
 from drills.errors import NotReady
-from drills.fixtures import images, local, platform, settings
+from drills.fixtures import bootstrap, images, local, settings
 from drills.main import SCENARIOS
 from drills.report import html, markdown
 from drills.report.result import ScenarioResult
@@ -50,7 +50,7 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(local, "prepare", lambda: None)
     monkeypatch.setattr(local, "output", lambda *_, **__: "")
     monkeypatch.setattr(settings, "worktree_note", lambda: None)
-    monkeypatch.setattr(platform, "install", lambda: "c0ffee")
+    monkeypatch.setattr(bootstrap, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     monkeypatch.setattr(resume, "FOLDER", tmp_path / "kept")

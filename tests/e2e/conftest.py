@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from drills.errors import NotReady
-from drills.fixtures import images, local, platform
+from drills.fixtures import bootstrap, images, local
 from drills.observe.watcher import Kubernetes
 from drills.report import html
 from drills.report.result import ScenarioResult
@@ -39,7 +39,7 @@ def kubernetes() -> Kubernetes:
     """The local cluster, told about the checkout's HEAD, with 1.0 in dev and production."""
     try:
         local.prepare()
-        platform.install()
+        bootstrap.install()
         for recipe in IMAGES:
             images.image(recipe)
         kubernetes = Kubernetes()

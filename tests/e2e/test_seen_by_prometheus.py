@@ -9,10 +9,10 @@ import pytest
 
 from cluster.addresses import PROMETHEUS
 from drills.observe.watcher import Kubernetes
+from monitoring.dashboard_charts import Prometheus
 from monitoring.dashboards import DASHBOARDS
 from monitoring.objectives import LIMITS
 from monitoring.panels import Dashboard
-from monitoring.pictures import Source
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("kubernetes")]
 MINUTES = 10
@@ -23,7 +23,7 @@ SCRAPES = "scrape_duration_seconds{SELECTED}[10m]"
 def test_every_panel_has_something_to_show(dashboard: Dashboard, kubernetes: Kubernetes) -> None:
     assert kubernetes
     end = datetime.now(UTC)
-    source, start = Source(PROMETHEUS), end - timedelta(minutes=MINUTES)
+    source, start = Prometheus(PROMETHEUS), end - timedelta(minutes=MINUTES)
     empty = [
         panel.title
         for panel in dashboard.panels

@@ -11,7 +11,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
 
-from monitoring import pictures
+from monitoring import dashboard_charts
 from monitoring.dashboards import DASHBOARDS
 from monitoring.grafana import text
 from monitoring.panels import Dashboard
@@ -94,4 +94,4 @@ def test_one_environment_ships_them_and_the_pages_are_linked() -> None:
 )
 def test_a_legend_is_no_wider_than_its_panel(names: list[str], columns: int) -> None:
     """In a picture it would squeeze the panel."""
-    assert pictures._columns([pictures.Line(name, (), ()) for name in names], 5.0) == columns
+    assert dashboard_charts._columns([dashboard_charts.Line(name, (), ()) for name in names], 5.0) == columns

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import attestations, guard_image, images, local, platform, receiver, settings
+from drills.fixtures import attestations, bootstrap, guard_image, images, inbox, local, settings
 from drills.report.result import ScenarioResult
 from drills.scenarios import demo
 from drills.tests.drills import bad, good
@@ -51,7 +51,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Stage]:
     monkeypatch.setattr(local, "REPORT", tmp_path)
     monkeypatch.setattr(local, "prepare", lambda: None)
     monkeypatch.setattr(settings, "worktree_note", lambda: "Something is not committed.")
-    monkeypatch.setattr(platform, "install", lambda: "c0ffee")
+    monkeypatch.setattr(bootstrap, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
     monkeypatch.setattr(demo, "Kubernetes", object)
     monkeypatch.setattr(demo, "_environment", lambda _, drill, __: made[drill])
@@ -99,7 +99,7 @@ def test_what_stops_the_demo_is_one_sentence(
     def fail() -> str:
         raise error
 
-    monkeypatch.setattr(platform, "install", fail)
+    monkeypatch.setattr(bootstrap, "install", fail)
 
     assert demo.main() == status
     assert (str(error) or "stopped") in capsys.readouterr().out
@@ -123,10 +123,10 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(local, "output", output)
     monkeypatch.setattr(guard_image, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
     monkeypatch.setattr(attestations, "secret", lambda: {"kind": "Scan"})
-    monkeypatch.setattr(receiver, "people", lambda: {"kind": "People"})
-    monkeypatch.setattr(receiver, "manifests", lambda image: [{"kind": "Receiver", "image": image}])
+    monkeypatch.setattr(inbox, "people", lambda: {"kind": "People"})
+    monkeypatch.setattr(inbox, "manifests", lambda image: [{"kind": "Receiver", "image": image}])
 
-    assert platform.install() == "c0ffee"
+    assert bootstrap.install() == "c0ffee"
     assert said[0].endswith("-m delivery init")
     assert said[1].startswith("helm template environments argocd --namespace argocd")
     assert given[0] == {
@@ -146,5 +146,5 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     assert "rollout status --namespace=argocd deployment/delivery-verdicts" in said[4]
     assert "rollout status --namespace=monitoring deployment/receiver" in said[5]
 
-    platform.install(promotions=["dev>staging=1m"])
+    bootstrap.install(promotions=["dev>staging=1m"])
     assert given[1]["guard"] == {**given[0]["guard"], "promotions": ["dev>staging=1m"]}  # type: ignore[dict-item]

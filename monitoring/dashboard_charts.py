@@ -64,7 +64,7 @@ class Colours:
 
 
 @dataclass(frozen=True)
-class Source:
+class Prometheus:
     """A Prometheus, and what the dashboard's variables are set to."""
 
     prometheus: str
@@ -104,7 +104,7 @@ def _line(query: Query, series: dict[str, Any]) -> Line:
     return Line(name.strip() or "value", tuple(at for at, _ in known), tuple(value for _, value in known))
 
 
-def draw(dashboard: Dashboard, source: Source, start: datetime, end: datetime, file: Path) -> list[str]:
+def draw(dashboard: Dashboard, source: Prometheus, start: datetime, end: datetime, file: Path) -> list[str]:
     """Write the picture and return the titles of the panels that have nothing to show."""
     empty: list[str] = []
     colours = Colours()
@@ -231,7 +231,7 @@ def _seconds(value: float) -> str:
 
 def draw_all(
     dashboards: tuple[Dashboard, ...],
-    source: Source,
+    source: Prometheus,
     minutes: float,
     folder: Path,
     end: datetime | None = None,
