@@ -113,7 +113,7 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
         said.append(" ".join(command))
         if command[:2] == ["kubectl", "apply"]:
             *ours, theirs = (stdin or "").split("---\n")
-            assert [yaml.safe_load(text)["kind"] for text in ours] == ["Scan", "People", "Receiver"]
+            assert [yaml.safe_load(text)["kind"] for text in ours] == ["Secret", "Secret", "Receiver"]
             assert theirs == "manifests"
         if command[0] == "helm":
             given.append(json.loads(stdin or ""))
@@ -122,9 +122,8 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
     monkeypatch.setattr(local, "output", output)
     monkeypatch.setattr(guard_image, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
-    monkeypatch.setattr(attestations, "secret", lambda: {"kind": "Scan"})
-    monkeypatch.setattr(inbox, "people", lambda: {"kind": "People"})
-    monkeypatch.setattr(inbox, "manifests", lambda image: [{"kind": "Receiver", "image": image}])
+    monkeypatch.setattr(attestations, "public_key", lambda: "a key\n")
+    monkeypatch.setattr(inbox, "manifests", lambda _: "kind: Receiver\n")
 
     assert bootstrap.install() == "c0ffee"
     assert said[0].endswith("-m delivery init")
@@ -137,7 +136,7 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
             "promotions": [],
             "scanKeySecret": "delivery-guard-scan",
             "sbomKeySecret": "delivery-guard-scan",
-            "peopleSecret": "delivery-guard-people",
+            "peopleSecret": "delivery-guard-notifications",
             "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
         },
     }

@@ -12,6 +12,7 @@ from typing import Any, Never
 
 import httpx
 import pytest
+import yaml
 
 from drills.errors import DrillFailed
 from drills.fixtures import inbox, local
@@ -223,7 +224,8 @@ def test_every_page_that_a_drill_opens_has_commands() -> None:
 
 
 def test_the_receiver_runs_without_rights_and_no_secret_is_in_its_configuration() -> None:
-    kinds = {each["kind"]: each for each in inbox.manifests("registry/delivery@sha256:abc")}
+    made = yaml.safe_load_all(inbox.manifests("registry/delivery@sha256:abc"))
+    kinds = {each["kind"]: each for each in made}
 
     pod = kinds["Deployment"]["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
