@@ -1,6 +1,6 @@
-"""Who is told of an alert, how, and who next if nobody acknowledges it.
+"""Who is notified of an alert, how, and who next if nobody acknowledges it.
 
-A silence is the acknowledgement. Each level is a route of its own that waits longer before it says anything:
+A silence is the acknowledgement. Each level is a route of its own that waits longer before it notifies:
 Alertmanager's `group_wait` is counted from the moment an alert began to fire, also after a restart, and what is
 silenced or over by then is not sent (docs/decisions/0025).
 """
@@ -27,7 +27,7 @@ class Addresses:
     smtp_user: str
     """Empty: neither signs in nor asks for TLS, for a receiver of one's own."""
     sender: str
-    people: tuple[str, ...]
+    recipients: tuple[str, ...]
     """The e-mail address of each level."""
     status_page: str
     dead_mans_switch: str
@@ -38,7 +38,7 @@ SITE = Addresses(
     smtp="smtp.example.com:587",
     smtp_user="alerts@example.com",
     sender="alerts@example.com",
-    people=(
+    recipients=(
         "on-call@example.com",
         "team-lead@example.com",
         "operations@example.com",
@@ -48,7 +48,7 @@ SITE = Addresses(
     dead_mans_switch="https://heartbeat.example.com/crm",
 )
 
-# What is the cause, and what follows from it in the same namespace: whoever hears of the one need not hear of both.
+# What is the cause, and what follows from it in the same namespace: whoever is notified of the one need not be of both.
 CAUSES: tuple[tuple[str, str], ...] = (
     ('alertname = "CRMDown"', 'alertname !~ "CRMDown|DeadMansSwitch"'),
     ('alertname = "HighErrorRate"', 'alertname = "AvailabilityBudgetBurn"'),
@@ -63,7 +63,7 @@ CAUSES: tuple[tuple[str, str], ...] = (
         'alertname =~ "ArgoCDDegraded|ArgoCDOutOfSync"',
     ),
 )
-# Of one objective the fastest burn says it all.
+# Of one objective the fastest burn is enough.
 _BURNS = ("1h", "6h", "1d", "3d")
 
 
@@ -84,7 +84,7 @@ def configuration(to: Addresses = SITE, *, time_scale: float = 1) -> Object:
         for number, wait in enumerate(LEVELS, start=1)
     ]
     return {
-        "global": _how(to),
+        "global": _global(to),
         "route": {
             "receiver": "team",
             # One message for one alert of one environment, however many series it has.
@@ -100,7 +100,7 @@ def configuration(to: Addresses = SITE, *, time_scale: float = 1) -> Object:
                     "group_interval": after("1m"),
                     "repeat_interval": after("1m"),
                 },
-                # Of a cluster's other rules, what is written down and nobody's business at night.
+                # Of a cluster's other rules, what wakes nobody at night.
                 {"receiver": "nobody", "matchers": ['severity =~ "info|none"']},
                 {
                     "receiver": "status-page",
@@ -139,18 +139,18 @@ def configuration(to: Addresses = SITE, *, time_scale: float = 1) -> Object:
             {
                 "name": "level-1",
                 "slack_configs": [_slack("#crm-outage")],
-                "email_configs": [_email(to.people[0], 1)],
+                "email_configs": [_email(to.recipients[0], 1)],
             },
             *(
                 {"name": f"level-{number}", "email_configs": [_email(address, number)]}
-                for number, address in enumerate(to.people[1:], start=2)
+                for number, address in enumerate(to.recipients[1:], start=2)
             ),
         ],
     }
 
 
-def _how(to: Addresses) -> Object:
-    told = {
+def _global(to: Addresses) -> Object:
+    settings = {
         "resolve_timeout": "5m",
         "slack_api_url_file": f"{to.secrets}/slack-url",
         "smtp_smarthost": to.smtp,
@@ -158,11 +158,11 @@ def _how(to: Addresses) -> Object:
         "smtp_require_tls": bool(to.smtp_user),
     }
     if to.smtp_user:
-        told |= {
+        settings |= {
             "smtp_auth_username": to.smtp_user,
             "smtp_auth_password_file": f"{to.secrets}/smtp-password",
         }
-    return told
+    return settings
 
 
 def _webhook(to: Addresses, url: str, secret: str, *, resolved: bool) -> Object:

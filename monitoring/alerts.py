@@ -1,4 +1,4 @@
-"""The alerts that the rules define, and how soon after its fault each is promised to be told."""
+"""The alerts that the rules define, and how soon after its fault each is to notify somebody."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from monitoring.objectives import BURNS, OBJECTIVES, SEEN_AFTER, TOLD_AFTER, Duration, seconds
+from monitoring.objectives import BURNS, NOTIFIED_AFTER, OBJECTIVES, SEEN_AFTER, Duration, seconds
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Alert:
         return seconds(SEEN_AFTER[self.rule])
 
     def promised(self, *, time_scale: float = 1) -> float:
-        """Seconds from the fault until somebody is told, at the latest; `time_scale` divides the wait, for drills."""
-        return self.seen_after + seconds(self.waits) / time_scale + seconds(TOLD_AFTER)
+        """Seconds from the fault until somebody is notified, at the latest; drills divide the wait by `time_scale`."""
+        return self.seen_after + seconds(self.waits) / time_scale + seconds(NOTIFIED_AFTER)
 
 
 def alerts(rules: Iterable[str]) -> list[Alert]:

@@ -42,7 +42,7 @@ STYLE: Any = {  # matplotlib types its settings as literals
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
-"""Of every picture of the project, those of the drills as well."""
+"""Of every chart of the project, those of the drills as well."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _line(query: Query, series: dict[str, Any]) -> Line:
 
 
 def draw(dashboard: Dashboard, source: Prometheus, start: datetime, end: datetime, file: Path) -> list[str]:
-    """Write the picture and return the titles of the panels that have nothing to show."""
+    """Write the chart and return the titles of the panels that have nothing to show."""
     empty: list[str] = []
     colours = Colours()
     with mpl.rc_context(STYLE):
@@ -207,7 +207,7 @@ def _stack(axes: Axes, lines: list[Line], colours: Colours) -> None:
 
 
 def in_words(value: float, unit: Unit) -> str:
-    """A value as an axis says it: 0.05 of a percentunit is 5 %."""
+    """A value as an axis shows it: 0.05 of a percentunit is 5 %."""
     match unit:
         case "percentunit":
             return f"{100 * value:.3g} %"

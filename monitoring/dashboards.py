@@ -18,7 +18,7 @@ def _share(bad: str, everything: str, by: str = "sum") -> str:
 
 
 def _named(by_hash: str) -> str:
-    """With the version that people know, where the pods' hash tells one from the other."""
+    """With the version's name, where the pods' hash tells one from the other."""
     names = f"max by ({_HASH}, version) (crm_build_info{{{_HERE}}})"
     return f"({by_hash}) * on ({_HASH}) group_left (version) {names}"
 
@@ -63,8 +63,8 @@ def _rate_of(metric: str, window: str) -> str:
     return f"rate({metric}{{{_HERE}}}[{window}])"
 
 
-def _evidence(question: str) -> tuple[Query, ...]:
-    evidence = f'crm:verdict_evidence{{{_HERE}, question="{question}", window="total"}}'
+def _evidence(analysis: str) -> tuple[Query, ...]:
+    evidence = f'crm:verdict_evidence{{{_HERE}, question="{analysis}", window="total"}}'
     return _by_version(f"max by ({_HASH}) (clamp({evidence}, -10, 10))")
 
 
@@ -385,7 +385,7 @@ BUSINESS = Dashboard(
                         "{{count}} ",
                     ),
                     "short",
-                    "From the line on a version is proven to keep less than half of what the others keep.",
+                    "From the line on a version is proven to keep less than half of what all other pods keep.",
                     limit=VERDICT.proof,
                     runbook="RolloutAborted",
                 ),
@@ -447,7 +447,7 @@ DELIVERY = Dashboard(
                     runbook="RolloutAborted",
                 ),
                 Panel(
-                    "Questions that were answered badly",
+                    "Analyses that failed",
                     (
                         Query(
                             f"sum by (metric, phase) (analysis_run_metric_phase{{{_HERE}, {_BADLY}}} == 1"
@@ -456,7 +456,7 @@ DELIVERY = Dashboard(
                         ),
                     ),
                     "short",
-                    "In the analyses that are kept: which question failed, stayed undecided, or could not be asked.",
+                    "In the analysis runs that are kept: metrics that failed, were undecided or could not be measured.",
                     runbook="RolloutAborted",
                     may_be_empty=True,
                 ),
@@ -495,7 +495,7 @@ DELIVERY = Dashboard(
                         ),
                     ),
                     "percentunit",
-                    "Of all; they were followed by a way back.",
+                    "Of all; they were rolled back.",
                     kind="number",
                 ),
                 Panel(

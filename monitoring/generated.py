@@ -73,7 +73,7 @@ def _templates(folder: str) -> Environment:
         "six": "{:.6f}".format,
         "number": float,
         "seconds": objectives.seconds,
-        "told_after": objectives.seconds(objectives.TOLD_AFTER),
+        "notified_after": objectives.seconds(objectives.NOTIFIED_AFTER),
         "verdict": objectives.VERDICT,
         "objectives": objectives.OBJECTIVES,
         "period": objectives.PERIOD,
@@ -82,7 +82,7 @@ def _templates(folder: str) -> Environment:
         "fewest_bad": objectives.FEWEST_BAD,
         "limits": objectives.LIMITS,
         "absent": [(source, always) for source in SOURCES for always in source.always],
-        "levels": tuple(zip(objectives.LEVELS, alertmanager.SITE.people, strict=True)),
+        "levels": tuple(zip(objectives.LEVELS, alertmanager.SITE.recipients, strict=True)),
     }
     return templates
 

@@ -1,6 +1,6 @@
-"""What is promised to users, when a release is bad, and when somebody is told: the one place of such numbers.
+"""What is promised to users, when a release is bad, and when somebody is notified: the one place of such numbers.
 
-`python -m monitoring` writes them into the rules, the dashboards and the tables of docs/monitoring.md; the questions of
+`python -m monitoring` writes them into the rules, the dashboards and the tables of docs/monitoring.md; the analyses of
 analysis-templates/ name some of them themselves, and a test compares.
 """
 
@@ -100,20 +100,20 @@ class Limits:
     cache_hits: float = 0.5
     """Of the look-ups; the health checks alone find what they have just written."""
     cache_lookups: float = 0.1
-    """A second, below which nothing is said about the share of hits."""
+    """A second, below which the share of hits is not judged."""
     queue_length: int = 100
     queue_seconds: int = 300
     beat_seconds: int = 60
-    """Without a look at the schedule; it looks every 5 s."""
+    """Without a tick; there is one every 5 s."""
     targets_down: float = 0.1
     certificate_days: int = 10
     """Authorities renew at a third of the lifetime: 15 of 45 days."""
     guard_seconds: int = 300
-    """Without an undisturbed look; it looks every few seconds."""
+    """Without a whole reconciliation; there is one every few seconds."""
     quarantined_seconds: int = 3600
     scrape_seconds: float = 0.05
     scrape_series: int = 2000
-    """What looking at a pod may cost."""
+    """What scraping a pod may cost."""
 
 
 PERIOD: Duration = "30d"
@@ -140,7 +140,7 @@ FEWEST_BAD = 10
 LIMITS = Limits()
 
 SEEN_AFTER: dict[str, Duration] = {
-    "CRMDown": "2m",  # a minute without a ready pod, and as long until none says so any more
+    "CRMDown": "2m",  # a minute without a ready pod, and as long until none is counted as ready any more
     "HighErrorRate": "4m",  # with so few requests that ten bad ones take that long
     "RolloutStuck": "30s",
     "RolloutPausedTooLong": "30s",
@@ -168,8 +168,8 @@ SEEN_AFTER: dict[str, Duration] = {
 
 Those of the budgets: Burn.seen_after.
 """
-TOLD_AFTER: Duration = "30s"
-"""What scrapes, evaluations and the way to people may add to that."""
+NOTIFIED_AFTER: Duration = "30s"
+"""What scrapes, evaluations and the delivery of the notification may add to that."""
 
 # A person who has not acknowledged a critical alert (a silence is an acknowledgement) is followed by the next.
 LEVELS: tuple[Duration, ...] = ("0s", "15m", "30m", "60m")

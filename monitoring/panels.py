@@ -1,4 +1,4 @@
-"""What a dashboard is made of, before it is Grafana's JSON or a picture."""
+"""What a dashboard is made of, before it is Grafana's JSON or a chart."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Panel:
     queries: tuple[Query, ...]
     unit: Unit
     about: str
-    """One sentence: what a person on call reads from it."""
+    """One sentence: what somebody on call reads from it."""
     limit: float | None = None
     """Where it becomes too much; a line across the panel."""
     too_little: bool = False
     """Whether below the limit is the bad side."""
     kind: Literal["lines", "stack", "number"] = "lines"
     runbook: str = ""
-    """The alert whose page says what to do."""
+    """The alert whose runbook says what to do."""
     may_be_empty: bool = False
     """Whether a healthy platform may have nothing to show here."""
 

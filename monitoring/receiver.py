@@ -1,4 +1,4 @@
-"""Stands in for everybody who is told: takes Slack messages, e-mails and webhooks, and says what came.
+"""Stands in for everybody who is notified: takes Slack messages, e-mails and webhooks, and lists what came.
 
 For drills and tests; it needs Python alone, so that a pod can run this file as it is.
 

@@ -1,7 +1,7 @@
-"""Where every metric comes from that the rules read, and who tells when nobody scrapes it.
+"""Where every metric comes from that the rules read, and which alert fires when nobody scrapes it.
 
 A rule over a metric that is not there answers nothing, which looks like health. MetricsSourceAbsent is made from this
-list (rules/parts.yaml), and tests/monitoring/test_sources.py finds every metric of the rules and questions in it.
+list (rules/parts.yaml), and tests/monitoring/test_sources.py finds every metric of the rules and analyses in it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Source:
     metrics: tuple[str, ...]
     """All that is read of it."""
     always: tuple[str, ...] = ()
-    """What it has as long as it is scraped. Empty: `told_by`."""
+    """What it has as long as it is scraped. Empty: `covered_by`."""
     expected: str = "1"
     """1 where an environment has to have it, 0 where it has no need of it."""
-    told_by: str = ""
+    covered_by: str = ""
     """An alert of its own that fires without data too."""
 
 
@@ -48,10 +48,13 @@ SOURCES = (
             "deal_conversions_total",
             "sign_ins_total",
         ),
-        told_by="CRMDown",
+        covered_by="CRMDown",
     ),
     Source(
-        "the worker", "crm", ("celery_tasks_started_total", "celery_tasks_failed_total"), told_by="WorkerLost"
+        "the worker",
+        "crm",
+        ("celery_tasks_started_total", "celery_tasks_failed_total"),
+        covered_by="WorkerLost",
     ),
     Source(
         "beat",
@@ -62,11 +65,11 @@ SOURCES = (
             "celery_queue_oldest_seconds",
             "redis_up",
         ),
-        told_by="BeatSilent",
+        covered_by="BeatSilent",
     ),
     Source("Argo Rollouts", "argo-rollouts", ("rollout_info",), (_ROLLOUT,)),
     Source("Argo CD", "argocd", ("argocd_app_info",), ('argocd_app_info{name="NAMESPACE"}',), "HAS_ARGO_CD"),
-    # Once there was one, GuardSilent tells.
+    # Once there was one, GuardSilent fires.
     Source(
         "the guard",
         "delivery-guard",

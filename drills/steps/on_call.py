@@ -114,7 +114,7 @@ class OnCall:
         """Nobody acknowledges it: one person after the other gets an e-mail, none of them too early."""
         heard = self._heard[name]
         waits = [seconds_of(level) / self.time_scale for level in LEVELS]
-        for person, wait in zip(inbox.PEOPLE, waits, strict=True):
+        for person, wait in zip(inbox.RECIPIENTS, waits, strict=True):
 
             def has_mail(_: Snapshot, person: str = person) -> bool:
                 return bool(self._mails(heard, person))

@@ -1,4 +1,4 @@
-"""Who is told of what: every alert's way through the routes, and the ladder on a real Alertmanager."""
+"""Who is notified of what: every alert through the routes, and the ladder on a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_nothing_secret_stands_in_the_configuration() -> None:
 
 
 @dataclass
-class Told:
+class Alertmanager:
     """A real Alertmanager, everybody whom it tells, and what they heard."""
 
     url: str
@@ -159,7 +159,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
     folder = tmp_path_factory.mktemp("alertmanager")
     received = Received()
     http, smtp, port = http_server(0, received), smtp_server(0, received), free_port()
@@ -191,7 +191,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         log = stack.enter_context((folder / "log").open("w"))
         process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log))
         stack.callback(process.terminate)
-        running = Told(f"http://127.0.0.1:{port}", received)
+        running = Alertmanager(f"http://127.0.0.1:{port}", received)
         running.until(lambda: _is_ready(running.url))
         yield running
 
@@ -203,69 +203,72 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def test_what_nobody_acknowledges_climbs_level_by_level(told: Told) -> None:
-    told.fire("HighErrorRate", "crm-ladder")
-    told.until(lambda: told.messages("crm-ladder", SITE.people[-1]))
-    [slack] = told.messages("crm-ladder", "#crm-outage")[:1]
+def test_what_nobody_acknowledges_climbs_level_by_level(alertmanager: Alertmanager) -> None:
+    alertmanager.fire("HighErrorRate", "crm-ladder")
+    alertmanager.until(lambda: alertmanager.messages("crm-ladder", SITE.recipients[-1]))
+    [slack] = alertmanager.messages("crm-ladder", "#crm-outage")[:1]
     assert slack["body"]["attachments"][0]["title"] == "CRITICAL: HighErrorRate in crm-ladder"
     assert "https://x" in slack["body"]["attachments"][0]["text"]
-    at = [told.messages("crm-ladder", person)[0]["at"] for person in SITE.people]
+    at = [alertmanager.messages("crm-ladder", recipient)[0]["at"] for recipient in SITE.recipients]
     for level, wait in enumerate(LEVELS):
         # Not before its time, measured from the first; how much later is this machine's business.
         assert at[level] - at[0] > seconds(wait) / TIME_SCALE - 0.3
     assert (
         "Nobody has acknowledged this for 60 minutes."
-        in told.messages("crm-ladder", SITE.people[-1])[0]["body"]
+        in alertmanager.messages("crm-ladder", SITE.recipients[-1])[0]["body"]
     )
-    assert not told.messages("crm-ladder", "#crm-alerts")
+    assert not alertmanager.messages("crm-ladder", "#crm-alerts")
 
 
-def test_an_acknowledged_alert_climbs_no_further(told: Told) -> None:
-    told.fire("HighErrorRate", "crm-acknowledged")
-    told.until(lambda: told.messages("crm-acknowledged", SITE.people[0]))
-    told.acknowledge("HighErrorRate", "crm-acknowledged")
-    told.fire("HighErrorRate", "crm-later")
-    told.until(lambda: told.messages("crm-later", SITE.people[-1]))
-    for person in SITE.people[1:]:
-        assert not told.messages("crm-acknowledged", person)
+def test_an_acknowledged_alert_climbs_no_further(alertmanager: Alertmanager) -> None:
+    alertmanager.fire("HighErrorRate", "crm-acknowledged")
+    alertmanager.until(lambda: alertmanager.messages("crm-acknowledged", SITE.recipients[0]))
+    alertmanager.acknowledge("HighErrorRate", "crm-acknowledged")
+    alertmanager.fire("HighErrorRate", "crm-later")
+    alertmanager.until(lambda: alertmanager.messages("crm-later", SITE.recipients[-1]))
+    for recipient in SITE.recipients[1:]:
+        assert not alertmanager.messages("crm-acknowledged", recipient)
 
 
-def test_one_fault_pages_once(told: Told) -> None:
+def test_one_fault_pages_once(alertmanager: Alertmanager) -> None:
     for alert in ("CRMDown", "RedisDown", "HighErrorRate", "QueueTooOld"):
-        told.fire(alert, "crm-once")
-    told.fire("HighErrorRate", "crm-elsewhere")
-    told.until(lambda: told.messages("crm-elsewhere", SITE.people[1]))
+        alertmanager.fire(alert, "crm-once")
+    alertmanager.fire("HighErrorRate", "crm-elsewhere")
+    alertmanager.until(lambda: alertmanager.messages("crm-elsewhere", SITE.recipients[1]))
     titles = {
-        message["body"]["attachments"][0]["title"] for message in told.messages("crm-once", "#crm-outage")
+        message["body"]["attachments"][0]["title"]
+        for message in alertmanager.messages("crm-once", "#crm-outage")
     }
     assert titles == {"CRITICAL: CRMDown in crm-once"}
 
 
-def test_of_burn_rates_the_fastest_counts(told: Told) -> None:
+def test_of_burn_rates_the_fastest_counts(alertmanager: Alertmanager) -> None:
     for long, severity in (("1h", "critical"), ("6h", "critical"), ("1d", "warning")):
-        told.fire("LatencyBudgetBurn", "crm-burning", long=long, severity=severity)
-    told.fire("LatencyBudgetBurn", "crm-glowing", long="1d", severity="warning")
-    told.until(lambda: told.messages("crm-glowing", "#crm-alerts"))
-    assert len(told.messages("crm-burning", "#crm-outage")) == 1
-    assert not told.messages("crm-burning", "#crm-alerts")
+        alertmanager.fire("LatencyBudgetBurn", "crm-burning", long=long, severity=severity)
+    alertmanager.fire("LatencyBudgetBurn", "crm-glowing", long="1d", severity="warning")
+    alertmanager.until(lambda: alertmanager.messages("crm-glowing", "#crm-alerts"))
+    assert len(alertmanager.messages("crm-burning", "#crm-outage")) == 1
+    assert not alertmanager.messages("crm-burning", "#crm-alerts")
 
 
-def test_the_status_page_hears_what_happened_and_that_it_is_over(told: Told) -> None:
-    told.fire("CRMDown", "crm-public")
-    told.until(lambda: told.messages("crm-public", "status-page"))
-    [payload] = [message["body"] for message in told.messages("crm-public", "status-page")]
+def test_the_status_page_hears_what_happened_and_that_it_is_over(alertmanager: Alertmanager) -> None:
+    alertmanager.fire("CRMDown", "crm-public")
+    alertmanager.until(lambda: alertmanager.messages("crm-public", "status-page"))
+    [payload] = [message["body"] for message in alertmanager.messages("crm-public", "status-page")]
     assert (payload["status"], payload["commonAnnotations"]["public"]) == ("firing", "We know.")
-    told.fire("CRMDown", "crm-public", ends=True)
-    told.until(lambda: told.messages("crm-public", "status-page")[-1]["body"]["status"] == "resolved")
-    told.until(
+    alertmanager.fire("CRMDown", "crm-public", ends=True)
+    alertmanager.until(
+        lambda: alertmanager.messages("crm-public", "status-page")[-1]["body"]["status"] == "resolved"
+    )
+    alertmanager.until(
         lambda: any(
             message["body"]["attachments"][0]["title"] == "Over: CRMDown in crm-public"
-            for message in told.messages("crm-public", "#crm-outage")
+            for message in alertmanager.messages("crm-public", "#crm-outage")
         )
     )
 
 
-def test_the_dead_mans_switch_is_heard_again_and_again(told: Told) -> None:
-    told.fire("DeadMansSwitch", "crm-alive", severity="none")
-    told.until(lambda: len(told.messages("crm-alive", "dead-mans-switch")) >= 3)
-    assert not told.messages("crm-alive", "#")
+def test_the_dead_mans_switch_is_heard_again_and_again(alertmanager: Alertmanager) -> None:
+    alertmanager.fire("DeadMansSwitch", "crm-alive", severity="none")
+    alertmanager.until(lambda: len(alertmanager.messages("crm-alive", "dead-mans-switch")) >= 3)
+    assert not alertmanager.messages("crm-alive", "#")

@@ -48,7 +48,7 @@ def test_every_source_has_somebody_who_tells_when_it_is_absent(manifests: Manife
     assert told == {source.name for source in SOURCES if source.always}
     for source in SOURCES:
         # Those fire without data: test_without_data_only_those_fire_that_ask_for_somebody_to_look.
-        assert source.always or source.told_by in WITHOUT_DATA
+        assert source.always or source.covered_by in WITHOUT_DATA
         for always in source.always:
             assert set(re.findall(r"(\w+)\{", always)) <= set(source.metrics)
 
