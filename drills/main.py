@@ -1,7 +1,7 @@
 """`python -m drills.main [--extended | --alerts | SCENARIO…] [--times N] [--resume]` plays the proof matrix.
 
 With `--resume` a scenario that ended as it should at this commit is not played again. All is written to
-build/report/; `make results` takes a whole suite's page and picture from there. Status 0 only if all ended well.
+build/report/; `make results` takes a whole suite's page and chart from there. Status 0 only if all ended well.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from drills.steps.story import Environment
 SUITES = {"proof": MATRIX, "extended": EXTENDED, "alerts": ALERTS}
 SCENARIOS = tuple(scenario for suite in SUITES.values() for scenario in suite)
 
-# Built before the first scenario begins: a build under load would be felt.
+# Built before the first scenario begins: a build under load would slow it down.
 RECIPES = (
     *map(images.good, GOOD),
     images.errors(),
@@ -84,7 +84,9 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]
         "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else the matrix)"
     )
     parser.add_argument(
-        "--extended", action="store_true", help="the extended suite: routers, people, production's times"
+        "--extended",
+        action="store_true",
+        help="the extended suite: routers, manual steps, production's times",
     )
     parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
     parser.add_argument(

@@ -94,10 +94,10 @@ def usual_rate() -> int:
 
     Raises NotReady.
     """
-    said = os.environ.get("RATE") or str(RATE)
-    if not (said.isascii() and said.isdecimal() and 1 <= int(said) <= RATE):
-        raise NotReady(f"RATE is {said!r}; it must be a number of requests a second from 1 to {RATE}.")
-    return int(said)
+    wanted = os.environ.get("RATE") or str(RATE)
+    if not (wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted) <= RATE):
+        raise NotReady(f"RATE is {wanted!r}; it must be a number of requests a second from 1 to {RATE}.")
+    return int(wanted)
 
 
 class RunningTraffic:
@@ -108,7 +108,7 @@ class RunningTraffic:
         self.longest = longest
         self._results = results
         self._record: Record | None = None
-        self._complaints = results.with_suffix(".log")
+        self._log = results.with_suffix(".log")
         self.when_ended: Callable[[], None] = lambda: None
         command = [
             "vegeta",
@@ -124,13 +124,13 @@ class RunningTraffic:
             "-redirects=-1",
             f"-output={results}",
         ]
-        with self._complaints.open("wb") as complaints:
+        with self._log.open("wb") as log:
             # A session of its own: Ctrl-C at the terminal is ours to pass on, so that the results are kept.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=complaints,
-                stderr=complaints,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
         self.started_at = time.time()
@@ -147,10 +147,10 @@ class RunningTraffic:
     def check(self) -> None:
         """Raise DrillFailed if the load ended by itself."""
         if not self.ended and self._process.poll() is not None:
-            said = self._complaints.read_text(encoding="utf-8", errors="replace").strip()
+            errors = self._log.read_text(encoding="utf-8", errors="replace").strip()
             raise DrillFailed(
                 f"The load should run until the drill ends, and ended after {time.time() - self.started_at:.0f} s "
-                f"(status {self._process.returncode}; its limit was {self.longest:.0f} s). {said}"
+                f"(status {self._process.returncode}; its limit was {self.longest:.0f} s). {errors}"
             )
 
     def stop(self) -> Record:

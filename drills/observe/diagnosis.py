@@ -11,14 +11,14 @@ from drills.fixtures import local
 
 
 def write(environment: str, folder: Path) -> Path:
-    """One file a question; what cannot be answered says why. The folder."""
+    """One file a command, with the error where it failed; the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, command in _commands(environment).items():
         try:
-            said = local.output(command, seconds=20)
+            printed = local.output(command, seconds=20)
         except NotReady as error:
-            said = f"{error}\n"
-        (folder / f"{file}.txt").write_text(f"$ {' '.join(command)}\n{said}", encoding="utf-8")
+            printed = f"{error}\n"
+        (folder / f"{file}.txt").write_text(f"$ {' '.join(command)}\n{printed}", encoding="utf-8")
     return folder
 
 

@@ -35,10 +35,10 @@ WEIGHTED_OBJECTS = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """One answer to one question of an analysis."""
+    """One measurement of one metric of an analysis."""
 
     run: str
-    question: str
+    metric: str
     phase: str
     value: str | None
     finished_at: str
@@ -54,7 +54,7 @@ class Analysis:
     phase: str
     message: str | None
     measurements: tuple[Measurement, ...] = ()
-    """The newest ones; Argo Rollouts keeps ten of each question."""
+    """The newest ones; Argo Rollouts keeps ten of each metric."""
     taken: int = 0
     """How many there were, those without an answer included."""
 
@@ -192,14 +192,14 @@ def _ends_by_person(steps: list[Object], index: int | None) -> bool:
 
 
 def router(rollout: Object | None) -> str | None:
-    """The router that Argo Rollouts tells the weights, as in WEIGHTED_OBJECTS; None where it tells none of them."""
+    """The router whose weights Argo Rollouts sets, as in WEIGHTED_OBJECTS; None where it is none of them."""
     strategy = ((rollout or {}).get("spec") or {}).get("strategy") or {}
     routing = (strategy.get("canary") or {}).get("trafficRouting") or {}
     return next((name for name in WEIGHTED_OBJECTS if name in routing), None)
 
 
 def _weights(objects: Objects) -> dict[str, int] | None:
-    """The shares of stable and canary: the router's own, else what Argo Rollouts has told another one.
+    """The shares of stable and canary: the router's own, else what Argo Rollouts has set in another one.
 
     With blue-green the active Service has everything: the new version, until it is the stable one.
     """
@@ -245,7 +245,7 @@ def _analysis(thing: Object) -> Analysis:
         measurements=tuple(
             Measurement(
                 run=name,
-                question=result["name"],
+                metric=result["name"],
                 phase=measured.get("phase", ""),
                 value=measured.get("value"),
                 finished_at=measured.get("finishedAt") or "",

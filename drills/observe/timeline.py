@@ -1,4 +1,4 @@
-"""What happened during a drill, in order: the marks of its picture, and the windows in which a weight held."""
+"""What happened during a drill, in order: the marks of its chart, and the windows in which a weight held."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def _weight(before: Snapshot, now: Snapshot) -> Iterable[Moment]:
 
 
 def _verdicts(before: Snapshot, now: Snapshot) -> Iterable[Moment]:
-    """Analyses that ended badly, by the questions that ended them."""
+    """Analyses that ended badly, by the metrics that ended them."""
     phases = {run.name: run.phase for run in before.analyses}
     for run in now.analyses:
         if run.phase in _BAD_ENDS and phases.get(run.name) != run.phase:
             guilty = sorted(
-                {each.question.removesuffix("-watch") for each in run.measurements if each.phase == run.phase}
+                {each.metric.removesuffix("-watch") for each in run.measurements if each.phase == run.phase}
             )
             yield Moment(now.at, "verdict", f"{', '.join(guilty) or run.name}: {_BAD_ENDS[run.phase]}")
 

@@ -1,4 +1,4 @@
-"""Watches an environment during a drill through the Kubernetes API, which tells of each change."""
+"""Watches an environment during a drill through the Kubernetes API, which reports each change."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Kubernetes:
         self._discovery = client.DiscoveryV1Api(api)
         self._custom = client.CustomObjectsApi(api)
 
-    def followed(self, environment: str) -> Followed:
+    def informers(self, environment: str) -> Informers:
         """The objects of one environment that a snapshot is made of, kept up to date."""
         namespace = f"crm-{environment}"
-        return Followed(
+        return Informers(
             rollouts=self._listing(*_ARGO, namespace, "rollouts", local.ROLLOUT),
             weighted={
                 name: self._listing(
@@ -133,7 +133,7 @@ class Kubernetes:
         return dict(found)
 
 
-class Kept:
+class Informer:
     """The objects that a listing names, kept up to date by one long request instead of many short ones."""
 
     def __init__(self, listing: Listing, news: threading.Event) -> None:
@@ -192,8 +192,8 @@ class Kept:
         self._news.set()
 
 
-class Followed:
-    """What an environment looks like, as the API server tells of each change."""
+class Informers:
+    """Those of one environment: what it looks like, as the API server reports each change."""
 
     def __init__(
         self,
@@ -205,18 +205,18 @@ class Followed:
     ) -> None:
         self._news = threading.Event()
         self._weighted = weighted
-        self._routers: dict[str, Kept] = {}
+        self._routers: dict[str, Informer] = {}
         listings = (rollouts, analysis_runs, pods, applications)
-        self._kept = [Kept(listing, self._news) for listing in listings]
+        self._informers = [Informer(listing, self._news) for listing in listings]
 
     def objects(self) -> Objects:
         """How it looks now. Raises what stands in the way of knowing."""
-        rollouts, analysis_runs, pods, applications = (kept.objects for kept in self._kept)
+        rollouts, analysis_runs, pods, applications = (informer.objects for informer in self._informers)
         rollout = next(iter(rollouts), None)
         name = router(rollout)
         # A router that is not installed has no such objects.
         if name and name not in self._routers:
-            self._routers[name] = Kept(self._weighted[name], self._news)
+            self._routers[name] = Informer(self._weighted[name], self._news)
         return Objects(
             rollout=rollout,
             weighted=next(iter(self._routers[name].objects), None) if name else None,
@@ -232,8 +232,8 @@ class Followed:
         self._news.clear()
 
     def stop(self) -> None:
-        for kept in (*self._kept, *self._routers.values()):
-            kept.stop()
+        for informer in (*self._informers, *self._routers.values()):
+            informer.stop()
 
 
 class Watcher:
@@ -276,17 +276,17 @@ class Watcher:
             return self._latest
 
     def _watch(self) -> None:
-        followed = self._kubernetes.followed(self._environment)
+        informers = self._kubernetes.informers(self._environment)
         while not self._stopping.is_set():
             try:
-                objects = followed.objects()
+                objects = informers.objects()
             except Exception as error:  # noqa: BLE001  # whatever it was, the next look tells more
                 self._trouble = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             else:
                 self._trouble = None
                 self._add(snapshot(time.time(), objects))
-            followed.wait()
-        followed.stop()
+            informers.wait()
+        informers.stop()
 
     def _add(self, seen: Snapshot) -> None:
         with self._news:

@@ -60,7 +60,7 @@ class Label:
 
 
 def draw(result: ScenarioResult, file: Path) -> Path:
-    """Write the drill's picture as PNG (or whatever the file's suffix says)."""
+    """Write the drill's chart as PNG (or whatever the file's suffix says)."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         happened, weight, requests, errors, latency = figure.subplots(
@@ -83,7 +83,7 @@ def draw(result: ScenarioResult, file: Path) -> Path:
 
 
 def _save(figure: Figure, file: Path) -> None:
-    """A crowded picture is still one: matplotlib warns when there is no room left to lay it out."""
+    """A crowded chart is still one: matplotlib warns when there is no room left to lay it out."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
@@ -91,7 +91,7 @@ def _save(figure: Figure, file: Path) -> None:
 
 
 def draw_summary(results: Sequence[ScenarioResult], file: Path) -> Path:
-    """Write one picture of all drills: a row each, with the canary's weight and the seconds with failed requests."""
+    """Write one chart of all drills: a row each, with the canary's weight and the seconds with failed requests."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 0.9 + 1.45 * len(results)), layout="constrained")
         rows = figure.subplots(len(results), 2, squeeze=False, gridspec_kw={"width_ratios": [1, 1.35]})
@@ -119,7 +119,7 @@ def draw_summary(results: Sequence[ScenarioResult], file: Path) -> Path:
 
 
 def draw_alerts(results: Sequence[ScenarioResult], file: Path) -> Path:
-    """Write one picture of all alerts: a bar as long as is promised, and when each fired and somebody was notified."""
+    """Write one chart of all alerts: a bar as long as is promised, and when each fired and somebody was notified."""
     found = sorted((name, alert) for result in results for name, alert in result.alerts.items())[::-1]
     rows = range(len(found))
     with mpl.rc_context(_STYLE):
@@ -169,7 +169,7 @@ def _failures(axes: Axes, result: ScenarioResult) -> None:
 
 
 def span(result: ScenarioResult) -> tuple[float, float]:
-    """Where the picture's time is 0 (the push) and where it ends, in seconds since 1970."""
+    """Where the chart's time is 0 (the push) and where it ends, in seconds since 1970."""
     seen = [snapshot.at for snapshot in result.snapshots]
     zero = result.pushed_at or result.record.start or (seen[0] if seen else 0.0)
     ends = [result.record.end, *seen[-1:]]
@@ -242,10 +242,10 @@ def _requests(axes: Axes, result: ScenarioResult, seconds: Sequence[Second], zer
     times = [second.at - zero for second in seconds]
     versions = [(result.stable, STABLE), (result.released or "", CANARY)]
     for version, colour in versions:
-        counts = [second.by_version.get(version, 0) for second in seconds]
-        axes.step(times, counts, where="post", color=colour, linewidth=1.5)
-        axes.fill_between(times, counts, step="post", color=colour, alpha=0.15)
-    others = [
+        answered = [second.by_version.get(version, 0) for second in seconds]
+        axes.step(times, answered, where="post", color=colour, linewidth=1.5)
+        axes.fill_between(times, answered, step="post", color=colour, alpha=0.15)
+    unanswered = [
         second.requests - sum(second.by_version.get(version, 0) for version, _ in versions)
         for second in seconds
     ]
@@ -253,8 +253,8 @@ def _requests(axes: Axes, result: ScenarioResult, seconds: Sequence[Second], zer
         Line2D([], [], color=colour, linewidth=3, label=f"answered by {version}")
         for version, colour in versions
     ]
-    if any(others):
-        axes.step(times, others, where="post", color=FAILED, linewidth=1.5)
+    if any(unanswered):
+        axes.step(times, unanswered, where="post", color=FAILED, linewidth=1.5)
         entries.append(Line2D([], [], color=FAILED, linewidth=3, label="answered by no version"))
     axes.set_title("Requests sent each second, by the version that answered", pad=6)
     axes.legend(handles=entries, loc="lower left", bbox_to_anchor=(0.45, 1.0), ncols=3, borderaxespad=0.0)
@@ -306,7 +306,7 @@ def _latency(axes: Axes, seconds: Sequence[Second], zero: float) -> None:
 
 
 def duration(value: float) -> str:
-    """Seconds for a person: 3 ms, 0.3 s, 30 s."""
+    """Seconds as an axis shows them: 3 ms, 0.3 s, 30 s."""
     return f"{value * 1000:.0f} ms" if value < 0.1 else f"{value:g} s"  # noqa: PLR2004
 
 

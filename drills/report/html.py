@@ -1,7 +1,7 @@
-"""Writes what drills found: a picture and a page for each, and one page and one picture of all of them.
+"""Writes what drills found: a chart and a page for each, and one page and one chart of all of them.
 
 Everything lies in build/report/: `index.html` and `summary.png`, and a folder per drill with `index.html`,
-`picture.png` and `facts.json`. The pages hold their pictures, so any of them can be sent to somebody as one file.
+`chart.png` and `facts.json`. The pages hold their charts, so any of them can be sent to somebody as one file.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _TEMPLATES = Environment(
 
 
 def write_drill(result: ScenarioResult, folder: Path) -> Path:
-    """Write one drill's picture, facts and page; the page."""
-    picture = charts.draw(result, folder / "picture.png")
+    """Write one drill's chart, facts and page; the page."""
+    chart = charts.draw(result, folder / "chart.png")
     (folder / "facts.json").write_text(json.dumps(facts(result), indent=2) + "\n", encoding="utf-8")
     zero = charts.span(result)[0]
     moments = [(f"{moment.at - zero:+.1f} s", moment.kind, moment.text) for moment in result.moments]
@@ -35,16 +35,16 @@ def write_drill(result: ScenarioResult, folder: Path) -> Path:
         "drill.html",
         folder / "index.html",
         result=result,
-        picture=_inline(picture),
+        chart=_inline(chart),
         moments=moments,
         facts=facts(result),
     )
 
 
 def write_summary(results: Sequence[ScenarioResult], folder: Path) -> Path:
-    """Write the page and the picture of all drills, in the order given; the page."""
+    """Write the page and the chart of all drills, in the order given; the page."""
     summary = charts.draw_summary(results, folder / "summary.png")
-    drills = [(result, facts(result), _inline(folder / result.name / "picture.png")) for result in results]
+    drills = [(result, facts(result), _inline(folder / result.name / "chart.png")) for result in results]
     return _render("summary.html", folder / "index.html", summary=_inline(summary), drills=drills)
 
 
@@ -84,5 +84,5 @@ def _render(template: str, file: Path, **content: Any) -> Path:
     return file
 
 
-def _inline(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+def _inline(chart: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(chart.read_bytes()).decode()

@@ -12,7 +12,7 @@ from drills.report.result import AlertResult, ScenarioResult
 from drills.report.whole_run import COMMANDS
 
 _TITLES = {"proof": "The proof", "extended": "The extended suite", "alerts": "The alerts"}
-_PICTURES = {"alerts": "Each alert: what is promised, when it fired, and when somebody was notified"}
+_CHARTS = {"alerts": "Each alert: what is promised, when it fired, and when somebody was notified"}
 _COLUMNS = (
     "what happens",
     "verdict",
@@ -65,7 +65,7 @@ def _page(
     now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     held = sum(result.problem is None for result in results)
-    alt = _PICTURES.get(subject, "Every scenario: its weight and the failed requests of all users")
+    alt = _CHARTS.get(subject, "Every scenario: its weight and the failed requests of all users")
     problems = [f"- **{result.title}**: {result.problem}" for result in results if result.problem is not None]
     lines = [
         f"# {_TITLES[subject]}",
@@ -98,7 +98,7 @@ def _row(result: ScenarioResult) -> list[str]:
         result.verdict if result.problem is None else f"**{result.verdict}**",
         _seconds(result.seconds_to_verdict, 0),
         _seconds(back, 1),
-        _seconds(result.seconds_from_abort_to_healed, 1),
+        _seconds(result.seconds_from_abort_to_rollback, 1),
         f"{len(record.failed)} of {len(record)} ({record.failed_share:.2%})",
         " → ".join(map(str, result.weights)) or "none",
         str(result.measurements),

@@ -1,4 +1,4 @@
-"""The result of one drill: what was done, what was seen and what users felt. Reports are made of it."""
+"""The result of one drill: what was done, what was observed and what users got. Reports are made of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ScenarioResult:
     """What failed; None for a drill that went as it should."""
     version_in_git: str | None = None
     """The version that the release file named when the drill ended."""
-    healed_at: float | None = None
+    rolled_back_at: float | None = None
     """When Git was seen to name the release before again, put back by the guard."""
     findings: list[str] = field(default_factory=list)
     """What only this drill measured, each in words: the shares of its steps, whose requests the group's were."""
@@ -67,14 +67,14 @@ class ScenarioResult:
     def verdict(self) -> str:
         if self.ending is not None:
             return {"abort": "rolled back", "promoted": "promoted"}[self.ending.kind]
-        if self.healed_at is not None:  # by the guard, before there was a verdict about its traffic
+        if self.rolled_back_at is not None:  # by the guard, before there was a verdict about its traffic
             return "rolled back"
         return "undecided" if self.released else "no verdict"
 
     @property
     def seconds_to_verdict(self) -> float | None:
         """From the push to the verdict, or to the moment when Git was seen to be back where there was none."""
-        ended_at = self.ending.at if self.ending else self.healed_at
+        ended_at = self.ending.at if self.ending else self.rolled_back_at
         return None if ended_at is None or self.pushed_at is None else ended_at - self.pushed_at
 
     @property
@@ -85,7 +85,7 @@ class ScenarioResult:
     def seconds_from_first_failure_to_zero(self) -> float | None:
         """From the first failed answer to the moment when no new request went to the canary any more.
 
-        None without a failed answer to a request from before that, and while the canary's weight was never sighted or
+        None without a failed answer to a request from before that, and while the canary's weight was never seen or
         never back at 0.
         """
         held = timeline.windows(self.snapshots)
@@ -98,11 +98,11 @@ class ScenarioResult:
         return None if failed_at is None else max(0.0, back - failed_at)
 
     @property
-    def seconds_from_abort_to_healed(self) -> float | None:
+    def seconds_from_abort_to_rollback(self) -> float | None:
         """From the abort, as it was seen, to the moment when Git was seen to be back."""
-        if self.healed_at is None or self.ending is None or self.ending.kind != "abort":
+        if self.rolled_back_at is None or self.ending is None or self.ending.kind != "abort":
             return None
-        return max(0.0, self.healed_at - self.ending.at)
+        return max(0.0, self.rolled_back_at - self.ending.at)
 
     @property
     def measurements(self) -> int:
@@ -117,7 +117,7 @@ class ScenarioResult:
 
     @property
     def end_state(self) -> str:
-        """What Git, Argo Rollouts and Argo CD said when the drill ended."""
+        """What Git, Argo Rollouts and Argo CD reported when the drill ended."""
         last = self.snapshots[-1] if self.snapshots else None
         rollout = last.rollout.phase if last and last.rollout else "no Rollout"
         application = last.application if last else None

@@ -1,6 +1,6 @@
-"""`python -m drills.report.whole_run` (`make results`): pages and pictures of whole runs go to docs/results/.
+"""`python -m drills.report.whole_run` (`make results`): pages and charts of whole runs go to docs/results/.
 
-A whole run leaves its subject's page and picture in build/report/; a run of single scenarios or one that was stopped
+A whole run leaves its subject's page and chart in build/report/; a run of single scenarios or one that was stopped
 leaves none. They are committed when a version is tagged, and not by a run.
 """
 
@@ -22,10 +22,10 @@ COMMANDS = {
 
 
 def write(subject: str, text: str) -> None:
-    """Write a subject's page, and beside it the summary's picture unless it has drawn one of its own."""
-    page, picture = _files(subject)
-    if not picture.exists():
-        shutil.copyfile(local.REPORT / "summary.png", picture)
+    """Write a subject's page, and beside it the summary's chart unless it has drawn one of its own."""
+    page, chart = _files(subject)
+    if not chart.exists():
+        shutil.copyfile(local.REPORT / "summary.png", chart)
     page.write_text(text, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""`python -m drills.scenarios.comparison`: the same bad release under the same load, shipped by others and by us.
+"""`python -m drills.scenarios.comparison`: one bad release under one load, shipped by baselines and by this platform.
 
 Takes about 45 minutes, nearly all of them the analysis of Argo Rollouts' documentation, which looks every 5 minutes.
 Its page and picture: `make results`, docs/results/comparison.md.
@@ -73,7 +73,7 @@ def text(results: Sequence[ScenarioResult]) -> str:
     ours, usual = (settings.values(file)["analysis"] for file in (settings.LOCAL_SETTINGS, settings.CHART))
     problems = [f"- **{each.title}**: {each.problem}" for each in results if each.problem]
     lines = [
-        "# The same bad release, shipped by others",
+        "# The same bad release, shipped by other means",
         "",
         f"Written by `make compare` on {now} at commit {images.head()[:12]}: version 1.2 answers every request",
         f"with 500, users send {usual_rate()} requests/s. The rolling update is taken back by hand",

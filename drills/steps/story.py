@@ -145,7 +145,7 @@ class Environment:
             actions=self.actions,
             problem=self.problem,
             version_in_git=self.version_in_git(),
-            healed_at=self.healed_at,
+            rolled_back_at=self.healed_at,
             findings=self.findings,
             alerts=self.alerts,
         )
@@ -998,7 +998,7 @@ class When:
             for seen in self.environment.watcher.snapshots
             for run in seen.analyses
             for measured in run.measurements
-            if measured.question == "health-watch"
+            if measured.metric == "health-watch"
         }
         last = answers[max(answers)] if answers else "none"
         if f"{self.image.version} is healthy" not in last:

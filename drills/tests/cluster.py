@@ -44,7 +44,7 @@ class MadeUp:
         self.replaces = True
         """Whether evicted pods make way for new ones."""
 
-    def followed(self, environment: str) -> MadeUp:
+    def informers(self, environment: str) -> MadeUp:
         assert environment == "production"
         return self
 

@@ -1,4 +1,4 @@
-"""The proof matrix plays what it is told, and its exit status and its page are the truth."""
+"""The proof matrix plays what was asked for, and its exit status and its page are the truth."""
 
 from __future__ import annotations
 
@@ -239,7 +239,9 @@ def test_names_are_unique_and_every_image_is_built_before() -> None:
 
 def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
-    wrong = replace(bad(), problem="Expected less.", version_in_git="1.0", healed_at=drills.PUSHED + 28 + 6.2)
+    wrong = replace(
+        bad(), problem="Expected less.", version_in_git="1.0", rolled_back_at=drills.PUSHED + 28 + 6.2
+    )
 
     shared = replace(
         good(), findings=["at 5 %: 5.01 % of 7306 requests", "at 20 %: 20.00 % of 5335 requests"]

@@ -1,4 +1,4 @@
-"""The load generator as a process, with a stand-in for vegeta: what it is told, how it ends, what is read."""
+"""The load generator as a process, with a stand-in for vegeta: its arguments, how it ends, what is read."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_an_analysis_has_its_answers() -> None:
     (analysis,) = snapshot(1.0, Objects(analysis_runs=[run])).analyses
 
     assert (analysis.phase, analysis.pod_hash) == ("Failed", "b")
-    assert [(each.question, each.value) for each in analysis.measurements] == [("latency", "[7.1]")]
+    assert [(each.metric, each.value) for each in analysis.measurements] == [("latency", "[7.1]")]
 
 
 def test_an_application_says_what_it_wants_and_what_it_is() -> None:

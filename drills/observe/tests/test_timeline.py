@@ -11,9 +11,9 @@ from drills.tests.drills import PUSHED, bad, good, requests, seen
 
 
 def test_a_good_release_is_told_from_push_to_promotion() -> None:
-    told = [(moment.at - PUSHED, moment.kind, moment.text) for moment in good().moments]
+    found = [(moment.at - PUSHED, moment.kind, moment.text) for moment in good().moments]
 
-    assert told == [
+    assert found == [
         (0, "push", "push 1.1"),
         (4, "sync", "Argo CD synced"),
         (15, "step", "5 %"),
@@ -26,9 +26,9 @@ def test_a_good_release_is_told_from_push_to_promotion() -> None:
 
 
 def test_a_bad_release_is_told_from_push_to_rollback() -> None:
-    told = [(moment.at - PUSHED, moment.text) for moment in bad().moments if moment.kind != "step"]
+    found = [(moment.at - PUSHED, moment.text) for moment in bad().moments if moment.kind != "step"]
 
-    assert told == [
+    assert found == [
         (0, "push 1.1"),
         (27, "error-rate: proven bad"),
         (28, "aborted"),

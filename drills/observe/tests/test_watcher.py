@@ -1,4 +1,4 @@
-"""What a drill sees is what the API server told last, however its long requests end."""
+"""What a drill sees is what the API server reported last, however its long requests end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubernetes.client import ApiException
 from drills.errors import NotReady
 from drills.observe import watcher
 from drills.observe.snapshot import Object
-from drills.observe.watcher import Followed, Kept
+from drills.observe.watcher import Informer, Informers
 
 SECONDS = 5.0
 
@@ -24,11 +24,11 @@ def thing(name: str, **spec: Any) -> Object:
 
 
 class Api:
-    """One kind of objects; the test says what a list answers and what a watch tells."""
+    """One kind of objects; the test says what a list answers and what a watch reports."""
 
     def __init__(self, *there: Object) -> None:
         self.there = list(there)
-        self.told: queue.Queue[bytes | None] = queue.Queue()
+        self.events: queue.Queue[bytes | None] = queue.Queue()
         self.lists = 0
         self.asked_from: list[str] = []
         self.away = False
@@ -38,16 +38,16 @@ class Api:
             raise OSError("connection refused")
         if watch:
             self.asked_from.append(resource_version)
-            return Answer(iter(self.told.get, None))
+            return Answer(iter(self.events.get, None))
         self.lists += 1
         return Answer(data=json.dumps({"metadata": {"resourceVersion": "6"}, "items": self.there}).encode())
 
-    def tell(self, kind: str, found: Object) -> None:
-        self.told.put(json.dumps({"type": kind, "object": found}).encode() + b"\n")
+    def report(self, kind: str, found: Object) -> None:
+        self.events.put(json.dumps({"type": kind, "object": found}).encode() + b"\n")
 
     def end(self) -> None:
         """The API server ends the long request."""
-        self.told.put(None)
+        self.events.put(None)
 
 
 class Answer:
@@ -85,30 +85,30 @@ def become(wanted: Any, look: Callable[[], Any]) -> None:
     pytest.fail(f"{found!r} is not {wanted!r}")
 
 
-def kept(api: Api) -> Kept:
-    return Kept(api, threading.Event())
+def informer(api: Api) -> Informer:
+    return Informer(api, threading.Event())
 
 
-def names(found: Kept) -> list[str]:
+def names(found: Informer) -> list[str]:
     return [each["metadata"]["name"] for each in found.objects]
 
 
 def test_each_change_is_seen() -> None:
     api = Api(thing("a", size=1))
-    found = kept(api)
+    found = informer(api)
     become([thing("a", size=1)], lambda: found.objects)
-    api.tell("ADDED", thing("b"))
+    api.report("ADDED", thing("b"))
     become(["a", "b"], lambda: names(found))
-    api.tell("MODIFIED", thing("a", size=2))
+    api.report("MODIFIED", thing("a", size=2))
     become([thing("a", size=2), thing("b")], lambda: found.objects)
-    api.tell("DELETED", thing("a"))
+    api.report("DELETED", thing("a"))
     become(["b"], lambda: names(found))
     assert (api.lists, api.asked_from) == (1, ["6"])
 
 
 def test_after_a_long_requests_end_everything_is_read_anew() -> None:
     api = Api(thing("a"))
-    found = kept(api)
+    found = informer(api)
     become(["a"], lambda: names(found))
     api.there = [thing("c")]
     api.end()
@@ -117,17 +117,17 @@ def test_after_a_long_requests_end_everything_is_read_anew() -> None:
 
 def test_what_is_too_old_to_be_followed_is_read_anew() -> None:
     api = Api(thing("a"))
-    found = kept(api)
+    found = informer(api)
     become(["a"], lambda: names(found))
     api.there = [thing("c")]
-    api.tell("ERROR", {"code": 410, "reason": "Expired", "message": "too old"})
+    api.report("ERROR", {"code": 410, "reason": "Expired", "message": "too old"})
     become(["c"], lambda: names(found))
 
 
 def test_an_api_server_that_is_away_is_no_empty_cluster() -> None:
     api = Api(thing("a"))
     api.away = True
-    found = kept(api)
+    found = informer(api)
     with pytest.raises((NotReady, OSError)):
         _ = found.objects
     api.away = False
@@ -137,7 +137,7 @@ def test_an_api_server_that_is_away_is_no_empty_cluster() -> None:
     become("connection refused", lambda: str(_raised(found)))
 
 
-def _raised(found: Kept) -> Exception | None:
+def _raised(found: Informer) -> Exception | None:
     try:
         _ = found.objects
     except OSError as error:
@@ -149,15 +149,15 @@ def test_weights_are_read_of_the_router_that_a_release_has() -> None:
     rollout = thing("crm", strategy={"canary": {"trafficRouting": {"traefik": {}}}})
     istio, traefik = Api(), Api(thing("crm", weights="here"))
     istio.away = True
-    followed = Followed(
+    informers = Informers(
         rollouts=Api(rollout),
         weighted={"traefik": traefik, "istio": istio},
         analysis_runs=Api(),
         pods=Api(thing("p")),
         applications=Api(),
     )
-    become(thing("crm", weights="here"), lambda: followed.objects().weighted)
-    found = followed.objects()
+    become(thing("crm", weights="here"), lambda: informers.objects().weighted)
+    found = informers.objects()
     assert (found.rollout, found.pods, found.application) == (rollout, [thing("p")], None)
     assert not istio.lists
-    followed.stop()
+    informers.stop()

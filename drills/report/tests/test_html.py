@@ -28,11 +28,11 @@ def nothing() -> ScenarioResult:
 
 
 @pytest.mark.parametrize("result", [good(), bad(), nothing()], ids=["good", "bad", "nothing"])
-def test_a_drill_has_a_picture_facts_and_a_page_of_its_own(result: ScenarioResult, tmp_path: Path) -> None:
+def test_a_drill_has_a_chart_facts_and_a_page_of_its_own(result: ScenarioResult, tmp_path: Path) -> None:
     page = html.write_drill(result, tmp_path)
 
     text = page.read_text(encoding="utf-8")
-    assert (tmp_path / "picture.png").read_bytes().startswith(PNG)
+    assert (tmp_path / "chart.png").read_bytes().startswith(PNG)
     assert json.loads((tmp_path / "facts.json").read_text(encoding="utf-8"))["verdict"] == result.verdict
     assert result.title in text
     assert "data:image/png;base64," in text
@@ -114,6 +114,6 @@ def test_a_picture_ends_with_the_load_or_the_last_thing_that_happened() -> None:
 def test_a_drill_that_leaves_no_room_for_its_axes_is_drawn_all_the_same(tmp_path: Path) -> None:
     wordy = [Moment(PUSHED + 1, "push", "an action with a name as long as a line of a log " * 20)]
 
-    file = charts.draw(replace(good(), actions=wordy), tmp_path / "picture.png")
+    file = charts.draw(replace(good(), actions=wordy), tmp_path / "chart.png")
 
     assert file.read_bytes().startswith(PNG)

@@ -35,10 +35,10 @@ def test_a_release_that_nobody_decided() -> None:
 
 
 def test_a_release_that_git_left_before_a_verdict_was_rolled_back() -> None:
-    result = replace(bad(), snapshots=[seen(-5), seen(10)], healed_at=PUSHED + 90)
+    result = replace(bad(), snapshots=[seen(-5), seen(10)], rolled_back_at=PUSHED + 90)
 
     assert (result.verdict, result.seconds_to_verdict) == ("rolled back", 90)
-    assert result.seconds_from_abort_to_healed is None
+    assert result.seconds_from_abort_to_rollback is None
 
 
 def test_what_came_before_is_no_verdict_where_nothing_was_released() -> None:

@@ -19,16 +19,16 @@ ALERT = AlertResult("Redis hangs", 92, 6.1, 7.2, "kubectl get pods -o yaml | kub
 def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "build" / "report"
     folder.mkdir(parents=True)
-    (folder / "summary.png").write_bytes(b"a picture")
+    (folder / "summary.png").write_bytes(b"a chart")
     monkeypatch.setattr(local, "CHECKOUT", tmp_path)
     monkeypatch.setattr(local, "REPORT", folder)
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     return folder
 
 
-def test_page_and_picture_of_each_whole_run_become_results(report: Path) -> None:
+def test_page_and_chart_of_each_whole_run_become_results(report: Path) -> None:
     whole_run.write("proof", "# The proof\n")
-    (report / "alerts.png").write_bytes(b"its own picture")
+    (report / "alerts.png").write_bytes(b"its own chart")
     whole_run.write("alerts", "# The alerts\n")
 
     assert whole_run.main() == 0
@@ -36,9 +36,9 @@ def test_page_and_picture_of_each_whole_run_become_results(report: Path) -> None
     found = {file.name: file.read_bytes() for file in (local.CHECKOUT / "docs" / "results").iterdir()}
     assert found == {
         "proof.md": b"# The proof\n",
-        "proof.png": b"a picture",
+        "proof.png": b"a chart",
         "alerts.md": b"# The alerts\n",
-        "alerts.png": b"its own picture",
+        "alerts.png": b"its own chart",
     }
 
 
@@ -70,6 +70,6 @@ def test_the_alerts_page_says_what_was_measured_and_what_was_not() -> None:
     assert "Not measured: CRMDown." in page
 
 
-def test_the_alerts_have_a_picture(tmp_path: Path) -> None:
+def test_the_alerts_have_a_chart(tmp_path: Path) -> None:
     file = charts.draw_alerts([replace(good(), alerts={"RedisDown": ALERT})], tmp_path / "alerts.png")
     assert file.read_bytes().startswith(b"\x89PNG")

@@ -207,7 +207,7 @@ def test_the_guard_heals(when: When, cluster: MadeUp, delivered: list[str]) -> N
     when.rollout_is("Healthy", within=ENOUGH)
     when.no_new_steps_were_taken()
 
-    took = when.environment.result().seconds_from_abort_to_healed
+    took = when.environment.result().seconds_from_abort_to_rollback
     assert took is not None
     assert took < 5
 
