@@ -10,9 +10,14 @@ export PATH := $(CURDIR)/.venv/bin:$(TOOLS):$(PATH)
 PYTEST := $(PYTHON) -m pytest
 SCAN := .venv/scan/bin
 
+##@ Start
+
+# `##@ GROUP` puts the targets below it into a group of the list, `## …` after a target is its line.
 .PHONY: help
 help: ## This list.
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
+	@awk -F ':.*## ' 'sub(/^##@ /, "") { group = $$0; if (!(group in lines)) groups[++count] = group } \
+	    /^[a-z0-9-]+:.*## / { lines[group] = lines[group] sprintf("  make %-15s %s\n", $$1, $$2) } \
+	    END { for (i = 1; i <= count; i++) printf "%s%s\n%s", (i > 1 ? "\n" : ""), groups[i], lines[groups[i]] }' $(MAKEFILE_LIST)
 
 .venv/complete: requirements/dev.txt
 	@python3 -m venv .venv
@@ -30,10 +35,10 @@ help: ## This list.
 	@touch $@
 
 .PHONY: packages
-packages: .venv/complete ## The project's Python packages, in .venv.
+packages: .venv/complete ## Python packages, hash-pinned, in .venv.
 
 .PHONY: demo
-demo: .venv/complete ## A cluster from nothing, a good release promoted, two bad ones rolled back, a report.
+demo: .venv/complete ## A cluster from nothing; a good release, two bad ones.
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.scenarios.demo
 
@@ -45,11 +50,20 @@ up: .venv/complete ## The local cluster, Ready.
 down: .venv/complete ## The machine as it was before `make up`.
 	@$(PYTHON) -m cluster down
 
+##@ Develop
+
+.PHONY: local-image
+local-image: .venv/complete ## What is committed, for the local cluster: VERSION=1.6
+	@$(call needs,VERSION)
+	@$(PYTHON) -m drills.fixtures.images "$$VERSION"
+
+##@ Verify
+
 .PHONY: test
-test: .venv/complete servers tools lint types unit ## Format, lint, types, unit tests on real servers, chart and analysis tests.
+test: .venv/complete servers tools lint types unit ## Format, lint, types and all tests; no cluster.
 
 .PHONY: e2e
-e2e: .venv/complete ## The drills on the real cluster, through a Git push and under load; ends with the cluster down.
+e2e: .venv/complete ## The main drills and the tutorial, then `down`: 15 min.
 	@$(PYTHON) -m tests.e2e.machine build/machine-before.json
 	@$(PYTHON) -m cluster up
 	@$(PYTEST) tests/e2e -m e2e
@@ -58,12 +72,12 @@ e2e: .venv/complete ## The drills on the real cluster, through a Git push and un
 RESUMED := $(if $(RESUME),--resume)
 
 .PHONY: drills
-drills: .venv/complete ## The proof matrix, or one of it: make drills SCENARIO=errors; RATE=30 for a slow machine; RESUME=1 goes on
+drills: .venv/complete ## The proof matrix; SCENARIO=errors one, RATE=30, RESUME=1.
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.main $(SCENARIO) $(RESUMED)
 
 .PHONY: drills-extended
-drills-extended: .venv/complete ## What is promised beside the matrix: each router's shares, times of production, what people do.
+drills-extended: .venv/complete ## The extended suite: routers, people, production's times.
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.main --extended $(RESUMED)
 
@@ -73,14 +87,16 @@ drills-alerts: .venv/complete ## Each alert from its own fault to its end.
 	@$(PYTHON) -m drills.main --alerts
 
 .PHONY: soak
-soak: .venv/complete ## 20 good releases in a row under load: none aborted, no request failed.
+soak: .venv/complete ## 20 good releases in a row under load.
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.main good --times 20
 
 .PHONY: compare
-compare: .venv/complete ## The same bad release, shipped by a Deployment, by Argo Rollouts' documented analysis, by us
+compare: .venv/complete ## The same bad release shipped by other means.
 	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.scenarios.comparison
+
+##@ Develop
 
 .PHONY: servers
 servers: .venv/complete
@@ -91,21 +107,21 @@ tools: .venv/complete
 	@$(PYTHON) -m cluster tools actionlint helm kubectl kubeconform promtool registry vegeta > /dev/null
 
 .PHONY: lint
-lint:
+lint: ## Format and lint of Python, shell scripts, images.
 	@ruff format --check .
 	@ruff check .
 	@shellcheck $$(git ls-files | xargs grep -d skip -lE '^#!/bin/(sh|bash)|^#!/usr/bin/env bash')
 	@hadolint --no-color $$(git ls-files '*Containerfile')
 
 .PHONY: types
-types:
+types: ## Types, by mypy.
 	@mypy app delivery drills cluster monitoring pipeline tests
 
 # Half of a test's time is waiting: for a process to start, a time-out, a server that hangs.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
 .PHONY: unit
-unit: .venv/scan/complete
+unit: .venv/scan/complete ## All tests but e2e, with coverage.
 	@$(PYTEST) -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 .PHONY: format
@@ -113,18 +129,18 @@ format: .venv/complete ## Rewrite the code in the project's format.
 	@ruff format .
 	@ruff check --fix .
 
-.PHONY: results
-results: .venv/complete ## Page and picture of each whole run in build/report/: docs/results/.
-	@$(PYTHON) -m drills.report.whole_run
-
 .PHONY: generated
-generated: .venv/complete ## Write what is made from the code: rules and docs/monitoring.md from the objectives, docs/openapi.yaml from the API.
+generated: .venv/complete ## Write what is made from code: rules, pages, openapi.yaml.
 	@$(PYTHON) -m monitoring
 	@PYTHONPATH=app $(PYTHON) -m pipeline.openapi
 
 .PHONY: dashboards
-dashboards: .venv/complete ## Draw the dashboards with what the local cluster's Prometheus knows of the last 15 minutes.
-	@$(PYTHON) -m monitoring charts http://127.0.0.1:30090 15 build/dashboards
+dashboards: .venv/complete ## Draw the dashboards' last 15 minutes, local cluster.
+	@$(PYTHON) -m monitoring charts http://127.0.0.1:30090 15 build/report/dashboards
+
+.PHONY: results
+results: .venv/complete ## Page and picture of each whole run: docs/results/.
+	@$(PYTHON) -m drills.report.whole_run
 
 .PHONY: locks
 locks: .venv/complete ## Resolve the requirements anew, with hashes.
@@ -143,17 +159,19 @@ needs = for name in $(1); do test -n "$${!name:-}" || { echo "make $@: $$name is
 # What a step tells the next one; on a person's machine the screen shows it.
 tell = tee --append "$${GITHUB_OUTPUT:-/dev/null}"
 
+##@ Verify
+
 .PHONY: ci
-ci: quality tests scan ## The stages of the pipeline that need no cloud.
+ci: quality tests scan ## The pipeline's stages that need no cloud.
 
 .PHONY: quality
-quality: tools lint types bandit audit secrets generated-check ## Stage 1: format, lint, types, security lint, dependencies, secrets.
+quality: tools lint types bandit audit secrets generated-check ## Stage 1: format, lint, types, dependencies, secrets.
 
 .PHONY: tests
-tests: servers tools unit fuzz security performance migrations ## Stage 2: all tests, the base commit's on the new schema among them.
+tests: servers tools unit fuzz security performance migrations ## Stage 2: all tests, also the base commit's.
 
 .PHONY: scan
-scan: tools semgrep policies workflows ## Stage 3: code, chart, image recipes and workflows against rules.
+scan: tools semgrep policies workflows ## Stage 3: code, chart, images and workflows against rules.
 
 .PHONY: bandit
 bandit: .venv/scan/complete
@@ -175,28 +193,28 @@ generated-check: .venv/complete
 	@PYTHONPATH=app $(PYTHON) -m pipeline.generated
 
 .PHONY: integration
-integration: .venv/complete ## The CRM's tests on the PostgreSQL that POSTGRESQL=14 to 17 chooses (else the newest) and Redis.
+integration: .venv/complete ## The CRM's tests; POSTGRESQL=14 to 17 chooses the server.
 	@$(PYTEST) app
 
 .PHONY: security
-security: .venv/complete ## The tests of who may see and do what, of settings and of what the log keeps private.
+security: .venv/complete ## The CRM's tests of rights, settings and private logs.
 	@$(PYTEST) app -m security
 
 .PHONY: performance
-performance: .venv/complete ## The p95 of the API's lists with a thousand records behind them.
+performance: .venv/complete ## The p95 of the API's lists with a thousand records.
 	@$(PYTEST) app -m performance
 
 .PHONY: fuzz
-fuzz: .venv/complete servers ## The API asked by docs/openapi.yaml and by a corpus, as nobody and as two teams; SEED=… asks something else.
+fuzz: .venv/complete servers ## The API against docs/openapi.yaml and a corpus; SEED=…
 	@PYTHONPATH=app $(PYTHON) -m pipeline.fuzz
 
 .PHONY: bench-app
-bench-app: .venv/complete servers ## The p95 of the lists with 1,000,000 rows behind them beside that with 10,000; at most 1.3 times.
+bench-app: .venv/complete servers ## The lists' p95 with 1,000,000 rows beside 10,000.
 	@$(PYTHON) -m cluster tools vegeta > /dev/null
 	@PYTHONPATH=app $(PYTHON) -m pipeline.bench_app
 
 .PHONY: migrations
-migrations: .venv/complete ## The tests of the commit before (BASE=…) on this one's schema; TESTS=app/… chooses some.
+migrations: .venv/complete ## The base commit's tests (BASE=…) on this one's schema.
 	@PYTHONPATH=app $(PYTHON) -m pipeline.migrations $${TESTS:-}
 
 .PHONY: semgrep
@@ -218,17 +236,19 @@ workflows: .venv/scan/complete
 	@sed -i 's|uses: \$$/|uses: ./|' build/workflows/.github/workflows/*.yml
 	@cd build/workflows && actionlint
 
+##@ Release
+
 IMAGE_CONTENT := app requirements/app.txt
 # A builder of its own: only such a one can push by digest and tell where an image comes from.
 BUILDER := docker buildx inspect crm > /dev/null 2>&1 || docker buildx create --name crm > /dev/null
 BUILD := docker buildx build --builder crm --file app/Containerfile --build-arg VERSION="$${VERSION:-0.0.0}" --build-arg REVISION="$$(git rev-parse HEAD)"
 .PHONY: image-check
-image-check: ## The image can be built from what is committed; nothing is pushed. Needs Docker.
+image-check: ## Can the image be built from what is committed? (Docker)
 	@$(BUILDER)
 	@git archive HEAD $(IMAGE_CONTENT) | $(BUILD) --output type=cacheonly -
 
 .PHONY: image
-image: ## Build what is committed and push it by digest: make image REPOSITORY=registry.example.com/crm VERSION=1.6
+image: ## Build and push (Docker): REPOSITORY=… VERSION=1.6
 	@$(call needs,REPOSITORY VERSION)
 	@mkdir -p build
 	@$(BUILDER)
@@ -246,26 +266,26 @@ scanner: .venv/complete
 COSIGN = --yes $${COSIGN_PRIVATE_KEY:+--key=env://COSIGN_PRIVATE_KEY --use-signing-config=false --tlog-upload=false}
 
 .PHONY: sign
-sign: ## Sign an image: make sign IMAGE=…@sha256:…
+sign: ## Sign an image: IMAGE=…@sha256:…
 	@$(call needs,IMAGE)
 	@cosign sign $(COSIGN) "$$IMAGE"
 
 .PHONY: sbom
-sbom: ## List what is in an image, and attach the signed list: make sbom IMAGE=…@sha256:…
+sbom: ## List an image's contents, signed: IMAGE=…@sha256:…
 	@$(call needs,IMAGE)
 	@mkdir -p build
 	@trivy image --quiet --format spdx-json --output build/sbom.json "$$IMAGE"
 	@cosign attest $(COSIGN) --type spdxjson --predicate build/sbom.json "$$IMAGE"
 
 .PHONY: image-scan
-image-scan: ## Scan an image and attach the result, signed by the key in COSIGN_PRIVATE_KEY: make image-scan IMAGE=…@sha256:…
+image-scan: ## Scan an image, sign the result: IMAGE=…@sha256:…
 	@$(call needs,IMAGE COSIGN_PRIVATE_KEY)
 	@mkdir -p build
 	@trivy image --quiet --format cosign-vuln --output build/scan.json "$$IMAGE"
 	@cosign attest $(COSIGN) --new-bundle-format=false --type vuln --predicate build/scan.json --replace "$$IMAGE"
 
 .PHONY: scanned
-scanned: .venv/complete ## Refuse an image with critical or high vulnerabilities: make scanned IMAGE=…@sha256:… SCAN_PUBLIC_KEY=…
+scanned: .venv/complete ## Refuse a vulnerable image: IMAGE=… SCAN_PUBLIC_KEY=…
 	@$(call needs,IMAGE SCAN_PUBLIC_KEY)
 	@delivery scanned "$$IMAGE" --key <(printf '%s\n' "$$SCAN_PUBLIC_KEY")
 
@@ -283,26 +303,26 @@ export GIT_CONFIG_VALUE_0 := !f() { printf 'username=x-access-token\npassword=%s
 endif
 
 .PHONY: release
-release: .venv/complete ## Give an environment an image: make release IMAGE=…@sha256:… ENVIRONMENT=dev
+release: .venv/complete ## To an environment: IMAGE=…@sha256:… ENVIRONMENT=dev
 	@$(call needs,IMAGE ENVIRONMENT)
 	@delivery release --image "$$IMAGE" --to "$$ENVIRONMENT"
 
 .PHONY: promote
-promote: .venv/complete ## Copy a release to the next environment: make promote SOURCE=dev ENVIRONMENT=staging
+promote: .venv/complete ## To the next environment: SOURCE=dev ENVIRONMENT=staging
 	@$(call needs,SOURCE ENVIRONMENT)
 	@delivery promote "$$SOURCE" "$$ENVIRONMENT"
 
 .PHONY: rollback
-rollback: .venv/complete ## Give an environment the release before: make rollback ENVIRONMENT=staging REASON='…' FROM=1.6
+rollback: .venv/complete ## To the former release: ENVIRONMENT=… REASON='…' FROM=1.6
 	@$(call needs,ENVIRONMENT REASON)
 	@delivery rollback "$$ENVIRONMENT" --reason "$$REASON" $${FROM:+--from "$$FROM"}
 
 .PHONY: running
-running: .venv/complete ## The image that an environment is to run: make running ENVIRONMENT=production
+running: .venv/complete ## The image that ENVIRONMENT=… is to run.
 	@$(call needs,ENVIRONMENT)
 	@image=$$(delivery running "$$ENVIRONMENT"); echo "image=$$image" | $(tell)
 
 .PHONY: verify
-verify: .venv/complete ## Health, smoke test, p95 and error rate: make verify ENVIRONMENT=dev URL=… PROMETHEUS=…
+verify: .venv/complete ## Is a release well? ENVIRONMENT=dev URL=… PROMETHEUS=…
 	@$(call needs,ENVIRONMENT URL PROMETHEUS)
 	@delivery verify "$$ENVIRONMENT" --url "$$URL" --prometheus "$$PROMETHEUS"

@@ -118,4 +118,4 @@ def _minutes(seconds: float) -> str:
 def _meaning(alert: str) -> str:
     """The first sentence of its page."""
     text = " ".join((RUNBOOKS / f"{alert}.md").read_text().split())
-    return text.partition("**Meaning.** ")[2].partition(". ")[0] + "."
+    return text.partition("## Meaning ")[2].partition(". ")[0] + "."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,31 +16,38 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
 INDEX = ROOT / "docs" / "decisions" / "README.md"
-DOCUMENTS = [
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+PAGES = [
     README,
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
-    ROOT / "docs" / "architecture.md",
-    ROOT / "docs" / "pipeline.md",
-    INDEX,
-    *DECISIONS,
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
-    ROOT / "argocd" / "platform" / "README.md",
 ]
+DOCUMENTS = [*PAGES, INDEX, *DECISIONS]
+COLUMNS = 120
 FOLDERS = (
-    "analysis-templates|app|argocd|charts|cluster|delivery|docs|environments|monitoring|pipeline|policies|requirements"
+    "analysis-templates|app|argocd|charts|cluster|delivery|docs|drills|environments|monitoring|pipeline|policies|requirements"
     "|rollouts|tests"
 )
+
+# What a table's row or a command says cannot be broken into lines.
+UNBREAKABLE = re.compile(r"\||    |<!--")
 
 named = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def code(text: str) -> list[str]:
-    """What a document shows as code: words in backticks, and indented lines (no pictures) without their remarks."""
-    blocks = [
-        re.sub(r"\s{2,}#.*", "", line).strip() for line in re.findall(r"^ {4,7}(\S.*)$", text, re.MULTILINE)
-    ]
-    return [*re.findall(r"`([^`\n]+)`", text), *blocks]
+    """What a document shows as code: words in backticks, and indented or fenced lines without their remarks."""
+    lines = [*re.findall(r"^ {4,7}(\S.*)$", text, re.MULTILINE), *"\n".join(fenced(text)).splitlines()]
+    blocks = [re.sub(r"\s{2,}#.*", "", line).strip() for line in lines]
+    return [*re.findall(r"(?<!`)`([^`\n]+)`", text), *blocks]
+
+
+def fenced(text: str) -> list[str]:
+    """The blocks of commands between fences."""
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 @named
@@ -107,6 +115,58 @@ def test_the_package_and_its_charts_have_one_version() -> None:
     assert len(versions) == 1
 
 
-@pytest.mark.parametrize(("document", "lines"), [(README, 150), *((each, 25) for each in DECISIONS)])
-def test_documents_are_short(document: Path, lines: int) -> None:
-    assert len(document.read_text(encoding="utf-8").splitlines()) <= lines
+@pytest.mark.parametrize("document", DECISIONS, ids=lambda path: path.name)
+def test_decisions_are_short(document: Path) -> None:
+    assert len(document.read_text(encoding="utf-8").splitlines()) <= 25
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_fit_into_a_terminal(document: Path) -> None:
+    lines = enumerate(document.read_text(encoding="utf-8").splitlines(), start=1)
+    broken = [(number, line) for number, line in lines if document == README or not UNBREAKABLE.match(line)]
+    assert [(number, line) for number, line in broken if len(line) > COLUMNS] == []
+
+
+def test_make_lists_its_targets_in_groups_at_80_columns() -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^\w+$", listed, re.MULTILINE) == ["Start", "Develop", "Verify", "Release"]
+    assert {"demo", "local-image", "lint", "types", "unit", "test", "release"} <= set(
+        re.findall(r"^  make ([a-z0-9-]+) ", listed, re.MULTILINE)
+    )
+    assert [line for line in listed.splitlines() if len(line) > 80] == []
+
+
+def test_every_feature_of_the_map_has_its_folder() -> None:
+    section = ARCHITECTURE.read_text(encoding="utf-8").partition("## Map\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (?!feature|--)(.+?) \| (.+?) \|$", section, re.MULTILINE)
+    assert len(rows) >= 20
+    for feature, folders in rows:
+        found = re.findall(r"`([^`]+)`", folders)
+        assert found, feature
+        assert [folder for folder in found if not (ROOT / folder).exists()] == []
+
+
+def test_the_tutorial_can_be_played() -> None:
+    """Each of its commands is one that the other tests here know; tests/e2e plays them."""
+    commands = "".join(fenced(TUTORIAL.read_text(encoding="utf-8")))
+    assert subprocess.run(["bash", "-n"], input=commands, text=True, check=False).returncode == 0
+    programs = {line.split()[0] for line in commands.splitlines()}
+    assert programs <= {"curl", "delivery", "eval", "export", "git", "make", "sed"}
+    assert "<" not in commands
+    assert "…" not in commands
+
+
+def test_the_tutorials_change_is_one_line_of_the_crm(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, tmp_path], check=True)
+    change = next(
+        block for block in fenced(TUTORIAL.read_text(encoding="utf-8")) if block.startswith("git switch")
+    )
+    identity = ("-c", "user.name=A reader", "-c", "user.email=reader@example.com")
+    script = change.replace("git commit", shlex.join(["git", *identity, "commit", "--quiet"]))
+
+    subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True, capture_output=True)
+
+    changed = subprocess.run(
+        ["git", "diff", "--numstat", "HEAD~"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert changed.split() == ["1", "1", "app/crm/api/root.py"]

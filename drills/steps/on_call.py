@@ -399,5 +399,5 @@ def known() -> dict[str, Alert]:
 def page_commands(rule: str, part: str) -> list[str]:
     """The commands under that heading of an alert's page."""
     text = (generated.RUNBOOKS / f"{rule}.md").read_text(encoding="utf-8")
-    found = re.search(rf"^\*\*{part}\.\*\*(.*?)(?=^\*\*|\Z)", text, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {part}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return re.findall(r"^    (\S.*)$", found.group(1), re.MULTILINE) if found else []

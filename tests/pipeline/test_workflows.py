@@ -84,14 +84,6 @@ def test_each_step_is_one_target_of_the_makefile() -> None:
     assert runs() <= set(TARGETS)
 
 
-def test_each_hook_before_a_commit_is_one_target_of_the_makefile() -> None:
-    (ours,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
-    assert ours["repo"] == "local"
-    entries = [RUN.fullmatch(hook["entry"]) for hook in ours["hooks"]]
-    assert {entry[1] for entry in entries if entry} <= needed("ci")
-    assert all(entries)
-
-
 def test_what_runs_there_runs_here_too() -> None:
     assert runs() - needed("ci") == set(CLOUD_ONLY)
 

@@ -169,8 +169,8 @@ def test_commands_run_as_they_stand_on_the_page(
 ) -> None:
     page = tmp_path / "X.md"
     page.write_text(
-        "# X\n\n**Meaning.** Odd.\n\n**Diagnosis.** Look:\n\n    echo seen\n    echo nothing | grep something\n"
-        "\n**Mitigation.** Do:\n\n    echo sha256:… > done.txt\n\n    false\n\n**Measured.** …\n\n    never\n"
+        "# X\n\n## Meaning\n\nOdd.\n\n## Diagnosis\n\nLook:\n\n    echo seen\n    echo nothing | grep something\n"
+        "\n## Mitigation\n\nDo:\n\n    echo sha256:… > done.txt\n\n    false\n\n## Later\n\n    never\n"
     )
     monkeypatch.setattr(generated, "RUNBOOKS", tmp_path)
     monkeypatch.setattr(OnCall, "desk", lambda _: tmp_path)
@@ -183,7 +183,7 @@ def test_commands_run_as_they_stand_on_the_page(
         person.does("X", "false")
     with pytest.raises(DrillFailed, match=r"one command 'never' in X.md; found 0"):
         person.does("X", "never")
-    page.write_text("**Diagnosis.**\n\n    true\n")
+    page.write_text("## Diagnosis\n\n    true\n")
     with pytest.raises(DrillFailed, match=r"a command of X.md to say something"):
         person.looks("X")
 
