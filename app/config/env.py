@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 24 * 3600}
 
@@ -76,6 +78,28 @@ class Environment:
                 f"{name} must be a number of requests per {', '.join(SECONDS)}, like 10/minute, found '{value}'."
             )
         return Rate(int(found[1]), SECONDS[found[2]])
+
+    def file(self, name: str) -> str:
+        """The path of a file that can be read; empty where there is none."""
+        path = self._read(name)
+        try:
+            if path:
+                Path(path).read_bytes()
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"{name} is '{path}', which cannot be read ({type(error).__name__})."
+            ) from error
+        return path
+
+    def postgresql(self, name: str) -> dict[str, str]:
+        """The parts of an address, as libpq calls them; none where it is not set."""
+        try:
+            return {part: str(value) for part, value in conninfo_to_dict(self._read(name)).items()}
+        except ProgrammingError:
+            # Its own words would repeat the password.
+            raise ImproperlyConfigured(
+                f"{name} must be like postgresql://USER:PASSWORD@HOST:PORT/NAME; what is set is not."
+            ) from None
 
     def words(self, name: str, default: str | None = None) -> list[str]:
         """A list separated by commas."""

@@ -44,7 +44,10 @@ class Manifests:
     def __init__(self, text: str) -> None:
         self.text = text
         # The C loader reads the ten renderings of this folder in a second instead of eight.
-        self._all: list[Manifest] = [found for found in yaml.load_all(text, yaml.CSafeLoader) if found]
+        found: list[Manifest] = [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
+        self.tests = [each for each in found if _hook(each) == "test"]
+        """What `helm test` alone makes."""
+        self._all = [each for each in found if each not in self.tests]
 
     def __iter__(self) -> Iterator[Manifest]:
         return iter(self._all)
@@ -80,6 +83,11 @@ class Manifests:
             for manifest in self
             if "template" in manifest.get("spec", {})
         }
+
+
+def _hook(manifest: Manifest) -> str | None:
+    annotations: dict[str, str] = manifest["metadata"].get("annotations", {})
+    return annotations.get("helm.sh/hook")
 
 
 def render(

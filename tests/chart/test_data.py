@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import Manifest, Values, render
+from tests.chart.rendering import Manifest, Values, refusal, render
+from tests.chart.test_secrets import secrets_of
 
 
 def stateful(name: str, values: Values | None = None) -> Manifest:
@@ -82,3 +83,117 @@ def test_redis_is_told_its_password_by_a_file(tmp_path: Path) -> None:
     assert "s3cret" not in arguments
     assert setting == 'requirepass "s3cret"'
     assert mode == "600"
+
+
+CLOUD_NATIVE_PG: Values = {
+    "mode": "external",
+    "sslmode": "verify-full",
+    "ca": {"secret": "sales-ca"},
+    "existingSecret": "sales-app",
+    "secretKeys": {"host": "host", "port": "port"},
+}
+CLOUDS_REDIS: Values = {
+    "mode": "external",
+    "host": "redis.example.com",
+    "tls": True,
+    "username": "crm",
+    "ca": {"configMap": "company-ca", "key": "bundle.pem"},
+    "existingSecret": "redis-auth",
+    "secretKeys": {"password": "token"},
+}
+
+
+def as_told(values: Values) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
+    """What the web process is told: by variable its setting, and by file of secrets the object and its key."""
+    manifests = render("production", "canary", values=values)
+    pod = manifests.rollout["template"]["spec"]
+    config = manifests.config["data"]
+    files: dict[str, tuple[str, str]] = {}
+    for source in secrets_of(pod)["sources"]:
+        ((_, of),) = source.items()
+        files |= {item["path"]: (of["name"], item["key"]) for item in of["items"]}
+    (container,) = pod["containers"]
+    told = {}
+    for entry in container["env"]:
+        if entry["name"].startswith(("DB_", "REDIS_")):
+            key = entry.get("valueFrom", {}).get("configMapKeyRef", {}).get("key")
+            told[entry["name"]] = config[key] if key else entry["value"]
+    return told, files
+
+
+def test_a_database_and_a_redis_are_as_their_operators_made_them() -> None:
+    told, files = as_told({"database": CLOUD_NATIVE_PG, "redis": CLOUDS_REDIS})
+    own = {key: ("crm-secrets", key) for key in ("secret-key", "email-user", "email-password")}
+    assert files == own | {
+        "db-name": ("sales-app", "dbname"),
+        "db-user": ("sales-app", "username"),
+        "db-password": ("sales-app", "password"),
+        "db-host": ("sales-app", "host"),
+        "db-port": ("sales-app", "port"),
+        "db-ca": ("sales-ca", "ca.crt"),
+        "redis-password": ("redis-auth", "token"),
+        "redis-ca": ("company-ca", "bundle.pem"),
+    }
+    secrets = {name: f"/etc/crm/secrets/{name}" for name in files}
+    from_files = ("DB_HOST", "DB_NAME", "DB_PASSWORD", "DB_PORT", "DB_USER", "REDIS_PASSWORD")
+    assert told == {f"{name}_FILE": secrets[name.lower().replace("_", "-")] for name in from_files} | {
+        "DB_HOST": "postgresql.example.com",
+        "DB_PORT": "",
+        "DB_SSLMODE": "verify-full",
+        "DB_CA": secrets["db-ca"],
+        "REDIS_HOST": "redis.example.com",
+        "REDIS_PORT": "6379",
+        "REDIS_TLS": "true",
+        "REDIS_USER": "crm",
+        "REDIS_CA": secrets["redis-ca"],
+    }
+
+
+def test_a_database_may_be_an_address() -> None:
+    parts = dict.fromkeys(("dbname", "username", "password"), "")
+    address = CLOUD_NATIVE_PG | {"host": "", "secretKeys": {**parts, "uri": "uri"}}
+    told, files = as_told({"database": address})
+    assert {file: key for file, key in files.items() if file.startswith("db-")} == {
+        "db-uri": ("sales-app", "uri"),
+        "db-ca": ("sales-ca", "ca.crt"),
+    }
+    assert (told["DB_HOST"], told["DB_PORT"], told["DB_URI_FILE"]) == ("", "", "/etc/crm/secrets/db-uri")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"database": {**CLOUD_NATIVE_PG, "ca": {"secret": ""}}},
+            (
+                "database.sslmode is verify-full, but nobody says whose certificates count: name the Secret or the"
+                " ConfigMap of the authority's in database.ca."
+            ),
+        ),
+        (
+            {"redis": {**CLOUDS_REDIS, "ca": {"secret": "a", "configMap": "b"}}},
+            "redis.ca names a Secret and a ConfigMap: the authority's certificate is in one of them, empty the other.",
+        ),
+        (
+            {"redis": {**CLOUDS_REDIS, "tls": False}},
+            (
+                "redis.ca names an authority, but redis.tls is false and nobody shows a certificate: set redis.tls to"
+                " true, or empty redis.ca."
+            ),
+        ),
+        (
+            {"database": {**CLOUD_NATIVE_PG, "mode": "embedded"}},
+            (
+                "database.mode is embedded, but existingSecret and ca are of a server that somebody else runs: set the"
+                " mode to external, or empty both."
+            ),
+        ),
+        (
+            {"database": {**CLOUD_NATIVE_PG, "secretKeys": {"uri": "uri", "host": "host"}}},
+            "database.secretKeys names uri and host or port: the address has both, empty host and port.",
+        ),
+        ({"database": {**CLOUD_NATIVE_PG, "secretKeys": {}}}, "database.host is empty"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(values: Values, sentence: str) -> None:
+    assert sentence in refusal(values)

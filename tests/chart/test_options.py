@@ -49,6 +49,18 @@ def test_a_component_has_the_last_word_on_where_it_goes() -> None:
     assert all(each == {"disk": "ssd"} for each in found.values())
 
 
+def test_openshift_gives_pods_their_users() -> None:
+    fixed = ("runAsUser", "runAsGroup", "fsGroup")
+    for name, template in templates(render(values={"openshift": True})).items():
+        context = template["spec"]["securityContext"]
+        assert not {*fixed} & context.keys(), name
+        assert context["runAsNonRoot"] is True, name
+        containers = template["spec"]["containers"]
+        assert not any({*fixed} & each["securityContext"].keys() for each in containers), name
+    for name, template in templates(render()).items():
+        assert {*fixed} <= template["spec"]["securityContext"].keys(), name
+
+
 def test_pods_of_the_application_are_labelled_and_annotated() -> None:
     values = {"podLabels": {"team": "sales"}, "podAnnotations": {"linkerd.io/inject": "enabled"}}
     for template in application(values):
@@ -134,7 +146,8 @@ def test_the_disruption_budget_may_be_the_clusters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu", "memory"), [("500m", "512Mi"), ("0.5", "1.5Gi"), (2, "500M"), (0.25, 536870912)]
+    ("cpu", "memory"),
+    [("500m", "512Mi"), ("0.5", "1.5Gi"), (2, "500M"), (0.25, 536870912), (".5", "1e9"), ("1k", "5.")],
 )
 def test_quantities_are_kubernetes_own(cpu: Any, memory: Any) -> None:
     resources = {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": "1Gi"}}

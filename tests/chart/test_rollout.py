@@ -412,7 +412,7 @@ def test_the_application_gets_every_setting_under_its_own_name() -> None:
         "PROBE_HOSTS",
         "CORS_ORIGINS",
     ]
-    from_config += ["EMAIL_HOST", "EMAIL_PORT", "EMAIL_PROOF", "ROUTER_HOPS"]
+    from_config += ["DB_SSLMODE", "REDIS_TLS", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_PROOF", "ROUTER_HOPS"]
     for of in ("SIGN_IN", "REFRESH", "INVITATIONS", "EMAIL_PROOF"):
         from_config += [f"RATE_{of}_ADDRESS", f"RATE_{of}_ACCOUNT"]
     from_config += ["RATE_SIGN_UP_ADDRESS"]

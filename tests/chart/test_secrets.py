@@ -24,6 +24,12 @@ def job(values: Values | None = None) -> Manifest:
     return found
 
 
+def secrets_of(pod: Manifest) -> Manifest:
+    (volume,) = [each["projected"] for each in pod["volumes"] if each["name"] == "secrets"]
+    assert isinstance(volume, dict)
+    return volume
+
+
 def test_production_generates_none() -> None:
     manifests = render("production", "canary")
     assert not manifests.of("Role")
@@ -34,9 +40,8 @@ def test_production_generates_none() -> None:
 def test_the_named_secret_is_the_one_that_is_read() -> None:
     manifests = render("production", "canary", values={"secrets": {"existingSecret": "from-the-vault"}})
     for name, pod in manifests.pod_specs().items():
-        assert {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each} == {
-            "from-the-vault"
-        }, name
+        (source,) = secrets_of(pod)["sources"]
+        assert source["secret"]["name"] == "from-the-vault", name
 
 
 def test_secrets_are_files_for_nobody_but_the_application() -> None:
@@ -46,9 +51,9 @@ def test_secrets_are_files_for_nobody_but_the_application() -> None:
         assert not [entry for entry in container["env"] if "secretKeyRef" in entry.get("valueFrom", {})], name
         (mount,) = [each for each in container["volumeMounts"] if each["name"] == "secrets"]
         assert mount["readOnly"], name
-        (volume,) = [each["secret"] for each in pod["volumes"] if each["name"] == "secrets"]
-        assert volume["defaultMode"] == 0o440, name
-        files = {f"{mount['mountPath']}/{item['path']}": item["key"] for item in volume["items"]}
+        assert secrets_of(pod)["defaultMode"] == 0o440, name
+        (source,) = secrets_of(pod)["sources"]
+        files = {f"{mount['mountPath']}/{item['path']}": item["key"] for item in source["secret"]["items"]}
         read = {
             entry["name"]: entry["value"] for entry in container["env"] if entry["name"].endswith("_FILE")
         }

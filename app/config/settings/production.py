@@ -53,21 +53,25 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
 ]
 
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # Database. Connections end with the request; the web process keeps a pool (settings.web), the others do not:
-# Celery's Django support closes a pool before and after every task.
+# Celery's Django support closes a pool before and after every task. DB_URI is for operators that hand out an address.
+_uri = env.postgresql("DB_URI")
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "HOST": env.text("DB_HOST"),
-        "PORT": env.integer("DB_PORT", 5432, least=1, most=65535),
-        "NAME": env.text("DB_NAME"),
-        "USER": env.text("DB_USER"),
-        "PASSWORD": env.text("DB_PASSWORD"),
+        "HOST": env.text("DB_HOST", _uri.get("host")),
+        "PORT": env.integer("DB_PORT", int(_uri.get("port", 5432)), least=1, most=65535),
+        "NAME": env.text("DB_NAME", _uri.get("dbname")),
+        "USER": env.text("DB_USER", _uri.get("user")),
+        "PASSWORD": env.text("DB_PASSWORD", _uri.get("password")),
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 3,
             "application_name": f"crm {VERSION}",
+            "sslmode": env.choice("DB_SSLMODE", _uri.get("sslmode", "prefer"), SSL_MODES),
+            "sslrootcert": env.file("DB_CA"),
             # That a server's machine or network has gone is noticed after 20 s, and not after hours.
             "keepalives_idle": 10,
             "keepalives_interval": 3,
@@ -85,7 +89,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_HOST = env.text("REDIS_HOST")
 REDIS_PORT = env.integer("REDIS_PORT", 6379, least=1, most=65535)
 REDIS_PASSWORD = env.text("REDIS_PASSWORD", "")
-REDIS_URL = f"redis://:{quote(REDIS_PASSWORD, safe='')}@{REDIS_HOST}:{REDIS_PORT}"
+REDIS_TLS = env.boolean("REDIS_TLS", False)
+_redis_user = f"{quote(env.text('REDIS_USER', ''), safe='')}:{quote(REDIS_PASSWORD, safe='')}"
+REDIS_URL = f"redis{'s' if REDIS_TLS else ''}://{_redis_user}@{REDIS_HOST}:{REDIS_PORT}"
+# Without a CA the system's authorities count.
+_redis_tls: dict[str, Any] = (
+    {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_ca_certs": env.file("REDIS_CA") or None}
+    if REDIS_TLS
+    else {}
+)
 CACHES = {
     "default": {
         "BACKEND": "crm.metrics.cache.CountedCache",
@@ -95,6 +107,7 @@ CACHES = {
             "socket_connect_timeout": 1,
             "socket_timeout": 1,
             "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            **_redis_tls,
         },
     }
 }
@@ -102,6 +115,7 @@ CACHES = {
 # Celery
 GRACEFUL_TIMEOUT = env.integer("GRACEFUL_TIMEOUT", 30, least=1, most=600)
 CELERY_BROKER_URL = f"{REDIS_URL}/0"
+CELERY_BROKER_USE_SSL = _redis_tls or None
 CELERY_TASK_DEFAULT_QUEUE = "crm"
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -35,6 +35,16 @@ from config.env import Environment
             for rate in ("10", "0/minute", "10/week", "-1/day", "10 / minute", "10/minute\n")
         ),
         ({"S_FILE": "/nowhere"}, lambda e: e.text("S"), "S_FILE names '/nowhere', which cannot be read"),
+        (
+            {"CA": "/nowhere"},
+            lambda e: e.file("CA"),
+            r"CA is '/nowhere', which cannot be read \(FileNotFound",
+        ),
+        (
+            {"U": "mysql://crm:secret@db"},
+            lambda e: e.postgresql("U"),
+            "U must be like postgresql://USER:PASSWORD@HOST:PORT/NAME; what is set is not.$",
+        ),
         ({"S_FILE": "/nowhere", "S": "x"}, lambda e: e.text("S"), "S and S_FILE are both set"),
     ],
 )
@@ -48,7 +58,18 @@ def test_a_wrong_value_is_refused_with_its_name(
 def test_values_are_typed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("from a file\n")
-    env = Environment({"N": "7", "B": "True", "W": "a, b,,c", "R": "200/minute", "S_FILE": str(secret)})
+    uri = "postgresql://crm:s3cr%2Fet@db.example.com:5433/sales"
+    env = Environment(
+        {
+            "U": uri,
+            "CA": str(secret),
+            "N": "7",
+            "B": "True",
+            "W": "a, b,,c",
+            "R": "200/minute",
+            "S_FILE": str(secret),
+        }
+    )
     assert env.integer("N", 1, least=1, most=9) == 7
     assert env.integer("MISSING", 3, least=1, most=9) == 3
     assert env.boolean("B", default=False) is True
@@ -56,6 +77,15 @@ def test_values_are_typed(tmp_path: Path) -> None:
     assert env.words("W") == ["a", "b", "c"]
     assert env.words("MISSING", "") == []
     assert env.text("S") == "from a file"
+    assert (env.file("CA"), env.file("MISSING")) == (str(secret), "")
+    parts = {
+        "user": "crm",
+        "password": "s3cr/et",
+        "host": "db.example.com",
+        "port": "5433",
+        "dbname": "sales",
+    }
+    assert (env.postgresql("U"), env.postgresql("MISSING")) == (parts, {})
     assert env.rate("R", "5/day") == (200, 60)
     assert env.rate("MISSING", "5/day") == (5, 24 * 3600)
     assert env.choice("MISSING", "INFO", ("INFO",)) == "INFO"

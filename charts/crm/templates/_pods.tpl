@@ -11,19 +11,16 @@ enableServiceLinks: false
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{ include "crm.podSecurity" 10001 }}
+{{ include "crm.podSecurity" (list $root 10001) }}
 volumes:
   - name: tmp
     emptyDir: {sizeLimit: 256Mi}
   # Only what is listed; a key that is missing keeps the pod from starting, and the event names it.
   - name: secrets
-    secret:
-      secretName: {{ include "crm.secretName" $root }}
+    projected:
       defaultMode: 0440
-      items:
-        {{- range splitList " " (include "crm.secretKeys" $root) }}
-        - {key: {{ . }}, path: {{ . }}}
-        {{- end }}
+      sources:
+        {{- include "crm.secretSources" $root | trim | nindent 8 }}
   {{- with $root.Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -49,16 +46,62 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- define "crm.secretKeys" -}}
-secret-key db-name db-user db-password redis-password email-user email-password
+{{/*
+The files below /etc/crm/secrets, a JSON map of file to {secret, key}: the CRM's own, and what the Secrets of the database's and
+Redis' operators have, by the keys that they call it.
+*/}}
+{{- define "crm.secretFiles" -}}
+{{- $own := include "crm.secretName" . -}}
+{{- $files := dict -}}
+{{- $usual := list "secret-key" "email-user" "email-password" -}}
+{{- $called := dict "username" "user" "dbname" "name" -}}
+{{- range $of, $service := dict "db" .Values.database "redis" .Values.redis -}}
+{{- if $service.existingSecret -}}
+{{- range $part, $key := $service.secretKeys -}}
+{{- if $key -}}
+{{- $_ := set $files (print $of "-" (get $called $part | default $part)) (dict "secret" $service.existingSecret "key" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{{- $usual = concat $usual (eq $of "db" | ternary (list "db-name" "db-user" "db-password") (list "redis-password")) -}}
+{{- end -}}
+{{- end -}}
+{{- range $usual -}}
+{{- $_ := set $files . (dict "secret" $own "key" .) -}}
+{{- end -}}
+{{- toJson $files -}}
 {{- end }}
 
+{{- define "crm.secretSources" -}}
+{{- $secrets := dict -}}
+{{- range $file, $from := include "crm.secretFiles" . | fromJson -}}
+{{- $_ := set $secrets $from.secret (append (get $secrets $from.secret | default list) (dict "key" $from.key "path" $file)) -}}
+{{- end -}}
+{{- range $secret, $items := $secrets }}
+- secret:
+    name: {{ $secret }}
+    items:
+      {{- toYaml $items | nindent 6 }}
+{{- end }}
+{{- range $of, $service := dict "db" .Values.database "redis" .Values.redis }}
+{{- $ca := $service.ca }}
+{{- if or $ca.secret $ca.configMap }}
+- {{ empty $ca.secret | ternary "configMap" "secret" }}:
+    name: {{ $ca.secret | default $ca.configMap }}
+    items: [{key: {{ $ca.key }}, path: {{ $of }}-ca}]
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Takes (list root user). OpenShift gives each namespace users and groups of its own and refuses others. */}}
 {{- define "crm.podSecurity" -}}
 securityContext:
   runAsNonRoot: true
-  runAsUser: {{ . }}
-  runAsGroup: {{ . }}
-  fsGroup: {{ . }}
+  {{- if not (index . 0).Values.openshift }}
+  {{- range list "runAsUser" "runAsGroup" "fsGroup" }}
+  {{ . }}: {{ index $ 1 }}
+  {{- end }}
+  {{- end }}
   seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
@@ -120,8 +163,8 @@ own definition.
 
 {{/* Secrets, and what the values add. Files and not variables: a process's environment is seen by its children, by whoever may describe it, and by dumps of it. */}}
 {{- define "crm.secretEnv" -}}
-{{- range $key := splitList " " (include "crm.secretKeys" .) }}
-- {name: {{ $key | upper | replace "-" "_" }}_FILE, value: /etc/crm/secrets/{{ $key }}}
+{{- range $file := keys (include "crm.secretFiles" . | fromJson) | sortAlpha }}
+- {name: {{ $file | upper | replace "-" "_" }}_FILE, value: /etc/crm/secrets/{{ $file }}}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}

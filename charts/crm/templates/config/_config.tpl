@@ -9,10 +9,29 @@
 {{- $name := print . "." $.Release.Namespace ".svc" }}
 {{- $services = concat $services (list . $name (print $name ".cluster.local")) }}
 {{- end -}}
-db-host: {{ eq .Values.database.mode "embedded" | ternary "postgresql" .Values.database.host | quote }}
-db-port: {{ eq .Values.database.mode "embedded" | ternary 5432 .Values.database.port | quote }}
-redis-host: {{ eq .Values.redis.mode "embedded" | ternary "redis" .Values.redis.host | quote }}
-redis-port: {{ eq .Values.redis.mode "embedded" | ternary 6379 .Values.redis.port | quote }}
+{{- $db := .Values.database }}
+{{- $redis := .Values.redis }}
+{{- /* What the operator's Secret says is empty here: a file and a variable of one name contradict each other. */}}
+{{- $told := $db.existingSecret | empty | ternary dict $db.secretKeys }}
+db-host: {{ eq $db.mode "embedded" | ternary "postgresql" $db.host | quote }}
+db-port: {{ or $told.port $told.uri | empty | ternary (eq $db.mode "embedded" | ternary 5432 $db.port) "" | quote }}
+{{- if eq $db.mode "external" }}
+db-sslmode: {{ $db.sslmode }}
+{{- with or $db.ca.secret $db.ca.configMap }}
+db-ca: /etc/crm/secrets/db-ca
+{{- end }}
+{{- end }}
+redis-host: {{ eq $redis.mode "embedded" | ternary "redis" $redis.host | quote }}
+redis-port: {{ eq $redis.mode "embedded" | ternary 6379 $redis.port | quote }}
+{{- if eq $redis.mode "external" }}
+redis-tls: {{ $redis.tls | quote }}
+{{- with $redis.username }}
+redis-user: {{ . | quote }}
+{{- end }}
+{{- with or $redis.ca.secret $redis.ca.configMap }}
+redis-ca: /etc/crm/secrets/redis-ca
+{{- end }}
+{{- end }}
 allowed-hosts: {{ concat $hosts (list (include "crm.previewHost" .)) $services | join "," | quote }}
 probe-hosts: {{ $services | join "," | quote }}
 cors-origins: {{ .Values.corsOrigins | default $origins | join "," | quote }}

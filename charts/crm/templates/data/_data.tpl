@@ -22,5 +22,5 @@ volumeClaimTemplates:
 serviceAccountName: {{ include "crm.fullname" (index . 0) }}
 automountServiceAccountToken: false
 enableServiceLinks: false
-{{ include "crm.podSecurity" 999 }}
+{{ include "crm.podSecurity" (list (index . 0) 999) }}
 {{- end }}
