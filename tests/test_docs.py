@@ -24,6 +24,7 @@ PAGES = [
     ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
+    *sorted((ROOT / "docs" / "incidents").glob("*.md")),
 ]
 DOCUMENTS = [*PAGES, INDEX, *DECISIONS]
 COLUMNS = 120
@@ -103,6 +104,9 @@ def test_the_readme_shows_the_daily_commands() -> None:
 def test_every_decision_is_in_the_index() -> None:
     listed = re.findall(r"^- \[\d+\]\((.+?)\) ", INDEX.read_text(encoding="utf-8"), re.MULTILINE)
     assert listed == [each.name for each in DECISIONS]
+    titles = [each.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for each in DECISIONS]
+    shown = re.findall(r"^- \[(\d+)\]\(.+?\) (.+)$", INDEX.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [" ".join(each) for each in shown] == titles
     assert [int(name[:4]) for name in listed] == list(range(1, len(listed) + 1))
 
 
@@ -116,8 +120,16 @@ def test_the_package_and_its_charts_have_one_version() -> None:
 
 
 @pytest.mark.parametrize("document", DECISIONS, ids=lambda path: path.name)
-def test_decisions_are_short(document: Path) -> None:
-    assert len(document.read_text(encoding="utf-8").splitlines()) <= 25
+def test_a_decision_is_short_and_has_its_three_parts(document: Path) -> None:
+    lines = document.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 25
+    assert lines[0].startswith(f"# {document.name[:4]} ")
+    assert re.fullmatch(r"Status: (accepted|superseded by \[\d{4}\]\(.+\)), 20\d\d-\d\d-\d\d", lines[1])
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Context",
+        "## Decision",
+        "## Consequences",
+    ]
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
