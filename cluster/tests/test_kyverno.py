@@ -7,6 +7,8 @@ from cluster import addresses, kyverno, node, paths, platform
 from cluster.errors import ClusterError
 from cluster.platform import Manifest
 
+pytestmark = pytest.mark.slow
+
 CACHE = paths.CACHE
 """Where Go is: read before the tests' own paths are set."""
 

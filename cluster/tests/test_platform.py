@@ -15,6 +15,8 @@ from cluster.errors import ClusterError
 from cluster.platform import Manifest
 from cluster.tests.programs import Programs
 
+pytestmark = pytest.mark.slow
+
 CACHE = paths.CACHE
 """Where Go and kubectl are, or will be once built: read before the tests' own paths are set."""
 

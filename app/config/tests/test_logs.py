@@ -15,7 +15,7 @@ from crm.deals.models import Pipeline, Stage
 from testing.ports import free_port
 from testing.processes import Role
 
-pytestmark = pytest.mark.security
+pytestmark = [pytest.mark.security, pytest.mark.slow]
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/logs.md"
 PASSWORD = "correct horse battery staple"

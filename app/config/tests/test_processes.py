@@ -33,7 +33,7 @@ from testing.ports import free_port
 from testing.processes import Role
 from testing.servers import Server
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @dataclass

@@ -22,6 +22,8 @@ from delivery.gitops import git
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import Server
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).parents[3]
 
 

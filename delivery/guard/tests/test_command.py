@@ -18,6 +18,8 @@ from delivery.cli.tests.test_status import serving
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import Server
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).parents[3]
 
 

@@ -320,6 +320,7 @@ def test_two_versions_take_each_others_invitations(alice: User, anonymous: APICl
 @pytest.mark.parametrize(
     "invitation",
     ["forged", signing.dumps(4711, salt="another"), signing.dumps(4711, salt=services.INVITATION_SALT)],
+    ids=["forged", "of another salt", "of no team"],
 )
 def test_a_bad_invitation_is_refused(anonymous: APIClient, invitation: str, db: None) -> None:
     answer = anonymous.post("/api/v1/auth/register/", DANA | {"invitation": invitation})

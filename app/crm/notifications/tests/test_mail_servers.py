@@ -18,7 +18,7 @@ from crm.notifications import services, tasks
 from crm.notifications.models import Email
 from testing.mail import MailServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
 

@@ -14,6 +14,8 @@ from crm.schema import migrating
 from testing.ports import free_port
 from testing.processes import Role
 
+pytestmark = pytest.mark.slow
+
 
 def connect(database: str) -> psycopg.Connection:
     there = settings.DATABASES["default"]
