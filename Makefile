@@ -288,15 +288,15 @@ image-scan: ## Scan an image, sign the result: IMAGE=…@sha256:…
 	@trivy image --quiet --format cosign-vuln --output build/scan.json "$$IMAGE"
 	@cosign attest $(COSIGN) --new-bundle-format=false --type vuln --predicate build/scan.json --replace "$$IMAGE"
 
-.PHONY: scanned
-scanned: .venv/complete ## Refuse a vulnerable image: IMAGE=… SCAN_PUBLIC_KEY=…
+.PHONY: check-scan
+check-scan: .venv/complete ## Refuse a vulnerable image: IMAGE=… SCAN_PUBLIC_KEY=…
 	@$(call needs,IMAGE SCAN_PUBLIC_KEY)
-	@delivery scanned "$$IMAGE" --key <(printf '%s\n' "$$SCAN_PUBLIC_KEY")
+	@delivery check-scan "$$IMAGE" --key <(printf '%s\n' "$$SCAN_PUBLIC_KEY")
 
 .PHONY: critical
 critical: .venv/complete
 	@$(call needs,IMAGE SCAN_PUBLIC_KEY)
-	@status=0; delivery scanned --critical "$$IMAGE" --key <(printf '%s\n' "$$SCAN_PUBLIC_KEY") || status=$$?; \
+	@status=0; delivery check-scan --critical "$$IMAGE" --key <(printf '%s\n' "$$SCAN_PUBLIC_KEY") || status=$$?; \
 	case $$status in 0) echo critical=false ;; 3) echo critical=true ;; *) exit $$status ;; esac | $(tell)
 
 # In a job of the pipeline Git's password is a variable; on a person's machine Git asks for it as ever.
@@ -321,10 +321,10 @@ rollback: .venv/complete ## To the former release: ENVIRONMENT=… REASON='…' 
 	@$(call needs,ENVIRONMENT REASON)
 	@delivery rollback "$$ENVIRONMENT" --reason "$$REASON" $${FROM:+--from "$$FROM"}
 
-.PHONY: running
-running: .venv/complete ## The image that ENVIRONMENT=… is to run.
+.PHONY: current-image
+current-image: .venv/complete ## The image that ENVIRONMENT=… has in Git.
 	@$(call needs,ENVIRONMENT)
-	@image=$$(delivery running "$$ENVIRONMENT"); echo "image=$$image" | $(tell)
+	@image=$$(delivery current-image "$$ENVIRONMENT"); echo "image=$$image" | $(tell)
 
 .PHONY: verify
 verify: .venv/complete ## Is a release well? ENVIRONMENT=dev URL=… PROMETHEUS=…

@@ -87,9 +87,9 @@ def test_commands_of_the_cluster_exist(document: Path) -> None:
 @named
 def test_delivery_takes_what_it_is_given(document: Path) -> None:
     for line in code(document.read_text(encoding="utf-8")):
-        if re.match(r"delivery [a-z]+ \S", line):  # with arguments: all of them are parsed
+        if re.match(r"delivery [a-z-]+ \S", line):  # with arguments: all of them are parsed
             main._parser().parse_args(shlex.split(line)[1:])
-        elif found := re.match(r"delivery ([a-z]+)$", line):
+        elif found := re.match(r"delivery ([a-z-]+)$", line):
             assert f"\n    {found[1]} " in main._parser().format_help(), line
 
 

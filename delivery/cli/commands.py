@@ -1,7 +1,4 @@
-"""What a person asks for: init, release, promote, rollback, pardon, freeze, thaw. Each returns what happened.
-
-And what the pipeline asks: running, scanned.
-"""
+"""The commands that write to the branch, each of which returns what happened, and two that the pipeline asks."""
 
 import re
 from datetime import UTC, datetime
@@ -79,7 +76,7 @@ def release(
         subject = f"release {released.version} to {to}"
         return replacing(now, wanted, to, subject, _trailers(f"By: {repository.author}", despite))
 
-    return _done(publish(repository, decide), to)
+    return _done(publish(repository, decide), f"{to} has that release already; nothing was changed.")
 
 
 def promote(repository: Repository, source: str, target: str, *, despite_freeze: str | None = None) -> str:
@@ -111,7 +108,7 @@ def promote(repository: Repository, source: str, target: str, *, despite_freeze:
         subject = f"promote {wanted.image.version} from {source} to {target}"
         return replacing(now, wanted, target, subject, _trailers(f"By: {repository.author}", despite))
 
-    return _done(publish(repository, decide), target)
+    return _done(publish(repository, decide), f"{target} has that release already; nothing was changed.")
 
 
 def rollback(
@@ -122,7 +119,7 @@ def rollback(
     seen: str | None = None,
     reason: str | None = None,
 ) -> str:
-    """Give an environment the release before that reached everybody and is not quarantined.
+    """Give an environment its last fully promoted release that is not quarantined.
 
     Nothing is changed where the guard, or somebody else, has rolled back already. `seen`: the version or the
     image that the person saw there, which is then checked; `to`: the commit of another release.
@@ -153,8 +150,8 @@ def rollback(
         notes[:] = _doubts_about_image(wanted)
         if record and not record.find(wanted):
             notes.append(
-                f"{wanted.image.version} was never fully promoted in {environment}, or a rollback has left it:"
-                " it takes the steps of its strategy."
+                f"{wanted.image.version} was never fully promoted in {environment}, or was rolled back since,"
+                " so it takes the steps of its strategy."
             )
         subject = f"roll back {environment} to {wanted.image.version}"
         trailers = f"By: {repository.author}\n{ROLLBACK_TRAILER}: {past.commit}"
@@ -164,22 +161,22 @@ def rollback(
         return change
 
     published = publish(repository, decide)
-    return "\n".join([*notes, *([_told(published)] if published else [])])
+    return "\n".join([*notes, *([str(published)] if published else [])])
 
 
 def _rolled_back_already(
     environment: str, now: Release | None, record: PromotionRecord | None, seen: str | None, to: str | None
 ) -> str:
-    """What to say where a rollback is done already; empty where one is to be made.
+    """The message where a rollback is done already; empty where one is to be made.
 
-    Raises Refused where `seen` is not what the environment has, or has just left.
+    Raises Refused where `seen` is neither what the environment has nor what it was just rolled back from.
     """
     if now is None:
         return ""
     seen = seen.rpartition("@")[2] if seen else None
     version = now.image.version
-    further = f"To go further back: delivery rollback {environment} --from {version}"
-    left = record.left_for(now) if record else None
+    further = f"To roll back further: delivery rollback {environment} --from {version}"
+    left = record.rolled_back_for(now) if record else None
     if seen and seen in (version, now.image.digest):
         return ""
     if seen and not (left and seen in (left.version, left.digest)):
@@ -189,14 +186,16 @@ def _rolled_back_already(
     return f"{environment} is rolled back from {left.version} to {version} already; nothing was changed. {further}"
 
 
-def pardon(repository: Repository, digest: str, *, reason: str) -> str:
+def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
     """Let a quarantined image be released again.
 
     Raises Refused.
     """
     why = " ".join(reason.split())
     if not why:
-        raise Refused("A pardon needs a reason: say in --reason why the image may be released after all.")
+        raise Refused(
+            "Lifting a quarantine needs a reason: say in --reason why the image may be released after all."
+        )
     fetch_existing(repository)
 
     def decide(branch: EnvironmentsBranch) -> Change:
@@ -206,18 +205,18 @@ def pardon(repository: Repository, digest: str, *, reason: str) -> str:
             listed = ", ".join(f"{each.version} ({each.digest})" for each in known) or "no image"
             raise Refused(f"{digest} is not quarantined; {listed} is.")
         message = (
-            f"pardon {found.version}\n\n{why}\n\nimage: {digest}\nfailed: {found.reason}\n\n"
+            f"unquarantine {found.version}\n\n{why}\n\nimage: {digest}\nfailed: {found.reason}\n\n"
             f"By: {repository.author}\n"
         )
         return Change({quarantine.FILE: quarantine.text_without(known, digest)}, message)
 
-    return _told(publish(repository, decide))
+    return _done(publish(repository, decide))
 
 
 def freeze(
     repository: Repository, environment: str, *, until: str, reason: str, since: str | None = None
 ) -> str:
-    """Let an environment take no release for some time; ways back stay open.
+    """Let an environment take no release for some time; rollbacks are never refused.
 
     Raises Refused.
     """
@@ -237,7 +236,7 @@ def freeze(
         message = f"{subject}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: freezing.text_with(branch, window)}, message)
 
-    return _told(publish(repository, decide))
+    return _done(publish(repository, decide))
 
 
 def thaw(repository: Repository, environment: str, *, reason: str) -> str:
@@ -261,7 +260,7 @@ def thaw(repository: Repository, environment: str, *, reason: str) -> str:
         message = f"thaw {environment}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: text}, message)
 
-    return _told(publish(repository, decide))
+    return _done(publish(repository, decide))
 
 
 def current(repository: Repository, environment: str) -> Release:
@@ -273,16 +272,16 @@ def current(repository: Repository, environment: str) -> Release:
     return found
 
 
-def running(repository: Repository, environment: str) -> str:
+def current_image(repository: Repository, environment: str) -> str:
     """The image, by its digest, that an environment has in Git. Raises Refused."""
     image = current(repository, environment).image
     return f"{image.repository}@{image.digest}"
 
 
-def scanned(image: str, key: EllipticCurvePublicKey, *, critical_only: bool = False) -> str:
-    """What the newest scan result says that counts.
+def check_scan(image: str, key: EllipticCurvePublicKey, *, critical_only: bool = False) -> str:
+    """What the newest valid scan result says.
 
-    Raises Refused if there is none, Vulnerable if it tells of critical or, unless `critical_only`, high ones.
+    Raises Refused if there is none, Vulnerable if it has critical or, unless `critical_only`, high ones.
     """
     reference = registry.Reference.parse(image)
     if reference.digest is None:
@@ -302,8 +301,8 @@ def _now() -> datetime:
     return datetime.now(tz=UTC)
 
 
-def _told(published: Published | None) -> str:
-    return f"{published.subject} ({published.commit[:12]})" if published else "Nothing was changed."
+def _done(published: Published | None, otherwise: str = "Nothing was changed.") -> str:
+    return str(published) if published else otherwise
 
 
 def _before(
@@ -313,7 +312,7 @@ def _before(
     record: PromotionRecord | None,
     quarantined: frozenset[str],
 ) -> ReleaseRecord:
-    """The release to go back to: by the guard's record, and by the branch alone where there is none."""
+    """The release to roll back to: by the guard's record, and by the branch alone where there is none."""
     if record is None:
         past = branch.before(environment, leaving_out=quarantined)
         known = branch.before(environment)
@@ -328,7 +327,7 @@ def _before(
         raise Refused(
             f"{environment} has no earlier release"
             + (" that was fully promoted" if record is not None else "")
-            + f" to go back to{' that is not quarantined' if known else ''}."
+            + f" to roll back to{' that is not quarantined' if known else ''}."
         )
     return past
 
@@ -360,9 +359,3 @@ def _doubts_about_image(wanted: Release) -> list[str]:
     except RegistryUnreachable as error:
         return [f"Not checked whether the image is still there: {error}"]
     return []
-
-
-def _done(published: Published | None, environment: str) -> str:
-    if published is None:
-        return f"{environment} has that release already; nothing was changed."
-    return f"{published.subject} ({published.commit[:12]})"

@@ -12,10 +12,16 @@ from rich.text import Text
 
 from delivery.gitops import promoted
 from delivery.gitops.dora import Performance
-from delivery.gitops.history import HEAL, PARDON, PROMOTION, RELEASE, ROLLBACK, Event
+from delivery.gitops.history import AUTOMATIC_ROLLBACK, PROMOTION, RELEASE, ROLLBACK, UNQUARANTINE, Event
 from delivery.gitops.release import Release
 
-_COLOURS = {HEAL: "red", ROLLBACK: "yellow", RELEASE: "green", PROMOTION: "green", PARDON: "magenta"}
+_COLOURS = {
+    AUTOMATIC_ROLLBACK: "red",
+    ROLLBACK: "yellow",
+    RELEASE: "green",
+    PROMOTION: "green",
+    UNQUARANTINE: "magenta",
+}
 _HEADINGS = ("when (UTC)", "environment", "what", "version", "by")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -53,8 +59,8 @@ def table(events: Iterable[Event]) -> Group:
 
 
 def _below(event: Event) -> Text:
-    said = Text(event.problem, style="red") if event.problem else Text(event.why)
-    parts = [Text(event.commit[:8], style="dim"), Text(outcome(event)), said]
+    reason = Text(event.problem, style="red") if event.problem else Text(event.why)
+    parts = [Text(event.commit[:8], style="dim"), Text(outcome(event)), reason]
     return Text("  ").join(part for part in parts if part)
 
 
@@ -84,17 +90,17 @@ def as_json(event: Event) -> dict[str, Any]:
 
 
 def sentence(performance: Performance, days: int) -> str:
-    """The figures of one environment for people."""
+    """The metrics of one environment in one sentence."""
     name, count = performance.environment, len(performance.deployments)
     if not count:
         return f"{name}: no deployment in the last {days} days"
-    said = (
+    text = (
         f"{name}: {count} {'deployment' if count == 1 else 'deployments'} in the last {days} days, "
         f"{performance.failed} failed ({100 * performance.failed / count:.0f} %)"
     )
     if performance.restored:
-        said += f"; Git went back after {_long(median(time.total_seconds() for time in performance.restored))} (median)"
-    return said
+        text += f", rolled back after {_long(median(time.total_seconds() for time in performance.restored))} (median)"
+    return text
 
 
 def _version(event: Event) -> Text:
@@ -102,11 +108,11 @@ def _version(event: Event) -> Text:
         return Text("-", style="dim")
     version = Text(event.release.image.version, style="bold")
     if event.was and event.was != event.release:
-        version.append(f" (was {_told_apart(event.was, event.release)})", "not bold dim")
+        version.append(f" (was {_change(event.was, event.release)})", "not bold dim")
     return version
 
 
-def _told_apart(was: Release, now: Release) -> str:
+def _change(was: Release, now: Release) -> str:
     """What changed, where the image did not."""
     if was.image != now.image:
         return was.image.version

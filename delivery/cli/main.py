@@ -14,8 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from delivery.cli import commands, history_table, status, status_watch, verify
-from delivery.cli import diff as difference
+from delivery.cli import commands, diff, history_table, status, status_watch, verify
 from delivery.errors import Refused
 from delivery.gitops import dora, git, history
 from delivery.gitops.branch import ENVIRONMENTS, fetch_existing
@@ -27,24 +26,26 @@ from delivery.guard.rollback_loop import GIT_SECONDS, Guard
 from delivery.guard.synthetic_traffic import Prober, probing
 from delivery.images import attestations
 from delivery.kubernetes.client import Cluster
-from delivery.notifications.channels import VARIABLE as PEOPLE_VARIABLE
-from delivery.notifications.channels import people
+from delivery.notifications import channels
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
-# Of the guard: the environments that it watches, separated by commas; where it answers over HTTP; and the Prometheus
-# that says where users are too few for a verdict and tells a heal its figures. Without the latter two it does neither.
+# Of the guard: the environments that it watches, separated by commas; its port for HTTP; and the Prometheus that says
+# where users are too few for a verdict and has the request counts. Without the latter two it does neither.
 ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
 PORT_VARIABLE = "DELIVERY_PORT"
 PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
 # Of `verify`: what Prometheus wants to be shown, where it does not answer everybody.
 TOKEN_VARIABLE = "DELIVERY_PROMETHEUS_TOKEN"  # noqa: S105  # a variable's name
-_FIGURES_DAYS = 30
+_METRICS_DAYS = 30
+# Of version 1.0; they go on for two releases.
+_FORMER_NAMES = {"pardon": "unquarantine", "scanned": "check-scan", "running": "current-image"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    words[:1] = [_FORMER_NAMES.get(word, word) for word in words[:1]]
     try:
-        return _run(options)
+        return _run(**vars(_parser().parse_args(words)))
     except Refused as refusal:
         print(f"delivery: {refusal}", file=sys.stderr)
         return 3 if isinstance(refusal, attestations.Vulnerable) else 1
@@ -56,119 +57,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(options: argparse.Namespace) -> int:
-    here = Path.cwd()
-    remote = options.remote or os.environ.get(REMOTE_VARIABLE) or git.origin_of(here)
-    patience = GIT_SECONDS if options.command in ("guard", "verdicts") else git.PATIENCE_SECONDS
-    with git.opened(remote, here, patience) as repository:
-        match options.command:
-            case "init":
-                print(commands.init(repository))
-            case "release":
-                print(
-                    commands.release(
-                        repository,
-                        image=options.image,
-                        to=options.to,
-                        revision=options.revision,
-                        version=options.version,
-                        strategy=options.strategy,
-                        despite_freeze=options.despite_freeze,
-                    )
-                )
-            case "promote":
-                print(
-                    commands.promote(
-                        repository, options.source, options.target, despite_freeze=options.despite_freeze
-                    )
-                )
-            case "rollback":
-                print(
-                    commands.rollback(
-                        repository,
-                        options.environment,
-                        to=options.to,
-                        seen=options.seen,
-                        reason=options.reason,
-                    )
-                )
-            case "pardon":
-                print(commands.pardon(repository, options.digest, reason=options.reason))
-            case "freeze":
-                print(
-                    commands.freeze(
-                        repository,
-                        options.environment,
-                        until=options.until,
-                        reason=options.reason,
-                        since=options.since,
-                    )
-                )
-            case "thaw":
-                print(commands.thaw(repository, options.environment, reason=options.reason))
-            case "guard":
-                _guard(repository)
-            case "verdicts":
-                _verdicts(repository)
-            case _:
-                return _show(repository, options)
-    return 0
+def _run(
+    *, run: Callable[..., str | int | None], remote: str | None, patience: float, **options: object
+) -> int:
+    remote = remote or os.environ.get(REMOTE_VARIABLE) or git.origin_of(Path.cwd())
+    with git.opened(remote, Path.cwd(), patience) as repository:
+        done = run(repository, **options)
+    if isinstance(done, str):
+        print(done)
+        return 0
+    return done or 0
 
 
-def _show(repository: git.Repository, options: argparse.Namespace) -> int:
-    """What only looks."""
-    match options.command:
-        case "history":
-            _history(repository, options)
-        case "diff":
-            found = difference.promoting(repository, options.source, options.target, more=options.values)
-            Console(highlight=False).print(difference.shown(found), soft_wrap=True)
-        case "running":
-            print(commands.running(repository, options.environment))
-        case "scanned":
-            key = attestations.public_key_of(options.key)
-            print(commands.scanned(options.image, key, critical_only=options.critical))
-        case "verify":
-            release = commands.current(repository, options.environment)
-            print(
-                verify.verify(
-                    options.url,
-                    verify.Prometheus(options.prometheus, os.environ.get(TOKEN_VARIABLE, "")),
-                    namespace=f"crm-{options.environment}",
-                    version=release.image.version,
-                    seconds=60 * options.minutes,
-                )
-            )
-        case "status":
-            if options.watch:
-                return status_watch.watch(repository)
-            return status.show(repository, as_json=options.json)
-    return 0
-
-
-def _history(repository: git.Repository, options: argparse.Namespace) -> None:
+def _history(
+    repository: git.Repository, *, environment: str | None, number: int, as_json: bool, metrics: bool
+) -> None:
     found = history.events(repository, fetch_existing(repository))
-    if options.figures:
-        since = datetime.now(tz=UTC) - timedelta(days=_FIGURES_DAYS)
+    if metrics:
+        since = datetime.now(tz=UTC) - timedelta(days=_METRICS_DAYS)
         names = {each.environment: None for each in reversed(found) if each.environment and each.release}
-        for name in [options.environment] if options.environment else names:
-            print(history_table.sentence(dora.of(name, found, since), _FIGURES_DAYS))
+        for name in [environment] if environment else names:
+            print(history_table.sentence(dora.of(name, found, since), _METRICS_DAYS))
         return
-    # A pardon is for all of them.
-    shown = [
-        each for each in found if not options.environment or each.environment in (options.environment, None)
-    ]
-    shown = shown[: options.number]
-    if options.json:
+    # The quarantine is of all environments.
+    shown = [each for each in found if not environment or each.environment in (environment, None)][:number]
+    if as_json:
         print(json.dumps([history_table.as_json(each) for each in shown], indent=2))
     else:
         Console().print(history_table.table(shown) if shown else "Nothing has been released yet.")
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"a number from 1 up, not {text!r}")
-    return int(text)
+def _diff(repository: git.Repository, *, source: str, target: str, values: Sequence[str]) -> None:
+    found = diff.promoting(repository, source, target, more=values)
+    Console(highlight=False).print(diff.shown(found), soft_wrap=True)
+
+
+def _check_scan(_: git.Repository, *, image: str, key: str, critical: bool) -> str:
+    return commands.check_scan(image, attestations.public_key_of(key), critical_only=critical)
+
+
+def _verify(repository: git.Repository, *, environment: str, url: str, prometheus: str, minutes: int) -> str:
+    return verify.verify(
+        url,
+        verify.Prometheus(prometheus, os.environ.get(TOKEN_VARIABLE, "")),
+        namespace=f"crm-{environment}",
+        version=commands.current(repository, environment).image.version,
+        seconds=60 * minutes,
+    )
+
+
+def _status(repository: git.Repository, *, as_json: bool, watch: bool) -> int:
+    return status_watch.watch(repository) if watch else status.show(repository, as_json=as_json)
 
 
 def _verdicts(repository: git.Repository) -> None:
@@ -196,7 +135,8 @@ def _guard(repository: git.Repository) -> None:
     named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
     environments = named.split(",") if named else ENVIRONMENTS
     promotions = auto_promotion.parse(os.environ.get(auto_promotion.VARIABLE, ""), environments)
-    told = people(os.environ.get(PEOPLE_VARIABLE, ""))
+    folder = os.environ.get(channels.VARIABLE) or os.environ.get(channels.FORMER_VARIABLE, "")
+    told = channels.channels(folder)
     prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
     guard = Guard(Cluster.from_here(), repository, environments, prometheus=prometheus)
     port = os.environ.get(PORT_VARIABLE, "")
@@ -221,7 +161,14 @@ def _guard(repository: git.Repository) -> None:
         guard.watch(stopped)
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"a number from 1 up, not {text!r}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
+    """Each command has the function to run, whose parameters are named as the command's options are stored."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--remote",
@@ -232,14 +179,40 @@ def _parser() -> argparse.ArgumentParser:
         prog="delivery",
         description="Deploy, promote and roll back: each is one commit on the branch environments.",
     )
-    parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, meaning: str) -> argparse.ArgumentParser:
-        return parsers.add_parser(name, parents=[common], help=meaning, description=meaning)
+    def command(
+        name: str, meaning: str, run: Callable[..., str | int | None], patience: float = git.PATIENCE_SECONDS
+    ) -> argparse.ArgumentParser:
+        made = parsers.add_parser(name, parents=[common], help=meaning, description=meaning)
+        made.set_defaults(run=run, patience=patience)
+        return made
 
-    command("init", "Make the branch environments on the remote.")
+    _add_changes(command)
+    _add_questions(command)
+    _add_pipeline(command)
+    command(
+        "guard",
+        "Roll back aborted releases in Git, promote and tidy up by itself, until stopped.",
+        _guard,
+        GIT_SECONDS,
+    )
+    command(
+        "verdicts",
+        "Answer the HTTP requests of the analyses `security` and `health`, until stopped.",
+        _verdicts,
+        GIT_SECONDS,
+    )
+    return parser
 
-    release = command("release", "Give an environment a new image and the commit it was built from.")
+
+def _add_changes(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What makes commits on the branch."""
+    command("init", "Make the branch environments on the remote.", commands.init)
+
+    release = command(
+        "release", "Give an environment a new image and the commit it was built from.", commands.release
+    )
     release.add_argument(
         "--image", required=True, metavar="IMAGE", help="HOST/NAME[:TAG]@sha256:… or HOST/NAME:TAG"
     )
@@ -251,7 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     promote = command(
-        "promote", "Copy an environment's release to the next one, which keeps its own strategy."
+        "promote",
+        "Copy an environment's release to the next one, which keeps its own strategy.",
+        commands.promote,
     )
     promote.add_argument("source", metavar="FROM")
     promote.add_argument("target", metavar="TO")
@@ -261,7 +236,9 @@ def _parser() -> argparse.ArgumentParser:
             "--despite-freeze", metavar="REASON", help="although the environment is frozen; for the message"
         )
 
-    rollback = command("rollback", "Give an environment the release before that reached everybody.")
+    rollback = command(
+        "rollback", "Give an environment its last fully promoted release again.", commands.rollback
+    )
     rollback.add_argument("environment", metavar="ENVIRONMENT")
     rollback.add_argument(
         "--to", metavar="COMMIT", help="the release at this commit of the branch environments"
@@ -270,86 +247,93 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         dest="seen",
         metavar="VERSION",
-        help="or IMAGE, as you saw it there: nothing is changed if it is left already",
+        help="or IMAGE, as you saw it there: nothing is changed if it was rolled back already",
     )
     rollback.add_argument("--reason", metavar="TEXT", help="why, for the commit message")
 
-    pardon = command("pardon", "Let an image be released again that the guard has quarantined.")
-    pardon.add_argument("digest", metavar="DIGEST", help="sha256:…")
-    pardon.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
+    unquarantine = command(
+        "unquarantine",
+        "Let an image be released again that the guard has quarantined.",
+        commands.unquarantine,
+    )
+    unquarantine.add_argument("digest", metavar="DIGEST", help="sha256:…")
 
-    freeze = command("freeze", "Let an environment take no release for some time; ways back stay open.")
+    freeze = command(
+        "freeze", "Let an environment take no release for some time, but rollbacks.", commands.freeze
+    )
     freeze.add_argument("environment", metavar="ENVIRONMENT")
     freeze.add_argument("--until", metavar="TIME", required=True, help="like '2026-12-27 08:00', in UTC")
     freeze.add_argument("--from", dest="since", metavar="TIME", help="else from now on")
-    freeze.add_argument("--reason", metavar="TEXT", required=True, help="why, for whoever is refused")
 
-    thaw = command("thaw", "End an environment's freeze before its time.")
+    thaw = command("thaw", "End an environment's freeze before its time.", commands.thaw)
     thaw.add_argument("environment", metavar="ENVIRONMENT")
-    thaw.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
 
-    command(
-        "guard",
-        "Watch the environments until stopped: after an abort, put Git back to the release before and say why.",
+    for each in (unquarantine, freeze, thaw):
+        each.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
+
+
+def _add_questions(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What people ask, and changes nothing."""
+    found = command(
+        "status", "Show what Git, Argo Rollouts and Argo CD report about each environment.", _status
     )
+    how = found.add_mutually_exclusive_group()
+    how.add_argument("--json", dest="as_json", action="store_true", help="as JSON")
+    how.add_argument("--watch", action="store_true", help="as one live screen, until Ctrl-C")
 
-    command(
-        "verdicts",
-        "Answer over HTTP, until stopped, whether an image may be released: the analyses' question `security`.",
+    events = command("history", "Show what was released when, by whom and why, newest first.", _history)
+    events.add_argument("environment", metavar="ENVIRONMENT", nargs="?", help="else all")
+    events.add_argument("-n", dest="number", metavar="N", type=_number, default=20, help="how many (20)")
+    events.add_argument("--json", dest="as_json", action="store_true", help="as JSON")
+    events.add_argument(
+        "--metrics",
+        action="store_true",
+        help=f"instead: deployments of the last {_METRICS_DAYS} days, how many failed, how soon they were rolled back",
     )
+    events.add_argument("--figures", dest="metrics", action="store_true", help=argparse.SUPPRESS)
 
-    diff = command(
+    promotion = command(
         "diff",
         "Show what promoting FROM to TO would change in TO: the chart of both releases, rendered with TO's own"
         " strategy and settings as Argo CD does.",
+        _diff,
     )
-    diff.add_argument("source", metavar="FROM")
-    diff.add_argument("target", metavar="TO")
-    diff.add_argument(
+    promotion.add_argument("source", metavar="FROM")
+    promotion.add_argument("target", metavar="TO")
+    promotion.add_argument(
         "--values",
         metavar="FILE",
         action="append",
         default=[],
-        help="one more value file of the revision, where Argo CD is told one (extraValueFiles)",
+        help="one more value file of the revision, where Argo CD has one (extraValueFiles)",
     )
 
-    told = command("history", "Show what was released when, by whom and why, newest first.")
-    told.add_argument("environment", metavar="ENVIRONMENT", nargs="?", help="else all")
-    told.add_argument("-n", dest="number", metavar="N", type=_number, default=20, help="how many (20)")
-    told.add_argument("--json", action="store_true", help="as JSON")
-    told.add_argument(
-        "--figures",
-        action="store_true",
-        help=f"instead: deployments of the last {_FIGURES_DAYS} days, how many failed, how soon Git went back",
+
+def _add_pipeline(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What the pipeline asks."""
+    image = command(
+        "current-image",
+        "Show the image, by its digest, that an environment has in Git.",
+        commands.current_image,
     )
+    image.add_argument("environment", metavar="ENVIRONMENT")
 
-    _asked_by_the_pipeline(command)
-
-    shown = command("status", "Show what Git, Argo Rollouts and Argo CD say about each environment.")
-    how = shown.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="as JSON")
-    how.add_argument("--watch", action="store_true", help="as one live screen, until Ctrl-C")
-    return parser
-
-
-def _asked_by_the_pipeline(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    running = command("running", "Show the image, by its digest, that an environment is to run.")
-    running.add_argument("environment", metavar="ENVIRONMENT")
-
-    scanned = command(
-        "scanned",
-        "Refuse an image whose newest signed scan result tells of critical or high vulnerabilities.",
+    scan = command(
+        "check-scan",
+        "Refuse an image whose newest signed scan result has critical or high vulnerabilities.",
+        _check_scan,
     )
-    scanned.add_argument("image", metavar="IMAGE", help="HOST/NAME@sha256:…")
-    scanned.add_argument(
-        "--key", required=True, metavar="FILE", help="the scanner's public key, which alone is believed"
+    scan.add_argument("image", metavar="IMAGE", help="HOST/NAME@sha256:…")
+    scan.add_argument(
+        "--key", required=True, metavar="FILE", help="the public key of the only trusted scanner"
     )
-    scanned.add_argument("--critical", action="store_true", help="refuse only for critical ones")
+    scan.add_argument("--critical", action="store_true", help="refuse only for critical ones")
 
     verified = command(
         "verify",
         "Wait until an environment serves its release, and refuse it for bad health, a failed smoke test, too high a"
         " p95 or too many errors.",
+        _verify,
     )
     verified.add_argument("environment", metavar="ENVIRONMENT")
     verified.add_argument("--url", required=True, metavar="URL", help="where users reach the CRM there")

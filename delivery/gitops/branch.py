@@ -58,6 +58,9 @@ class Published:
     commit: str
     subject: str
 
+    def __str__(self) -> str:
+        return f"{self.subject} ({self.commit[:12]})"
+
 
 class EnvironmentsBranch:
     """The branch as it was at one commit; a remote without the branch has no tip."""
@@ -123,10 +126,9 @@ class EnvironmentsBranch:
         return tuple(found)
 
     def before(self, environment: str, leaving_out: frozenset[str] = frozenset()) -> ReleaseRecord | None:
-        """The release before the current one, where going back again goes further back: for a branch without a guard.
+        """The release to roll back to, where no guard keeps a record; rolling back again leads further back.
 
-        `leaving_out`: digests of images that nobody should go back to.
-        A, B, C, back to B: the one before is A, not C, which somebody went away from.
+        `leaving_out`: digests of quarantined images. A, B, C, rolled back to B: the one before is A, not C.
         """
         line: list[ReleaseRecord] = []
         for past in reversed(self.releases(environment)):

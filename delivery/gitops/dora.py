@@ -1,4 +1,4 @@
-"""How well an environment is delivered to: those of DORA's figures that the branch `environments` knows."""
+"""How well an environment is delivered to: those of DORA's metrics that the branch `environments` knows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from delivery.gitops.history import DEPLOYMENTS, WAYS_BACK, Event
+from delivery.gitops.history import DEPLOYMENTS, ROLLBACKS, Event
 
 
 @dataclass(frozen=True)
 class Performance:
-    """Of one environment. A deployment has failed if the next thing that happened was a way back.
+    """Of one environment. A deployment has failed if the next event was a rollback.
 
-    `restored`: how long each of those was in Git until the way back was.
+    `restored`: how long each of those was in Git until its rollback.
     """
 
     environment: str
@@ -26,7 +26,7 @@ class Performance:
 
 
 def of(environment: str, events: Iterable[Event], since: datetime | None = None) -> Performance:
-    """The figures of one environment, `events` newest first; `since` leaves out what was deployed before."""
+    """The metrics of one environment, `events` newest first; `since` leaves out what was deployed before."""
     ordered = [each for each in events if each.environment == environment and each.release][::-1]
     deployed = [
         (each, following)
@@ -39,6 +39,6 @@ def of(environment: str, events: Iterable[Event], since: datetime | None = None)
         tuple(
             following.at - each.at
             for each, following in deployed
-            if following and following.kind in WAYS_BACK
+            if following and following.kind in ROLLBACKS
         ),
     )

@@ -1,4 +1,4 @@
-"""When environments take no release: `freeze.yaml` on the branch `environments`. Ways back are always open.
+"""When environments take no release: `freeze.yaml` on the branch `environments`. Rollbacks are never refused.
 
 Each entry names environments, a reason, and either a time (`from`, `to`) or a part of every week (`weekly`), in UTC.
 """
@@ -21,7 +21,7 @@ from delivery.gitops.release import NAME
 FILE = "freeze.yaml"
 _WHERE = f"{FILE} on the branch {BRANCH}"
 _HEAD = """\
-# When environments take no release; rollbacks, heals and pardons are never refused. Times are UTC.
+# When environments take no release; rollbacks are never refused. Times are UTC.
 #   - environments: [production]
 #     weekly: "Fri 16:00 - Mon 08:00"
 #     reason: "nobody is there at the weekend"

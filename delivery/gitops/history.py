@@ -14,18 +14,25 @@ from delivery.gitops.git import BATCH, Commit, Repository
 from delivery.gitops.release import MOST_BYTES, NAME, Release
 from delivery.texts import one_line
 
-RELEASE, PROMOTION, ROLLBACK, HEAL = "release", "promotion", "rollback", "heal"
-PARDON, FREEZE, THAW = "pardon", "freeze", "thaw"
+RELEASE, PROMOTION, ROLLBACK, AUTOMATIC_ROLLBACK = "release", "promotion", "rollback", "automatic rollback"
+UNQUARANTINE, FREEZE, THAW = "unquarantine", "freeze", "thaw"
 DEPLOYMENTS = (RELEASE, PROMOTION)
-WAYS_BACK = (ROLLBACK, HEAL)
-# What our own commands write; whatever else puts an earlier release back is a rollback, however it is called.
-_KINDS = {"release": RELEASE, "promote": PROMOTION, "heal": HEAL}
+ROLLBACKS = (ROLLBACK, AUTOMATIC_ROLLBACK)
+# How our own commits begin, those of version 1.0 included ("heal", "pardon"). Whatever else puts an earlier release
+# back is a rollback, however it is called.
+_KINDS = {
+    "release": RELEASE,
+    "promote": PROMOTION,
+    "automatic": AUTOMATIC_ROLLBACK,
+    "heal": AUTOMATIC_ROLLBACK,
+}
+_UNQUARANTINES = ("unquarantine", "pardon")
 _GUARD = re.compile(r"^By: (delivery guard)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a commit did to an environment; `was` is the release before. A pardon is of no environment."""
+    """What a commit did to an environment; `was` is the release before. Lifting a quarantine is of no environment."""
 
     at: datetime
     kind: str
@@ -60,7 +67,7 @@ def events(repository: Repository, branch: EnvironmentsBranch, most: int | None 
                 if event.release and event.kind in DEPLOYMENTS:
                     newest[environment, promoted.identity(event.release)] = len(found)
                 found.append(event)
-            elif path == freeze.FILE or (path == quarantine.FILE and _first_word(commit) == PARDON):
+            elif path == freeze.FILE or (path == quarantine.FILE and _first_word(commit) in _UNQUARANTINES):
                 found.append(_of_rules(commit))
         for place, entry in _outcomes(branch, commit):
             if (index := newest.get(place)) is not None:
@@ -101,7 +108,7 @@ def _of_release(branch: EnvironmentsBranch, commit: Commit, environment: str, li
 
 def _of_rules(commit: Commit) -> Event:
     word, _, rest = commit.message.partition(" ")
-    kind = word if word in (PARDON, THAW) else FREEZE
+    kind = UNQUARANTINE if word in _UNQUARANTINES else THAW if word == THAW else FREEZE
     named = rest.split()[0] if word in (FREEZE, THAW) and rest.split() else ""
     environment = named if NAME.fullmatch(named) else None
     why = "; ".join(part for part in (one_line(commit.message.split("\n", 1)[0]), _why(commit)) if part)

@@ -1,4 +1,4 @@
-"""What became of an environment's releases: which reached everybody, which were aborted or replaced at which weight.
+"""What became of an environment's releases: which were promoted, which were aborted or replaced at which weight.
 
 The guard keeps this record in a ConfigMap that only it may write, since a release skips the canary's steps by it.
 `promoted.yaml` on the branch `environments` is its copy: for people, for `delivery rollback`, and for a cluster that
@@ -23,13 +23,13 @@ from delivery.gitops.release import Release
 FILE = "promoted.yaml"
 PROMOTED, ABORTED, REPLACED, IN_PROGRESS = "promoted", "aborted", "replaced", "on its way"
 _OUTCOMES = (PROMOTED, ABORTED, REPLACED, IN_PROGRESS)
-# A rollback skips the canary's steps to one of so many releases before the stable one.
-_BACK = 5
+# So many releases before the stable one may be rolled back to without the canary's steps.
+_ROLLBACK_TARGETS = 5
 # So many others are kept beside those.
 _MOST_OTHERS = 10
 _HEAD = """\
-# Which releases reached everybody, oldest first, and what became of the others: written by the guard, which
-# writes it anew when somebody changes it. `delivery rollback` goes back to what is promoted here.
+# Which releases were fully promoted, oldest first, and what became of the others: written by the guard, which
+# writes it anew when somebody changes it. `delivery rollback` returns to what is promoted here.
 """
 
 Identity = tuple[str, str, str]
@@ -54,7 +54,7 @@ class PromotionEntry:
     weight: int | None = None
     """The highest share of the traffic that it had as a canary, in percent; None where none was seen."""
     gates: bool = False
-    """Whether it passed the strategy's gates here: only such a one takes no steps when it is gone back to."""
+    """Whether it passed the strategy's gates here: only a rollback to such a one skips the steps."""
     rolled_back: bool = False
     """Whether it was promoted, and a rollback has left it since."""
     pod_hash: str = ""
@@ -69,7 +69,7 @@ class PromotionEntry:
 
     @property
     def stands(self) -> bool:
-        """Whether it reached everybody and no rollback has left it since."""
+        """Whether it was fully promoted and not rolled back since."""
         return self.outcome == PROMOTED and not self.rolled_back
 
     @property
@@ -106,7 +106,7 @@ class PromotionRecord:
     @property
     def standing(self) -> tuple[PromotionEntry, ...]:
         """What a rollback may go to, oldest first; the last one is the stable release."""
-        return tuple(each for each in self.entries if each.stands)[-_BACK - 1 :]
+        return tuple(each for each in self.entries if each.stands)[-_ROLLBACK_TARGETS - 1 :]
 
     @property
     def stable(self) -> PromotionEntry | None:
@@ -116,8 +116,8 @@ class PromotionRecord:
         """The standing entry of a release."""
         return next((each for each in self.standing if each.identity == identity(release)), None)
 
-    def left_for(self, release: Release) -> PromotionEntry | None:
-        """The release that was left for this one: by the guard, after an abort, or by a rollback on its way."""
+    def rolled_back_for(self, release: Release) -> PromotionEntry | None:
+        """The release that was rolled back to this one: by the guard after an abort, or by a rollback in progress."""
         found, stable, newest = self.find(release), self.stable, self.newest
         if found is None or stable is None or newest is None:
             return None
@@ -126,12 +126,12 @@ class PromotionRecord:
         return newest if newest.outcome == ABORTED else None
 
     def same_promoted(self, other: PromotionRecord | None) -> bool:
-        """Whether both know the same releases as promoted, and as left by a rollback."""
+        """Whether both have the same releases as promoted, and as rolled back."""
 
-        def told(record: PromotionRecord) -> list[tuple[Identity, bool]]:
+        def promotions(record: PromotionRecord) -> list[tuple[Identity, bool]]:
             return [(each.identity, each.rolled_back) for each in record.entries if each.outcome == PROMOTED]
 
-        return other is not None and told(self) == told(other)
+        return other is not None and promotions(self) == promotions(other)
 
     def skips_steps(self, release: Release, quarantined: frozenset[str]) -> bool:
         """Whether a release was promoted through its gates here, so that a rollback to it takes no steps."""
@@ -139,7 +139,7 @@ class PromotionRecord:
         return found is not None and found.gates and found.digest not in quarantined
 
     def with_promoted(self, entry: PromotionEntry) -> PromotionRecord:
-        """Everybody has that release now; where they had it before, the ones promoted since are left by a rollback."""
+        """That release is stable; if it was so before, a rollback has left the ones promoted since."""
         stable = self.stable
         if stable and stable.identity == entry.identity:
             # Also where the same release got other pods, by a hand in the cluster.
@@ -160,7 +160,7 @@ class PromotionRecord:
         return self._having((*_ended(before, entry.at), entry))
 
     def with_moving(self, entry: PromotionEntry) -> PromotionRecord:
-        """That release is on its way, and what was before it is replaced; a rollback is no new one."""
+        """That release is in progress and replaces the one before it; a rollback is no new release."""
         mine = self.newest
         if mine and mine.outcome == IN_PROGRESS and mine.identity == entry.identity:
             weight = max(mine.weight or 0, entry.weight or 0) or None
@@ -188,7 +188,7 @@ class PromotionRecord:
 
 
 def _ended(entries: Iterable[PromotionEntry], at: str) -> tuple[PromotionEntry, ...]:
-    """Nothing of these is on its way any more."""
+    """None of these is in progress any more."""
     return tuple(
         replace(each, outcome=REPLACED, at=at) if each.outcome == IN_PROGRESS else each for each in entries
     )

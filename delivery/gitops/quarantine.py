@@ -58,7 +58,7 @@ def entries(branch: EnvironmentsBranch, at: str | None = None) -> tuple[Quaranti
 
 
 def digests(branch: EnvironmentsBranch) -> frozenset[str]:
-    """What is quarantined, for a way back: a file that nobody can read holds up none."""
+    """What is quarantined, for a rollback, which an unreadable file must not stop."""
     try:
         return frozenset(each.digest for each in entries(branch))
     except Refused:
@@ -81,7 +81,7 @@ def refuse(branch: EnvironmentsBranch, digest: str) -> None:
         if entry.digest == digest:
             raise Refused(
                 f"{entry.version} is quarantined since {entry.at}, when it failed in {entry.environment}"
-                f" ({entry.reason}). Build a better one, or: delivery pardon {digest} --reason …"
+                f" ({entry.reason}). Build a better one, or: delivery unquarantine {digest} --reason …"
             )
 
 

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from delivery.errors import Refused
 from delivery.gitops.history import Event
 from delivery.kubernetes.analysis import Count
-from delivery.notifications.channels import Tell
-from delivery.notifications.messages import Announcement, of_event, of_promotion
+from delivery.notifications.channels import Channel
+from delivery.notifications.messages import Message, of_event, of_promotion
 
 _YOUNG = timedelta(minutes=2)
 
@@ -34,7 +34,7 @@ class Promoted:
 
 @dataclass
 class Announcer:
-    people: Mapping[str, Tell]
+    people: Mapping[str, Channel]
     started: datetime
     counts: Callable[[str, str], dict[str, Count]] = lambda _namespace, _pod_hash: {}
     """Of a namespace and a version's pods: how many requests it answered."""
@@ -42,11 +42,11 @@ class Announcer:
     """What each has been told: commits, and `promoted COMMIT in ENVIRONMENT`."""
 
     def announce(self, events: Iterable[Event], promoted: Iterable[Promoted]) -> str:
-        """Tell everybody what is new, oldest first. Says who could not be told of what."""
+        """Channel everybody what is new, oldest first. Says who could not be told of what."""
         if not self.people:
             return ""
         since = self.started - _YOUNG
-        news: list[tuple[datetime, str, Callable[[], Announcement]]] = [
+        news: list[tuple[datetime, str, Callable[[], Message]]] = [
             (each.at, f"{each.commit} in {each.environment}", lambda each=each: of_event(each))  # type: ignore[misc]
             for each in events
             if each.at >= since
@@ -59,8 +59,8 @@ class Announcer:
         news.sort(key=lambda one: one[0])
         return "; ".join(filter(None, (self._tell(name, news) for name in self.people)))
 
-    def _tell(self, name: str, news: Iterable[tuple[datetime, str, Callable[[], Announcement]]]) -> str:
-        """Tell one of them; the trouble with that, and then no more until the next time."""
+    def _tell(self, name: str, news: Iterable[tuple[datetime, str, Callable[[], Message]]]) -> str:
+        """Channel one of them; the trouble with that, and then no more until the next time."""
         told = self._told.setdefault(name, set())
         for _, key, made in news:
             if key in told:
@@ -72,6 +72,6 @@ class Announcer:
             told.add(key)
         return ""
 
-    def _of(self, each: Promoted) -> Announcement:
+    def _of(self, each: Promoted) -> Message:
         counts = self.counts(f"crm-{each.environment}", each.pod_hash)
         return of_promotion(each.environment, each.version, each.promoted - each.released, counts)

@@ -1,8 +1,8 @@
 """Keeps what is quarantined refused: by the cluster's admission, and in Git whatever somebody has reverted there.
 
-`quarantine.yaml` says what is quarantined, and people lift that by a commit of its own (`delivery pardon`). A commit
-that lifts it and releases the image as well lifts nothing: so does a revert of the guard's rollback. Neither does a
-branch that was moved by force. Both get the entry back.
+`quarantine.yaml` says what is quarantined, and people lift that by a commit of its own (`delivery unquarantine`). A
+commit that lifts it and releases the image as well, such as a revert of the guard's rollback, lifts nothing. Neither
+does a branch that was moved by force. Both get the entry back.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Refusals:
             text = quarantine.text_of([*there, *missing])
             message = (
                 f"quarantine {names} again\n\nNo revert lifts a quarantine, and no branch that was moved by force:"
-                " delivery pardon DIGEST --reason … does.\n\nBy: delivery guard\n"
+                " delivery unquarantine DIGEST --reason … does.\n\nBy: delivery guard\n"
             )
             return Change({quarantine.FILE: text}, message)
 

@@ -69,10 +69,10 @@ def _message(environment: str, decision: Heal, runbooks: str) -> str:
     why = "\n".join(f"- {one_line(reason)}" for reason in decision.reasons)
     blame = f"The image of {left} is quarantined." if decision.blame else "No image is quarantined."
     return (
-        f"heal {environment}: back to {to}\n\n"
+        f"automatic rollback of {environment} to {to}\n\n"
         f"{left} did not pass:\n{why}\n\n"
         f"{blame} What to do now: {runbooks}{RUNBOOK}\n\n"
         "By: delivery guard\n"
         f"{ROLLBACK_TRAILER}: {decision.to.commit}\n"
-        f"Healed-from: {decision.commit}\n"
+        f"Rolled-back-from: {decision.commit}\n"
     )

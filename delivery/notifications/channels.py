@@ -1,4 +1,4 @@
-"""Who is told of deliveries: a Slack channel and an e-mail address, from a folder that a Secret fills.
+"""Where notifications go: a Slack channel and e-mail addresses, from a folder that a Secret fills.
 
     slack-url      an incoming webhook
     smtp           HOST:PORT
@@ -6,7 +6,7 @@
     mail-to        addresses, separated by commas
     smtp-user      signs in with smtp-password, over TLS; without it neither
 
-Either way works alone. What a file holds never stands in a message or a log.
+Either works alone. What a file holds never stands in a message or a log.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ import httpx
 
 from delivery import web
 from delivery.errors import Refused
-from delivery.notifications.messages import Announcement
+from delivery.notifications.messages import Message
 
-VARIABLE = "DELIVERY_PEOPLE"
+VARIABLE = "DELIVERY_NOTIFICATIONS"
+FORMER_VARIABLE = "DELIVERY_PEOPLE"  # of charts before 1.1; read for two releases
 _SECONDS = 20.0
 _MOST_BYTES = 64 * 1024  # Slack says "ok"
 
-Tell = Callable[[Announcement], None]
+Channel = Callable[[Message], None]
 
 
-def people(folder: str, seconds: float = _SECONDS) -> dict[str, Tell]:
-    """By name, each with how to tell them; telling raises Refused. Nobody for an empty name.
+def channels(folder: str, seconds: float = _SECONDS) -> dict[str, Channel]:
+    """By name; sending raises Refused. None for an empty name.
 
-    seconds: for telling one of them one thing.
+    seconds: for sending one message.
 
     Raises Refused where the folder is there and its files cannot be used.
     """
     if not folder:
         return {}
-    found: dict[str, Tell] = {}
+    found: dict[str, Channel] = {}
     files = _Files(Path(folder))
     if url := files.text("slack-url"):
         found["Slack"] = _Slack(url, seconds)
@@ -60,7 +61,7 @@ def people(folder: str, seconds: float = _SECONDS) -> dict[str, Tell]:
             seconds,
         )
     if not found:
-        raise Refused(f"{folder} has neither slack-url nor smtp: nobody would be told.")
+        raise Refused(f"{folder} has neither slack-url nor smtp, so no notification could be sent.")
     return found
 
 
@@ -87,10 +88,10 @@ class _Slack:
     url: str
     seconds: float
 
-    def __call__(self, said: Announcement) -> None:
+    def __call__(self, message: Message) -> None:
         try:
             # What people wrote must not become a mention of everybody.
-            text = escape(f"*{said.subject}*\n{said.text}", quote=False)
+            text = escape(f"*{message.subject}*\n{message.text}", quote=False)
             with web.client() as client:
                 web.post(
                     client, self.url, json={"text": text}, seconds=self.seconds, most=_MOST_BYTES
@@ -115,10 +116,10 @@ class _Mail:
     password: str
     seconds: float
 
-    def __call__(self, said: Announcement) -> None:
+    def __call__(self, message: Message) -> None:
         mail = EmailMessage()
-        mail["Subject"], mail["From"], mail["To"] = said.subject, self.sender, self.to
-        mail.set_content(said.text)
+        mail["Subject"], mail["From"], mail["To"] = message.subject, self.sender, self.to
+        mail.set_content(message.text)
         try:
             with (
                 web.ended_after(self.seconds) as connections,

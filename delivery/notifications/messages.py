@@ -1,11 +1,11 @@
-"""What people are told of a delivery: a line for those who glance, and the rest for those who have to act."""
+"""The notifications about deliveries: a subject for those who glance, and a text for those who have to act."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-from delivery.gitops.history import HEAL, PARDON, PROMOTION, RELEASE, ROLLBACK, Event
+from delivery.gitops.history import AUTOMATIC_ROLLBACK, PROMOTION, RELEASE, ROLLBACK, UNQUARANTINE, Event
 from delivery.kubernetes.analysis import Count
 
 _DONE = {RELEASE: "is released", PROMOTION: "is promoted"}
@@ -14,43 +14,43 @@ _BAD = {"error-rate": "failed", "latency": "were too slow"}
 
 
 @dataclass(frozen=True)
-class Announcement:
-    """The subject is of one line."""
+class Message:
+    """A notification; its subject has one line."""
 
     subject: str
     text: str
 
 
-def of_event(event: Event) -> Announcement:
+def of_event(event: Event) -> Message:
     """Of what a commit on the branch `environments` did."""
     where = event.environment or "all environments"
     facts = [_from(event), f"By {event.by}.", event.why, event.problem or ""]
     if event.environment:
         facts.append(f"More: delivery history {event.environment}")
-    return Announcement(f"{where}: {_what(event)}", "\n".join(filter(None, facts)))
+    return Message(f"{where}: {_what(event)}", "\n".join(filter(None, facts)))
 
 
-def of_promotion(environment: str, version: str, took: timedelta, counts: dict[str, Count]) -> Announcement:
-    """Of a release that has reached everybody so long after it was in Git; `counts` of its requests by question."""
+def of_promotion(environment: str, version: str, took: timedelta, counts: dict[str, Count]) -> Message:
+    """Of a release that was fully promoted so long after its commit; `counts` of its requests by analysis."""
     asked = max((each.requests for each in counts.values()), default=0)
     bad = [f"{counts[question].bad} {word}" for question, word in _BAD.items() if question in counts]
-    facts = [f"It took {_minutes(took)} from Git to everybody."]
+    facts = [f"It took {_minutes(took)} from commit to full promotion."]
     if asked:
-        facts.append(f"Of its {asked} requests on the way {' and '.join(bad)}.")
-    return Announcement(f"{environment}: {version} has reached everybody", "\n".join(facts))
+        facts.append(f"Of its {asked} requests as a canary {' and '.join(bad)}.")
+    return Message(f"{environment}: {version} is fully promoted", "\n".join(facts))
 
 
 def _what(event: Event) -> str:
     version = event.release.image.version if event.release else None
     if event.problem:
         return "the release file cannot be read"
-    if event.kind == HEAL:
-        return f"{_was(event)}failed, back to {version}"
+    if event.kind == AUTOMATIC_ROLLBACK:
+        return f"{_was(event)}failed, rolled back to {version}"
     if event.kind == ROLLBACK:
-        return f"{_was(event)}is taken back, to {version}"
+        return f"{_was(event)}is rolled back to {version}"
     if event.kind in _DONE:
         return f"{version} {_DONE[event.kind]}"
-    return "an image is pardoned" if event.kind == PARDON else f"{event.kind} of releases"
+    return "an image is no longer quarantined" if event.kind == UNQUARANTINE else f"{event.kind} of releases"
 
 
 def _was(event: Event) -> str:
@@ -58,7 +58,7 @@ def _was(event: Event) -> str:
 
 
 def _from(event: Event) -> str:
-    """What a release changes; a way back says that in its subject."""
+    """What a release changes; a rollback says that in its subject."""
     if event.kind not in _DONE or not event.release:
         return ""
     now, was = event.release, event.was
@@ -66,7 +66,7 @@ def _from(event: Event) -> str:
         return "It is the first release there."
     if was.image == now.image:
         return "The image stays, its settings change."
-    return f"Everybody has {was.image.version} until it has proven itself."
+    return f"{was.image.version} stays stable until its analyses have passed."
 
 
 def _minutes(took: timedelta) -> str:

@@ -197,7 +197,7 @@ def quarantined(on_call: OnCall) -> None:
     on_call.begins("the guard quarantines an image")
     on_call.hears("ImageQuarantined")
     on_call.looks("ImageQuarantined")
-    on_call.does("ImageQuarantined", "delivery pardon", **{"sha256:…": when.image.digest})
+    on_call.does("ImageQuarantined", "delivery unquarantine", **{"sha256:…": when.image.digest})
     on_call.hears_the_end("ImageQuarantined")
     when.rollout_is("Healthy", within=AT_ONCE)
 
@@ -333,7 +333,7 @@ def alertmanager_hangs(on_call: OnCall) -> None:
 def quiet(production: Environment) -> None:
     """Fifteen minutes under load and with a good release, no waiting time shortened: nobody is told of anything."""
     given = production.serving(serving_now(production))
-    _pardons_all(production)
+    _unquarantine_all(production)
     _forgets(production)
     on_call = OnCall(production, given, time_scale=1)
     on_call.can_be_reached()
@@ -379,7 +379,7 @@ def _drill(
     def played(production: Environment) -> None:
         production.settings = settings.merged({"alerts": {"timeScale": inbox.TIME_SCALE}}, changed or {})
         given = production.serving(serving_now(production))
-        _pardons_all(production)
+        _unquarantine_all(production)
         if forgetful:
             _forgets(production)
         if load:
@@ -409,10 +409,10 @@ def _is_back(on_call: OnCall, when: When) -> None:
     environment.tell(f"{environment.answering_version()} answers again")
 
 
-def _pardons_all(production: Environment) -> None:
+def _unquarantine_all(production: Environment) -> None:
     """What the drills before have brought into quarantine would still be told of."""
     for digest in production.quarantine():
-        production.deliver("pardon", digest, "--reason", "a drill begins anew")
+        production.deliver("unquarantine", digest, "--reason", "a drill begins anew")
 
 
 def _forgets(production: Environment) -> None:

@@ -59,7 +59,7 @@ def good(production: Environment) -> None:
     arrives(when, within=minutes(4))
     when.weights_seen_are(*WEIGHTS)
     when.health_was_asked_of_it()
-    when.people_are_told(f"production: {when.image.version} has reached everybody", within=TOLD)
+    when.people_are_told(f"production: {when.image.version} is fully promoted", within=TOLD)
     _nobody_felt_it(when)
 
 
@@ -67,7 +67,7 @@ def errors(production: Environment) -> None:
     when = _rolled_back(production, images.errors(), of_at_least=OF_A_RELEASE)
     when.weight_was_never_above(5)
     stable = production.stable.version if production.stable else "?"
-    when.people_are_told(f"production: {when.image.version} failed, back to {stable}", within=TOLD)
+    when.people_are_told(f"production: {when.image.version} failed, rolled back to {stable}", within=TOLD)
     _felt_by(when, below=0.005)
     when.weight_was_back_at_zero(within=seconds(12))
 
@@ -372,7 +372,9 @@ def rollback_to_missing_image(production: Environment) -> None:
     when = given.rolled_back_to(images.image(old))
     when.healed(within=minutes(3), blamed=False)
     arrives(when, within=AT_ONCE)
-    when.people_are_told(f"production: {old.version} failed, back to {given.stable.version}", within=TOLD)
+    when.people_are_told(
+        f"production: {old.version} failed, rolled back to {given.stable.version}", within=TOLD
+    )
     _nobody_felt_it(when)
 
 

@@ -504,7 +504,7 @@ class Given:
     def _release(self, image: Image, revision: str | None) -> When:
         environment = self.environment
         if environment.quarantined(image):  # by an earlier run of the same drill
-            environment.deliver("pardon", image.digest, "--reason", "a drill releases it again")
+            environment.deliver("unquarantine", image.digest, "--reason", "a drill releases it again")
         revision = revision or environment.revision or settings.another_main()
         image = replace(image, revision=revision)
         # The clock starts before the command does, so that nothing of it is left out.

@@ -12,7 +12,7 @@ from delivery.cli.main import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
 from delivery.gitops.branch import ENVIRONMENTS
 from delivery.guard.image_policy import KEY_VARIABLE, REGISTRIES_VARIABLE, SBOM_KEY_VARIABLE, registries_from
 from delivery.kubernetes.client import RECORD, REFUSED, Cluster
-from delivery.notifications.channels import VARIABLE as PEOPLE_VARIABLE
+from delivery.notifications.channels import VARIABLE as NOTIFICATIONS_VARIABLE
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
 
@@ -322,11 +322,11 @@ def test_of_a_signers_secret_only_the_public_key_is_mounted(value: str, volume: 
 
 
 def test_whoever_is_told_comes_from_a_secret_and_mail_may_leave() -> None:
-    assert PEOPLE_VARIABLE not in variables(guarded())
+    assert NOTIFICATIONS_VARIABLE not in variables(guarded())
     text = guarded(peopleSecret="people")
     folder, secret = mounted(text, "people")
     assert secret["secretName"] == "people"
-    assert variables(text)[PEOPLE_VARIABLE] == folder
+    assert variables(text)[NOTIFICATIONS_VARIABLE] == folder
     egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
     assert {25, 443, 587} <= {port["port"] for port in egress[-1]["ports"]}
 

@@ -1,6 +1,6 @@
 """Each gate of the pipeline refuses the commit that it is there for.
 
-Those of a release's p95, error rate and vulnerabilities: delivery/cli/tests/test_{verify,scanned}.py.
+Those of a release's p95, error rate and vulnerabilities: delivery/cli/tests/test_{verify,check_scan}.py.
 """
 
 from __future__ import annotations

@@ -329,7 +329,7 @@ class TestRollback:
             released(branch, registry, version)
         assert [main(["rollback", "dev"]), main(["rollback", "dev"])] == [0, 0]
         assert branch.release("dev")["image"]["version"] == "1.0"
-        assert "dev has no earlier release to go back to" in refusal(capsys, "rollback", "dev")
+        assert "dev has no earlier release to roll back to" in refusal(capsys, "rollback", "dev")
 
     def test_takes_a_revert_by_hand_for_what_it_is(self, branch: Remote, registry: Registry) -> None:
         for version in ("1.0", "1.1"):
@@ -413,7 +413,7 @@ class TestRollbackByTheRecord:
     def version(self, branch: Remote) -> str:
         return str(branch.release("production")["image"]["version"])
 
-    def test_goes_to_what_reached_everybody_and_not_to_what_was_replaced(
+    def test_goes_to_what_was_promoted_and_not_to_what_was_replaced(
         self, branch: Remote, registry: Registry
     ) -> None:
         for version in ("1.1", "1.2", "1.3"):
@@ -439,7 +439,7 @@ class TestRollbackByTheRecord:
             released(branch, registry, version, to="production")
         back = branch.git("show", f"environments:{PRODUCTION}")
         released(branch, registry, "1.2", to="production")
-        branch.commit("environments", {PRODUCTION: back}, "heal production: back to 1.1")
+        branch.commit("environments", {PRODUCTION: back}, "automatic rollback of production to 1.1")
         self.record(branch, ("1.0", promoted.PROMOTED), ("1.1", promoted.PROMOTED), ("1.2", promoted.ABORTED))
         tip = branch.tip("environments")
         capsys.readouterr()
@@ -447,7 +447,7 @@ class TestRollbackByTheRecord:
             assert main(words) == 0
             assert capsys.readouterr().out == (
                 "production is rolled back from 1.2 to 1.1 already; nothing was changed."
-                " To go further back: delivery rollback production --from 1.1\n"
+                " To roll back further: delivery rollback production --from 1.1\n"
             )
         assert "production has 1.1 in Git, not 1.7; nothing was changed." in refusal(
             capsys, "rollback", "production", "--from", "1.7"
@@ -479,14 +479,14 @@ class TestRollbackByTheRecord:
         assert main(["rollback", "production", "--to", wanted]) == 0
         assert "1.1 was never fully promoted in production" in capsys.readouterr().out
 
-    def test_refuses_where_nothing_else_reached_everybody(
+    def test_refuses_where_nothing_else_was_promoted(
         self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for version in ("1.0", "1.1"):
             released(branch, registry, version, to="production")
         self.record(branch, ("1.0", promoted.IN_PROGRESS), ("1.1", promoted.PROMOTED))
         said = refusal(capsys, "rollback", "production")
-        assert "production has no earlier release that was fully promoted to go back to." in said
+        assert "production has no earlier release that was fully promoted to roll back to." in said
 
 
 class TestPushes:

@@ -203,8 +203,9 @@ def test_the_command_knows_the_version_from_git(
     pushed = registry.push(remote.head, "1.6")
     assert main(["release", "--image", str(pushed), "--to", "dev"]) == 0
     capsys.readouterr()
-    assert main(["running", "dev"]) == 0
-    assert capsys.readouterr().out == f"{pushed}\n"
+    for command in ("current-image", "running"):  # the latter is its name in version 1.0
+        assert main([command, "dev"]) == 0
+        assert capsys.readouterr().out == f"{pushed}\n"
 
     def crm(path: str, headers: dict[str, str]) -> Answer:
         """It knows its own name only, as Django does, and no resolver has to."""
@@ -222,5 +223,5 @@ def test_an_environment_without_a_release_has_nothing_to_verify(
     remote: Remote, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["init"]) == 0
-    assert main(["running", "dev"]) == 1
+    assert main(["current-image", "dev"]) == 1
     assert capsys.readouterr().err == "delivery: dev has no release.\n"

@@ -1,4 +1,4 @@
-"""A frozen environment takes no release, and every way back is open."""
+"""A frozen environment takes no release, and refuses no rollback."""
 
 from __future__ import annotations
 

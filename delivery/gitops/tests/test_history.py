@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from delivery.cli.main import main
-from delivery.gitops import dora, freeze, git, promoted
+from delivery.gitops import dora, freeze, git, promoted, quarantine
 from delivery.gitops.branch import ReleaseRecord, fetch
 from delivery.gitops.history import events
 from delivery.guard.decision import Heal
@@ -36,7 +36,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def branch(remote: Remote, at: Any) -> Remote:
-    """1.1 by hand, 1.2 that the guard heals, 1.2 pardoned, 1.3 released and rolled back, staging frozen."""
+    """1.1 by hand, 1.2 that the guard rolls back, 1.2 unquarantined, 1.3 released and rolled back, staging frozen."""
     at(0)
     good = remote.commit("environments", {FILE: GOOD.to_yaml()}, "production gets 1.1\n\nafter a talk\n")
     at(10)
@@ -48,7 +48,7 @@ def branch(remote: Remote, at: Any) -> Remote:
         decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, ("error-rate: 12 of 31 failed",), blame=True)
         assert heal(repository, "production", decision, now=START, runbooks="docs/")
     at(20)
-    assert main(["pardon", BAD.image.digest, "--reason", "the disk was full"]) == 0
+    assert main(["unquarantine", BAD.image.digest, "--reason", "the disk was full"]) == 0
     at(30)
     third = replace(BAD, image=replace(BAD.image, version="1.3", digest=f"sha256:{'3' * 64}"))
     remote.commit("environments", {FILE: third.to_yaml()}, "promote 1.3 from staging to production\n")
@@ -61,48 +61,48 @@ def branch(remote: Remote, at: Any) -> Remote:
 
 
 @pytest.fixture
-def told(branch: Remote, capsys: pytest.CaptureFixture[str]) -> Any:
+def shown(branch: Remote, capsys: pytest.CaptureFixture[str]) -> Any:
     assert branch
     capsys.readouterr()
 
-    def told(*arguments: str) -> Any:
+    def shown(*arguments: str) -> Any:
         assert main(["history", "--json", *arguments]) == 0
         return json.loads(capsys.readouterr().out)
 
-    return told
+    return shown
 
 
-def test_it_is_told_newest_first_with_kind_version_and_reason(told: Any) -> None:
+def test_it_is_shown_newest_first_with_kind_version_and_reason(shown: Any) -> None:
     assert [
         (each["environment"], each["kind"], each["version"], each["was"], each["by"], each["why"])
-        for each in told()
+        for each in shown()
     ] == [
         ("staging", "freeze", None, None, "Ada", "freeze staging until 2199-01-01 00:00 UTC; an audit"),
-        ("production", "rollback", "1.1", "1.3", "Ada", f"This reverts commit {told()[-1]['commit']}."),
+        ("production", "rollback", "1.1", "1.3", "Ada", f"This reverts commit {shown()[-1]['commit']}."),
         ("production", "promotion", "1.3", "1.1", "Ada", ""),
-        (None, "pardon", None, None, "Ada", "pardon 1.2; the disk was full"),
-        ("production", "heal", "1.1", "1.2", "delivery guard", "error-rate: 12 of 31 failed"),
+        (None, "unquarantine", None, None, "Ada", "unquarantine 1.2; the disk was full"),
+        ("production", "automatic rollback", "1.1", "1.2", "delivery guard", "error-rate: 12 of 31 failed"),
         ("production", "release", "1.2", "1.1", "Ada", ""),
         ("production", "release", "1.1", None, "Ada", "after a talk"),
     ]
-    assert told()[-1]["at"] == START.isoformat()
+    assert shown()[-1]["at"] == START.isoformat()
 
 
-def test_one_environment_and_a_number_are_enough(told: Any) -> None:
-    assert [each["kind"] for each in told("staging")] == ["freeze", "pardon"]
-    assert [each["kind"] for each in told("production", "-n", "2")] == ["rollback", "promotion"]
+def test_one_environment_and_a_number_are_enough(shown: Any) -> None:
+    assert [each["kind"] for each in shown("staging")] == ["freeze", "unquarantine"]
+    assert [each["kind"] for each in shown("production", "-n", "2")] == ["rollback", "promotion"]
 
 
-def test_a_file_that_could_not_be_read_is_part_of_it(branch: Remote, told: Any) -> None:
+def test_a_file_that_could_not_be_read_is_part_of_it(branch: Remote, shown: Any) -> None:
     branch.commit("environments", {FILE: "{", "dev/release.yaml": GOOD.to_yaml()})
     branch.commit("environments", {FILE: None})
-    gone, broken, dev = told("-n", "3")
+    gone, broken, dev = shown("-n", "3")
     assert (gone["kind"], gone["version"]) == ("release", None)
     assert (dev["environment"], dev["version"], dev["was"]) == ("dev", "1.1", None)
     assert "is not YAML" in broken["problem"]
 
 
-def test_it_says_what_became_of_each_release(branch: Remote, told: Any) -> None:
+def test_it_says_what_became_of_each_release(branch: Remote, shown: Any) -> None:
     """By what the guard has written down, at the time and later."""
     third = replace(BAD, image=replace(BAD.image, version="1.3", digest=f"sha256:{'3' * 64}"))
     record = promoted.PromotionRecord().with_promoted(
@@ -113,7 +113,7 @@ def test_it_says_what_became_of_each_release(branch: Remote, told: Any) -> None:
         record = record.with_moving(replace(entry, weight=weight)).with_aborted(entry)
         branch.commit("environments", {promoted.FILE: promoted.copy_text({"production": record})}, "record")
     branch.commit("environments", {promoted.FILE: "- a slip\n"}, "by hand")
-    became = [(each["version"], each["outcome"], each["weight"]) for each in told("production")]
+    became = [(each["version"], each["outcome"], each["weight"]) for each in shown("production")]
     assert [each for each in became if each[1]] == [
         ("1.3", "aborted", 20),
         ("1.2", "aborted", 5),
@@ -143,7 +143,7 @@ def test_a_branch_without_a_release_has_none(remote: Remote, capsys: pytest.Capt
     assert capsys.readouterr().out == "Nothing has been released yet.\n"
 
 
-def test_figures_count_deployments_failures_and_the_time_until_git_went_back(
+def test_metrics_count_deployments_failures_and_the_time_until_the_rollback(
     branch: Remote, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with git.opened(str(branch.path), Path.cwd()) as repository:
@@ -151,11 +151,11 @@ def test_figures_count_deployments_failures_and_the_time_until_git_went_back(
     assert len(found.deployments) == 3
     assert found.restored == (timedelta(minutes=1), timedelta(minutes=3))
     capsys.readouterr()
-    assert main(["history", "--figures"]) == 0
+    assert main(["history", "--metrics"]) == 0
     assert capsys.readouterr().out == (
-        "production: 3 deployments in the last 30 days, 2 failed (67 %); Git went back after 2 min (median)\n"
+        "production: 3 deployments in the last 30 days, 2 failed (67 %), rolled back after 2 min (median)\n"
     )
-    assert main(["history", "dev", "--figures"]) == 0
+    assert main(["history", "dev", "--metrics"]) == 0
     assert capsys.readouterr().out == "dev: no deployment in the last 30 days\n"
 
 
@@ -181,7 +181,18 @@ def test_a_long_history_is_read_with_few_calls_of_git(
     assert calls == ["log", "cat-file", "cat-file"]
 
 
-def test_freeze_written_by_hand_is_told_as_well(remote: Remote, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commits_of_version_1_0_are_shown_under_their_new_names(branch: Remote, shown: Any) -> None:
+    branch.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2 to production")
+    branch.commit(
+        "environments", {FILE: GOOD.to_yaml()}, "heal production: back to 1.1\n\nBy: delivery guard\n"
+    )
+    branch.commit("environments", {quarantine.FILE: "[ ]\n"}, "pardon 1.2\n\nthe disk was full\n")
+    assert [each["kind"] for each in shown("-n", "2")] == ["unquarantine", "automatic rollback"]
+
+
+def test_a_freeze_written_by_hand_is_shown_as_well(
+    remote: Remote, capsys: pytest.CaptureFixture[str]
+) -> None:
     remote.commit("environments", {freeze.FILE: "[]\n"}, "nothing is frozen")
     assert main(["history", "--json"]) == 0
     (event,) = json.loads(capsys.readouterr().out)

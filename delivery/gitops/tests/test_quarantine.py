@@ -1,4 +1,4 @@
-"""A quarantined image is released by nobody until somebody pardons it."""
+"""A quarantined image is released by nobody until somebody lifts the quarantine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def digest_of(image: str) -> str:
     return image.partition("@")[2]
 
 
-def test_release_and_promote_refuse_it_until_it_is_pardoned(
+def test_release_and_promote_refuse_it_until_it_is_unquarantined(
     remote: Remote, image: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["release", "--image", image, "--to", "dev"]) == 0
@@ -46,8 +46,8 @@ def test_release_and_promote_refuse_it_until_it_is_pardoned(
     assert said.count(sentence) == 2
     assert remote.tip("environments") == tip
 
-    assert main(["pardon", digest_of(image), "--reason", "the database was full"]) == 0
-    assert remote.subjects()[0] == "pardon 1.1"
+    assert main(["unquarantine", digest_of(image), "--reason", "the database was full"]) == 0
+    assert remote.subjects()[0] == "unquarantine 1.1"
     assert "the database was full" in remote.message()
     assert main(["promote", "dev", "staging"]) == 0
 
@@ -56,13 +56,13 @@ def test_release_and_promote_refuse_it_until_it_is_pardoned(
     ("digest", "reason", "sentence"),
     [
         ("sha256:0", "because", "sha256:0 is not quarantined; no image is."),
-        ("sha256:0", " ", "A pardon needs a reason"),
+        ("sha256:0", " ", "Lifting a quarantine needs a reason"),
     ],
 )
-def test_a_pardon_of_nothing_or_for_no_reason_is_refused(
+def test_unquarantining_nothing_or_for_no_reason_is_refused(
     image: str, capsys: pytest.CaptureFixture[str], digest: str, reason: str, sentence: str
 ) -> None:
-    assert main(["pardon", digest, "--reason", reason]) == 1
+    assert main(["unquarantine", digest, "--reason", reason]) == 1
     assert sentence in capsys.readouterr().err
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_lets_nothing_through(
 
 
 class TestARollback:
-    """What is quarantined is no way back, and a file that nobody can read holds up none."""
+    """What is quarantined is rolled back to by nobody, and a file that nobody can read holds up none."""
 
     @pytest.fixture
     def images(self, remote: Remote, registry: Registry) -> list[str]:
@@ -110,16 +110,16 @@ class TestARollback:
         remote.commit("environments", {FILE: both})
         assert main(["rollback", "production"]) == 1
         said = capsys.readouterr().err
-        assert "production has no earlier release to go back to that is not quarantined." in said
+        assert "production has no earlier release to roll back to that is not quarantined." in said
 
-    def test_to_it_is_refused_until_it_is_pardoned(
+    def test_to_it_is_refused_until_it_is_unquarantined(
         self, remote: Remote, images: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         wanted = remote.git("rev-parse", "environments~1").strip()
         remote.commit("environments", {FILE: quarantined(digest_of(images[1]))})
         assert main(["rollback", "production", "--to", wanted]) == 1
         assert "1.1 is quarantined since" in capsys.readouterr().err
-        assert main(["pardon", digest_of(images[1]), "--reason", "it was the disk"]) == 0
+        assert main(["unquarantine", digest_of(images[1]), "--reason", "it was the disk"]) == 0
         assert main(["rollback", "production", "--to", wanted]) == 0
         assert remote.release("production")["image"]["version"] == "1.1"
 

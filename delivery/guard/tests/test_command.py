@@ -15,6 +15,7 @@ import pytest
 
 from delivery.cli.main import main
 from delivery.cli.tests.test_status import serving
+from delivery.notifications import channels
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import Server
 
@@ -32,6 +33,20 @@ def test_a_wrong_variable_is_refused_in_one_sentence(
     said = capsys.readouterr().err
     assert said.startswith("delivery: DELIVERY_PROMOTIONS names 'staging>production=1h'")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable", [channels.VARIABLE, channels.FORMER_VARIABLE])
+def test_a_folder_for_notifications_without_a_channel_is_refused(
+    remote: Remote,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+) -> None:
+    assert remote
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert main(["guard"]) == 1
+    assert "has neither slack-url nor smtp" in capsys.readouterr().err
 
 
 def test_it_looks_and_goes_its_rounds_until_sigterm(remote: Remote, tmp_path: Path) -> None:

@@ -71,10 +71,9 @@ def latest(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Release:
     at(100)
     bad = remote.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2 to production")
     at(140)
-    healed = (
-        f"heal production: back to 1.1\n\nBy: delivery guard\nRolled-back-to: 1234567\nHealed-from: {bad}\n"
-    )
-    remote.commit("environments", {FILE: GOOD.to_yaml()}, healed)
+    trailers = f"By: delivery guard\nRolled-back-to: 1234567\nRolled-back-from: {bad}\n"
+    subject = "automatic rollback of production to 1.1"
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, f"{subject}\n\n{trailers}")
     at(1800)
     third = replace(BAD, revision=code, image=replace(BAD.image, digest=f"sha256:{'3' * 64}", version="1.3"))
     remote.commit("environments", {FILE: third.to_yaml()}, "promote 1.3 from staging to production")
@@ -188,11 +187,13 @@ def test_what_is_quarantined_has_the_time_at_which_it_failed(
     cluster.state = promoted(latest, 1980)
     of = rounds(cluster, repository)
     entry = QuarantinedImage("sha256:" + "2" * 64, "1.2", "production", "2026-11-24T21:35:00Z", "errors")
-    remote.commit("environments", {"quarantine.yaml": text_with((), entry)}, "heal production: back to 1.1")
+    remote.commit(
+        "environments", {"quarantine.yaml": text_with((), entry)}, "automatic rollback of production to 1.1"
+    )
     of.go()
     series = 'delivery_quarantined_timestamp_seconds{environment="production",version="1.2"}'
     assert lines(of)[series] == datetime(2026, 11, 24, 21, 35, tzinfo=UTC).timestamp()
-    remote.commit("environments", {"quarantine.yaml": "[]\n"}, "pardon 1.2")
+    remote.commit("environments", {"quarantine.yaml": "[]\n"}, "unquarantine 1.2")
     of.go()
     assert series not in lines(of)
 
@@ -224,7 +225,7 @@ def test_people_are_told_of_the_release_and_of_its_promotion(
     cluster.state = promoted(latest, 1980)
     of.go()
     of.go()
-    assert heard == ["production: 1.3 is promoted", "production: 1.3 has reached everybody"]
+    assert heard == ["production: 1.3 is promoted", "production: 1.3 is fully promoted"]
 
 
 def test_a_way_back_has_no_lead_time(

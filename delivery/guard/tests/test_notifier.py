@@ -9,7 +9,7 @@ from delivery.gitops.history import RELEASE, Event
 from delivery.guard.notifier import Announcer, Promoted
 from delivery.guard.tests.sights import GOOD
 from delivery.kubernetes.analysis import Count
-from delivery.notifications.messages import Announcement
+from delivery.notifications.messages import Message
 
 START = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ class Person:
         self.away = False
         self.heard: list[str] = []
 
-    def __call__(self, said: Announcement) -> None:
+    def __call__(self, said: Message) -> None:
         if self.away:
             raise Refused("nobody is there.")
         self.heard.append(said.subject)
@@ -45,7 +45,7 @@ def test_news_are_told_once_and_in_their_order() -> None:
     assert announcer.announce([released(80, "b"), released(10, "a")], [promoted(70, "a")]) == ""
     assert person.heard == [
         "production: 1.1 is released",
-        "production: 1.1 has reached everybody",
+        "production: 1.1 is fully promoted",
         "production: 1.1 is released",
     ]
 

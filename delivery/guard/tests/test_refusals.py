@@ -77,11 +77,11 @@ def test_nothing_is_written_where_nothing_changes(cluster: ConfigMaps, repositor
     assert cluster.written == 2
 
 
-def test_a_pardon_lifts_it_though_the_image_is_released_right_after(
+def test_unquarantine_lifts_it_though_the_image_is_released_right_after(
     cluster: ConfigMaps, repository: git.Repository, remote: Remote
 ) -> None:
     follow(cluster, repository)
-    remote.commit("environments", {quarantine.FILE: LIFTED}, "pardon 1.2")
+    remote.commit("environments", {quarantine.FILE: LIFTED}, "unquarantine 1.2")
     remote.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2")
     assert follow(cluster, repository) == ""
     assert cluster.data["production"] == ""
@@ -113,7 +113,7 @@ def test_what_was_lifted_while_there_was_no_guard_stays_lifted(
     cluster: ConfigMaps, repository: git.Repository, remote: Remote
 ) -> None:
     follow(cluster, repository)
-    remote.commit("environments", {quarantine.FILE: LIFTED}, "pardon 1.2")
+    remote.commit("environments", {quarantine.FILE: LIFTED}, "unquarantine 1.2")
     remote.commit("environments", {quarantine.FILE: LISTED}, "again")
     remote.commit("environments", {quarantine.FILE: LIFTED}, "and again")
     assert follow(cluster, repository) == ""

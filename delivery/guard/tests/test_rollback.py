@@ -22,7 +22,7 @@ def test_git_goes_back_with_the_reason_and_the_quarantine_once(remote: Remote) -
         assert heal(repository, "production", decision, now=NOW, runbooks="docs/runbooks/") is None
         history = fetch(repository).releases("production")
     assert [past.release for past in history] == [GOOD, BAD, GOOD]
-    assert remote.subjects()[0] == "heal production: back to 1.1"
+    assert remote.subjects()[0] == "automatic rollback of production to 1.1"
     message = remote.message()
     assert REASON in message
     assert "docs/runbooks/RolloutAborted.md" in message

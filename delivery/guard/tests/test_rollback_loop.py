@@ -153,7 +153,7 @@ def test_an_aborted_release_is_taken_back_once(
     assert in_git(remote) == "1.1"
     assert remote.tip("environments") == tip
     assert BAD.image.digest in remote.git("show", "environments:quarantine.yaml")
-    assert said[0].startswith("production: heal production: back to 1.1 (")
+    assert said[0].startswith("production: automatic rollback of production to 1.1 (")
 
 
 def test_the_message_tells_the_figures_where_prometheus_counts(
@@ -222,14 +222,14 @@ def test_a_push_at_the_same_moment_costs_neither_of_them(
     guard.look("production")
 
     assert in_git(remote) == "1.1"
-    assert remote.subjects()[:2] == ["heal production: back to 1.1", "somebody else"]
+    assert remote.subjects()[:2] == ["automatic rollback of production to 1.1", "somebody else"]
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        "heal production: back to 1.2\n\nRolled-back-to: 1234567\n",
-        'Revert "heal production: back to 1.1"\n\nThis reverts commit 1234567.\n',
+        "automatic rollback of production to 1.2\n\nRolled-back-to: 1234567\n",
+        'Revert "automatic rollback of production to 1.1"\n\nThis reverts commit 1234567.\n',
     ],
 )
 def test_what_a_message_says_lets_no_release_skip_a_step(

@@ -1,4 +1,4 @@
-"""People are told over real HTTP and SMTP; what is secret stands in no sentence."""
+"""Notifications go over real HTTP and SMTP; what is secret stands in no error."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from delivery.errors import Refused
-from delivery.notifications.channels import people
-from delivery.notifications.messages import Announcement
+from delivery.notifications.channels import channels
+from delivery.notifications.messages import Message
 from delivery.tests import slow
 from monitoring.receiver import Received, http_server, smtp_server
 
-SAID = Announcement(
-    "production: 1.6 is released", "Everybody has 1.5 until it has proven itself.\n<!channel> & co"
+MESSAGE = Message(
+    "production: 1.6 is released", "1.5 stays stable until its analyses have passed.\n<!channel> & co"
 )
 
 
@@ -45,28 +45,28 @@ def folder(tmp_path: Path, received: Received) -> Iterator[Path]:
         server.server_close()
 
 
-def test_everybody_is_told(folder: Path, received: Received) -> None:
-    for tell in people(str(folder)).values():
-        tell(SAID)
+def test_every_channel_gets_the_message(folder: Path, received: Received) -> None:
+    for send in channels(str(folder)).values():
+        send(MESSAGE)
 
     slack, mail = received.so_far()
-    assert slack["body"]["text"].startswith("*production: 1.6 is released*\nEverybody has 1.5")
+    assert slack["body"]["text"].startswith("*production: 1.6 is released*\n1.5 stays stable")
     assert "&lt;!channel&gt; &amp; co" in slack["body"]["text"], "nobody may call the whole channel"
     assert mail["to"] == "team@example.com, lead@example.com"
     assert "Subject: production: 1.6 is released" in mail["body"]
     assert "<!channel> & co" in mail["body"]
 
 
-def test_either_way_works_alone(folder: Path) -> None:
+def test_either_channel_works_alone(folder: Path) -> None:
     (folder / "smtp").unlink()
-    assert list(people(str(folder))) == ["Slack"]
+    assert list(channels(str(folder))) == ["Slack"]
     (folder / "slack-url").unlink()
     (folder / "smtp").write_text("127.0.0.1:25")
-    assert list(people(str(folder))) == ["e-mail"]
+    assert list(channels(str(folder))) == ["e-mail"]
 
 
-def test_nobody_is_told_where_nobody_is_named() -> None:
-    assert people("") == {}
+def test_without_a_folder_there_is_no_channel() -> None:
+    assert channels("") == {}
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_files_that_make_no_sense_are_refused(tmp_path: Path, files: dict[str, s
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(Refused, match=sentence):
-        people(str(tmp_path))
+        channels(str(tmp_path))
 
 
-def test_who_cannot_be_told_is_named_without_what_is_secret(folder: Path) -> None:
+def test_a_channel_that_fails_is_named_without_what_is_secret(folder: Path) -> None:
     (folder / "slack-url").write_text("http://127.0.0.1:1/T000/secret")
     (folder / "smtp").write_text("127.0.0.1:1")
-    for name, tell in people(str(folder)).items():
+    for name, send in channels(str(folder)).items():
         with pytest.raises(Refused) as refusal:
-            tell(SAID)
+            send(MESSAGE)
         assert "secret" not in str(refusal.value)
         assert refusal.value.__cause__ is None
         assert name == "Slack" or "127.0.0.1 did not take an e-mail (ConnectionRefusedError)" in str(
@@ -102,7 +102,7 @@ def test_a_password_goes_over_tls_only(folder: Path, received: Received) -> None
     (folder / "smtp-user").write_text("delivery")
     (folder / "smtp-password").write_text("hunter2")
     with pytest.raises(Refused, match="did not take an e-mail"):
-        people(str(folder))["e-mail"](SAID)  # the receiver has no TLS
+        channels(str(folder))["e-mail"](MESSAGE)  # the receiver has no TLS
     assert received.so_far() == []
 
 
@@ -114,7 +114,7 @@ def test_who_never_ends_an_answer_is_given_up(folder: Path, said: Iterable[bytes
         (folder / "slack-url").write_text(f"http://127.0.0.1:{port}/")
         (folder / "smtp").write_text(f"127.0.0.1:{port}")
         began = time.monotonic()
-        for tell in people(str(folder), seconds=0.5).values():
+        for send in channels(str(folder), seconds=0.5).values():
             with pytest.raises(Refused):
-                tell(SAID)
+                send(MESSAGE)
         assert time.monotonic() - began < 5

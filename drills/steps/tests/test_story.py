@@ -240,7 +240,7 @@ def test_blame_is_part_of_healing(when: When, cluster: MadeUp) -> None:
         when.healed(within=ENOUGH, blamed=True)
 
 
-def test_a_quarantined_image_is_pardoned_before_it_is_released_again(
+def test_a_quarantined_image_is_unquarantined_before_it_is_released_again(
     production: Environment, cluster: MadeUp, delivered: list[str]
 ) -> None:
     given = production.serving("1.0")
@@ -248,7 +248,7 @@ def test_a_quarantined_image_is_pardoned_before_it_is_released_again(
 
     given.released(good("1.1"))
 
-    assert "delivery pardon sha256:1.1 --reason" in delivered[-2]
+    assert "delivery unquarantine sha256:1.1 --reason" in delivered[-2]
 
 
 def test_a_person_approves(when: When, cluster: MadeUp, delivered: list[str]) -> None:

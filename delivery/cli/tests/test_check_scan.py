@@ -38,7 +38,7 @@ class TestScanned:
         self, registry: Registry, key: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         image = scanned(registry, "MEDIUM", "LOW")
-        assert main(["scanned", str(image), "--key", key]) == 0
+        assert main(["check-scan", str(image), "--key", key]) == 0
         assert "0 critical and 0 high vulnerabilities" in capsys.readouterr().out
 
     @pytest.mark.parametrize(("finding", "critical_only"), [("CRITICAL", 3), ("HIGH", 0)])
@@ -51,31 +51,31 @@ class TestScanned:
         critical_only: int,
     ) -> None:
         image = scanned(registry, finding)
-        assert main(["scanned", str(image), "--key", key]) == 3
+        assert main(["check-scan", str(image), "--key", key]) == 3
         assert f"{image} must not be released: " in capsys.readouterr().err
-        assert main(["scanned", "--critical", str(image), "--key", key]) == critical_only
+        assert main(["check-scan", "--critical", str(image), "--key", key]) == critical_only
 
     def test_nor_does_one_that_others_have_scanned(
         self, registry: Registry, key: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         image = scanned(registry, "LOW", "LOW", key=THEIRS)
-        assert main(["scanned", str(image), "--key", key]) == 1
+        assert main(["check-scan", str(image), "--key", key]) == 1
         assert "counts as not scanned: the scan result is not signed by the key" in capsys.readouterr().err
 
     def test_nor_one_that_nobody_has_scanned(
         self, registry: Registry, key: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         image = registry.push(version="1.0-unscanned")
-        assert main(["scanned", str(image), "--key", key]) == 1
+        assert main(["check-scan", str(image), "--key", key]) == 1
         assert "no scan result of this digest is in the registry" in capsys.readouterr().err
 
     def test_a_tag_is_not_enough(
         self, registry: Registry, key: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main(["scanned", f"{registry.repository}:1.0", "--key", key]) == 1
+        assert main(["check-scan", f"{registry.repository}:1.0", "--key", key]) == 1
         assert "needs a digest" in capsys.readouterr().err
 
     def test_a_key_that_is_none_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         image = f"localhost:5000/crm@sha256:{'a' * 64}"
-        assert main(["scanned", image, "--key", str(tmp_path / "none")]) == 1
+        assert main(["check-scan", image, "--key", str(tmp_path / "none")]) == 1
         assert "The scanner's public key" in capsys.readouterr().err
