@@ -1,4 +1,4 @@
-"""Where each environment stands: what Git says, what is stable, what is the canary, what Argo CD thinks."""
+"""The status of each environment: its release in Git, the stable version, the canary, Argo CD."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from delivery.cli.status_model import (
-    Environment,
-    InArgoCD,
-    InCluster,
-    InGit,
-    Rules,
-    Standing,
-    Verdict,
-    Version,
+    AnalysisVerdict,
+    ArgoCDStatus,
+    ClusterStatus,
+    EnvironmentStatus,
+    GitStatus,
+    Overview,
+    Restrictions,
+    VersionStatus,
 )
 from delivery.cli.status_table import lines, table
 from delivery.errors import ClusterUnreachable, Refused, UnreadableRelease
@@ -41,33 +41,36 @@ _PLACE = re.compile(r"execution error at \([^)]*\): ")
 
 def show(repository: Repository, *, as_json: bool) -> int:
     """Print every environment. 0, or 1 when something could not be known (which is then said)."""
-    standing = stand(fetch_existing(repository))
+    overview = observe(fetch_existing(repository))
     if as_json:
-        print(json.dumps(_as_json(standing), indent=2))
+        print(json.dumps(_as_json(overview), indent=2))
     else:
-        Console().print(table(standing.environments))
-        for line in lines(standing.rules):
+        Console().print(table(overview.environments))
+        for line in lines(overview.restrictions):
             Console().print(line)
-        if standing.unknown:
-            print(standing.unknown, file=sys.stderr)
-    problems = standing.rules.problems or any(each.git.problem for each in standing.environments)
-    return 1 if standing.unknown or problems else 0
+        if overview.unknown:
+            print(overview.unknown, file=sys.stderr)
+    problems = overview.restrictions.problems or any(each.git.problem for each in overview.environments)
+    return 1 if overview.unknown or problems else 0
 
 
-def stand(branch: EnvironmentsBranch) -> Standing:
-    """Where all environments stand, by the branch as it was fetched and by the cluster."""
-    environments = [Environment(name, in_git(branch, name)) for name in branch.names()]
-    rules = _rules(branch, [each.name for each in environments])
+def observe(branch: EnvironmentsBranch) -> Overview:
+    """The status of all environments, by the branch as it was fetched and by the cluster."""
+    environments = [EnvironmentStatus(name, in_git(branch, name)) for name in branch.names()]
+    restrictions = _restrictions(branch, [each.name for each in environments])
     try:
         cluster = client.Cluster.from_kubeconfig()
         known = _names(branch, environments)
-        seen = [judge(each.name, each.git, cluster.observe(each.name), known) for each in environments]
+        seen = [
+            environment_status(each.name, each.git, cluster.observe(each.name), known)
+            for each in environments
+        ]
     except ClusterUnreachable as error:
-        return Standing(environments, rules, f"Not known: what runs. {error}")
-    return Standing(seen, rules)
+        return Overview(environments, restrictions, f"What runs is not known. {error}")
+    return Overview(seen, restrictions)
 
 
-def _rules(branch: EnvironmentsBranch, environments: Iterable[str]) -> Rules:
+def _restrictions(branch: EnvironmentsBranch, environments: Iterable[str]) -> Restrictions:
     problems: list[str] = []
     quarantined: tuple[QuarantinedImage, ...] = ()
     try:
@@ -79,34 +82,36 @@ def _rules(branch: EnvironmentsBranch, environments: Iterable[str]) -> Rules:
         found = [freeze.frozen(branch, name, datetime.now(tz=UTC)) for name in environments]
     except Refused as refusal:
         problems.append(str(refusal))
-    return Rules(quarantined, tuple(each for each in found if each), tuple(problems))
+    return Restrictions(quarantined, tuple(each for each in found if each), tuple(problems))
 
 
-def _as_json(standing: Standing) -> dict[str, Any]:
-    rules = standing.rules
+def _as_json(overview: Overview) -> dict[str, Any]:
+    restrictions = overview.restrictions
     return {
-        "environments": [asdict(each) for each in standing.environments],
-        "quarantined": [asdict(each) for each in rules.quarantined],
-        "frozen": [asdict(each) | {"until": each.until.isoformat()} for each in rules.frozen],
-        "problems": list(rules.problems),
-        "unknown": standing.unknown,
+        "environments": [asdict(each) for each in overview.environments],
+        "quarantined": [asdict(each) for each in restrictions.quarantined],
+        "frozen": [asdict(each) | {"until": each.until.isoformat()} for each in restrictions.frozen],
+        "problems": list(restrictions.problems),
+        "unknown": overview.unknown,
     }
 
 
-def in_git(branch: EnvironmentsBranch, environment: str) -> InGit:
+def in_git(branch: EnvironmentsBranch, environment: str) -> GitStatus:
     commit = branch.last_commit(environment)
     try:
-        return InGit(commit, branch.release(environment))
+        return GitStatus(commit, branch.release(environment))
     except UnreadableRelease as error:
-        return InGit(commit, problem=str(error))
+        return GitStatus(commit, problem=str(error))
 
 
-def judge(name: str, git: InGit, seen: Observed, known: Mapping[str, str] | None = None) -> Environment:
-    """Put together what one environment's objects say; `known` has versions by digest, where a ReplicaSet has none."""
-    return Environment(name, git, _in_cluster(seen, known or {}), _in_argocd(git, seen))
+def environment_status(
+    name: str, git: GitStatus, seen: Observed, known: Mapping[str, str] | None = None
+) -> EnvironmentStatus:
+    """One environment's status from its objects; `known` has versions by digest, where a ReplicaSet has none."""
+    return EnvironmentStatus(name, git, _in_cluster(seen, known or {}), _in_argocd(git, seen))
 
 
-def _names(branch: EnvironmentsBranch, environments: Iterable[Environment]) -> dict[str, str]:
+def _names(branch: EnvironmentsBranch, environments: Iterable[EnvironmentStatus]) -> dict[str, str]:
     """The versions that Git knows, by digest."""
     records = promoted.copies_of(branch).values()
     known = {entry.digest: entry.version for record in records for entry in record.entries}
@@ -114,7 +119,7 @@ def _names(branch: EnvironmentsBranch, environments: Iterable[Environment]) -> d
     return known | {image.digest: image.version for image in images}
 
 
-def _in_cluster(seen: Observed, known: Mapping[str, str]) -> InCluster | None:
+def _in_cluster(seen: Observed, known: Mapping[str, str]) -> ClusterStatus | None:
     if seen.rollout is None:
         return None
     status: Object = seen.rollout.get("status", {})
@@ -125,7 +130,7 @@ def _in_cluster(seen: Observed, known: Mapping[str, str]) -> InCluster | None:
     index = status.get("currentStepIndex")
     canary_weight = weights.get("canary", {}).get("weight")
     stable_weight = weights.get("stable", {}).get("weight", _FULL if not moving else None)
-    return InCluster(
+    return ClusterStatus(
         phase=status.get("phase"),
         message=status.get("message"),
         step=f"{index}/{len(steps)}" if moving and index is not None else None,
@@ -138,14 +143,14 @@ def _in_cluster(seen: Observed, known: Mapping[str, str]) -> InCluster | None:
 
 def _version(
     pod_hash: str, replica_sets: Iterable[Object], weight: int | None, known: Mapping[str, str]
-) -> Version | None:
+) -> VersionStatus | None:
     for replica_set in replica_sets:
         if _labels(replica_set).get(_HASH_LABEL) != pod_hash or not pod_hash:
             continue
         template = replica_set.get("spec", {}).get("template", {})
         containers = template.get("spec", {}).get("containers") or [{}]
         digest = containers[0].get("image", "").partition("@")[2] or None
-        return Version(
+        return VersionStatus(
             version=noted(replica_set, VERSION)
             or _labels(template).get(_VERSION_LABEL)
             or known.get(digest or "")
@@ -158,18 +163,18 @@ def _version(
     return None
 
 
-def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[Verdict]:
-    """The newest measurement of each question about a canary; a question that failed stays failed."""
-    newest: dict[str, tuple[bool, str, Verdict]] = {}
+def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[AnalysisVerdict]:
+    """The newest measurement of each analysis of a canary; one that failed stays failed."""
+    newest: dict[str, tuple[bool, str, AnalysisVerdict]] = {}
     for run in runs:
         if _labels(run).get(_HASH_LABEL) != pod_hash:
             continue
         for result in run.get("status", {}).get("metricResults") or []:
             measured: Object = (result.get("measurements") or [{}])[-1]
             phase = result.get("phase", "Pending")
-            says = answered(measured.get("value")).get("says")
-            message = measured.get("message") or says or result.get("message")
-            verdict = Verdict(result["name"], phase, measured.get("value"), message)
+            said = answered(measured.get("value")).get("says")
+            message = measured.get("message") or said or result.get("message")
+            verdict = AnalysisVerdict(result["name"], phase, measured.get("value"), message)
             decided = phase in ("Failed", "Error")
             rank = (decided, str(run["metadata"].get("creationTimestamp", "")), verdict)
             if verdict.question not in newest or rank[:2] >= newest[verdict.question][:2]:
@@ -177,10 +182,10 @@ def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[Verdict]:
     return [newest[question][2] for question in sorted(newest)]
 
 
-def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
+def _in_argocd(git: GitStatus, seen: Observed) -> ArgoCDStatus | None:
     problem = _condition(seen.application_set, "ErrorOccurred")
     if seen.application is None:
-        return InArgoCD(message=_sentence(problem)) if problem else None
+        return ArgoCDStatus(message=_sentence(problem)) if problem else None
     status: Object = seen.application.get("status", {})
     source: Object = seen.application.get("spec", {}).get("source", {})
     image = source.get("helm", {}).get("valuesObject", {}).get("image", {})
@@ -193,7 +198,7 @@ def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
     conditions = [
         each.get("message", "") for each in status.get("conditions") or [] if "Error" in each.get("type", "")
     ]
-    return InArgoCD(
+    return ArgoCDStatus(
         sync=status.get("sync", {}).get("status"),
         health=status.get("health", {}).get("status"),
         revision=status.get("sync", {}).get("revision"),
@@ -203,11 +208,11 @@ def _in_argocd(git: InGit, seen: Observed) -> InArgoCD | None:
 
 
 def _sentence(message: str | None) -> str | None:
-    """What Helm or its schema refuses, where Argo CD tells that with the whole command and all that it printed."""
+    """What Helm or its schema refuses, which Argo CD reports with the whole command and all that it printed."""
     if message is None or "helm template" not in message:
         return message
-    said = message.rpartition("Error: ")[2].partition("Use --debug flag")[0]
-    return " ".join(_PLACE.sub("", said).split())
+    reason = message.rpartition("Error: ")[2].partition("Use --debug flag")[0]
+    return " ".join(_PLACE.sub("", reason).split())
 
 
 def _condition(thing: Object | None, kind: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Where an environment stands, by what Git, Argo Rollouts and Argo CD say."""
+"""What Git, Argo Rollouts and Argo CD report about the environments."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from delivery.gitops.release import Release
 
 
 @dataclass(frozen=True)
-class InGit:
+class GitStatus:
     """The release file, and the commit that brought it; `problem` where it cannot be read."""
 
     commit: str | None = None
@@ -17,8 +17,8 @@ class InGit:
 
 
 @dataclass(frozen=True)
-class Version:
-    """A ReplicaSet of the Rollout, by what people know it as."""
+class VersionStatus:
+    """A ReplicaSet of the Rollout, by the version that it runs."""
 
     version: str
     digest: str | None
@@ -28,8 +28,8 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The newest answer to one question about the canary."""
+class AnalysisVerdict:
+    """The newest answer of one analysis about the canary."""
 
     question: str
     phase: str
@@ -38,21 +38,21 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class InCluster:
-    """What Argo Rollouts does in an environment."""
+class ClusterStatus:
+    """What Argo Rollouts reports."""
 
     phase: str | None = None
     message: str | None = None
     step: str | None = None
     aborted: bool = False
-    stable: Version | None = None
-    canary: Version | None = None
-    verdicts: list[Verdict] = field(default_factory=list)
+    stable: VersionStatus | None = None
+    canary: VersionStatus | None = None
+    verdicts: list[AnalysisVerdict] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class InArgoCD:
-    """What Argo CD thinks of an environment; `behind` while it has not seen the release in Git yet."""
+class ArgoCDStatus:
+    """What Argo CD reports; `behind` while it has not seen the release in Git yet."""
 
     sync: str | None = None
     health: str | None = None
@@ -62,16 +62,16 @@ class InArgoCD:
 
 
 @dataclass(frozen=True)
-class Environment:
+class EnvironmentStatus:
     name: str
-    git: InGit
-    cluster: InCluster | None = None
-    argocd: InArgoCD | None = None
+    git: GitStatus
+    cluster: ClusterStatus | None = None
+    argocd: ArgoCDStatus | None = None
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What may not be released just now; `problems` where a file cannot be read."""
+class Restrictions:
+    """What must not be released at present; `problems` where a file cannot be read."""
 
     quarantined: tuple[QuarantinedImage, ...] = ()
     frozen: tuple[Frozen, ...] = ()
@@ -79,9 +79,9 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """All environments; `unknown` says why what runs is not known."""
+class Overview:
+    """All environments; `unknown` says why the cluster's part is not known."""
 
-    environments: list[Environment]
-    rules: Rules
+    environments: list[EnvironmentStatus]
+    restrictions: Restrictions
     unknown: str | None = None

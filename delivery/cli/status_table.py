@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator
 from rich.table import Table
 from rich.text import Text
 
-from delivery.cli.status_model import Environment, InArgoCD, InCluster, InGit, Rules, Verdict, Version
+from delivery.cli.status_model import (
+    AnalysisVerdict,
+    ArgoCDStatus,
+    ClusterStatus,
+    EnvironmentStatus,
+    GitStatus,
+    Restrictions,
+    VersionStatus,
+)
 from delivery.kubernetes.analysis import PROVEN, WEIGHED, evidence
 
 _COLOURS = {
@@ -21,18 +29,18 @@ _LEGEND = "evidence: ●───┼──── proven fine, ────┼─
 _ROUND = 10.0
 
 
-def lines(rules: Rules) -> Iterator[Text]:
+def lines(restrictions: Restrictions) -> Iterator[Text]:
     """One line for each freeze and each quarantined image, cut where the terminal ends; and what cannot be read."""
-    for frozen in rules.frozen:
+    for frozen in restrictions.frozen:
         yield Text(f"Frozen: {frozen}", style="cyan")
-    for entry in rules.quarantined:
+    for entry in restrictions.quarantined:
         words = f"Quarantined: {entry.version}  {entry.digest[:15]}  {entry.at[:16]}  {entry.environment}"
         yield Text(f"{words}  {entry.reason}", style="magenta", no_wrap=True, overflow="ellipsis")
-    for problem in rules.problems:
+    for problem in restrictions.problems:
         yield Text(problem, style="red")
 
 
-def table(environments: Iterable[Environment]) -> Table:
+def table(environments: Iterable[EnvironmentStatus]) -> Table:
     """A few lines an environment, as wide as the terminal is; one for an environment without a release."""
     environments = list(environments)
     verdicts = [verdict for each in environments if each.cluster for verdict in each.cluster.verdicts]
@@ -48,7 +56,7 @@ def table(environments: Iterable[Environment]) -> Table:
     return shown
 
 
-def _git(git: InGit) -> Text:
+def _git(git: GitStatus) -> Text:
     if git.problem:
         return Text(git.problem, style="red")
     if git.release is None:
@@ -59,7 +67,7 @@ def _git(git: InGit) -> Text:
     return said.append(f"  {'  '.join(details)}", "not bold dim")
 
 
-def _below(environment: Environment) -> Iterator[tuple[str, Text]]:
+def _below(environment: EnvironmentStatus) -> Iterator[tuple[str, Text]]:
     cluster = environment.cluster
     if cluster and cluster.stable:
         yield (
@@ -75,15 +83,15 @@ def _below(environment: Environment) -> Iterator[tuple[str, Text]]:
         yield "Argo CD", _argocd(environment.argocd)
 
 
-def _version(version: Version) -> Text:
+def _version(version: VersionStatus) -> Text:
     said = Text(version.version, style="bold")
     if version.weight is not None:
         said.append(f" {version.weight} %", "not bold")
     return said.append(f"  {version.ready} ready", "not bold")
 
 
-def _where(cluster: InCluster) -> Text:
-    """At which step it is, and what Argo Rollouts says of it."""
+def _where(cluster: ClusterStatus) -> Text:
+    """At which step it is, and what Argo Rollouts reports."""
     said = Text(f"  step {cluster.step}" if cluster.step else "")
     said.append("  ").append(Text("Aborted", style="red") if cluster.aborted else _coloured(cluster.phase))
     if cluster.message and cluster.canary:
@@ -91,7 +99,7 @@ def _where(cluster: InCluster) -> Text:
     return said
 
 
-def _verdict(verdict: Verdict) -> Text:
+def _verdict(verdict: AnalysisVerdict) -> Text:
     said = Text().append(_coloured(verdict.phase))
     weighed = _weighed(verdict)
     if weighed is not None:
@@ -100,7 +108,7 @@ def _verdict(verdict: Verdict) -> Text:
     return said.append(f"  {detail}", "dim") if detail else said
 
 
-def _argocd(argocd: InArgoCD) -> Text:
+def _argocd(argocd: ArgoCDStatus) -> Text:
     said = Text()
     if argocd.sync:
         said.append(_coloured(argocd.sync)).append(", ").append(_coloured(argocd.health))
@@ -112,8 +120,8 @@ def _argocd(argocd: InArgoCD) -> Text:
     return said
 
 
-def _worth_showing(verdicts: list[Verdict]) -> list[Verdict]:
-    """A question that is asked twice over, at the step and in the background, is shown once while all is well."""
+def _worth_showing(verdicts: list[AnalysisVerdict]) -> list[AnalysisVerdict]:
+    """An analysis that runs both at the step and in the background is shown once while all is well."""
     asked = {verdict.question for verdict in verdicts}
     return [
         verdict
@@ -123,7 +131,7 @@ def _worth_showing(verdicts: list[Verdict]) -> list[Verdict]:
     ]
 
 
-def _weighed(verdict: Verdict) -> float | None:
+def _weighed(verdict: AnalysisVerdict) -> float | None:
     return evidence(verdict.value) if verdict.question.removesuffix(_WATCH) in WEIGHED else None
 
 

@@ -14,8 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from delivery.cli.status import stand
-from delivery.cli.status_model import Standing
+from delivery.cli.status import observe
+from delivery.cli.status_model import Overview
 from delivery.cli.status_table import lines, table
 from delivery.errors import Refused
 from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
@@ -29,10 +29,10 @@ _LEAVING_SECONDS = 3.0
 
 @dataclass
 class View:
-    """What was last seen, and what stands in the way of seeing more."""
+    """What was last seen, and why nothing newer is."""
 
     repository: Repository
-    standing: Standing | None = None
+    overview: Overview | None = None
     trouble: str = ""
     """Why Git cannot be asked; empty when it can."""
     _branch: EnvironmentsBranch | None = None
@@ -52,27 +52,27 @@ class View:
         except Refused as refusal:
             trouble = f"Git cannot be asked: {refusal}"
         if self._branch:
-            self.standing = stand(self._branch)
+            self.overview = observe(self._branch)
         self.trouble = trouble
         self._looked = time.monotonic()
 
     def picture(self) -> RenderableType:
         age = time.monotonic() - self._looked
         head = f"{datetime.now(tz=UTC):%H:%M:%S} UTC"
-        if self.standing is None:
+        if self.overview is None:
             return Text(
                 self.trouble or f"{head}  asking Git and the cluster …", style="red" if self.trouble else ""
             )
         parts: list[RenderableType] = [Text(f"{head}  Ctrl-C ends this", style="dim")]
         if age > _OLD_SECONDS:
             parts.append(Text(f"This is {age:.0f} s old: Git or the cluster does not answer.", style="red"))
-        parts += [table(self.standing.environments), *lines(self.standing.rules)]
-        parts += [Text(each, style="red") for each in (self.trouble, self.standing.unknown) if each]
+        parts += [table(self.overview.environments), *lines(self.overview.restrictions)]
+        parts += [Text(each, style="red") for each in (self.trouble, self.overview.unknown) if each]
         return Group(*parts)
 
 
 def watch(repository: Repository) -> int:
-    """Show the screen until Ctrl-C, and leave the last one standing. Always 0."""
+    """Show the screen until Ctrl-C, and leave its last state there. Always 0."""
     console, view, stopped = Console(), View(repository), threading.Event()
     looking = threading.Thread(target=view.watch, args=(stopped,), name="status-watch", daemon=True)
     looking.start()

@@ -1,4 +1,4 @@
-"""Is a release fine where it has just gone? Asked of the CRM's own address and of Prometheus, nothing of the cluster.
+"""Is a release healthy where it has just been deployed? The CRM and Prometheus are asked, the cluster is not.
 
 Argo Rollouts judges a release while it gets its share of the requests: whoever fails 1 request in 20 is aborted. What
 is asked here comes after that and is stricter, because it decides whether the next environment gets the release too.
@@ -38,7 +38,7 @@ _QUERY = (
 
 
 @dataclass(frozen=True)
-class Figures:
+class RequestCounts:
     """What the pods of one version have answered since they started."""
 
     requests: int
@@ -60,13 +60,13 @@ class Prometheus:
     address: str
     token: str = ""
 
-    def figures(self, namespace: str, version: str) -> Figures:
+    def counts(self, namespace: str, version: str) -> RequestCounts:
         """Raises Refused if Prometheus does not answer a number."""
         timed = self._sum("django_request_duration_seconds_count", namespace, version)
         quick = self._sum(
             "django_request_duration_seconds_bucket", namespace, version, f', le="{SLOWEST_P95}"'
         )
-        return Figures(
+        return RequestCounts(
             requests=self._sum("django_requests_total", namespace, version),
             failed=self._sum("django_requests_total", namespace, version, ', status=~"5.."'),
             # A scrape in between makes them differ by a few requests, which is no request that was too slow.
@@ -92,15 +92,13 @@ class Prometheus:
             raise Refused(f"Prometheus at {self.address} does not answer: {error}.") from error
 
 
-def refuse_bad(version: str, figures: Figures) -> None:
+def refuse_bad(version: str, counts: RequestCounts) -> None:
     """Raises Refused if too many requests of a version were slow or failed."""
-    if figures.failed >= MOST_FAILED * figures.requests:
+    if counts.failed >= MOST_FAILED * counts.requests:
+        raise Refused(f"{version} must fail less than {100 * MOST_FAILED:g} % of its requests, but {counts}.")
+    if counts.slow >= 0.05 * counts.requests:  # p95 is what 5 % are slower than
         raise Refused(
-            f"{version} must fail less than {100 * MOST_FAILED:g} % of its requests, but {figures}."
-        )
-    if figures.slow >= 0.05 * figures.requests:  # p95 is what 5 % are slower than
-        raise Refused(
-            f"{version} must have a p95 below {1000 * SLOWEST_P95:.0f} ms (less than 5 % slower), but {figures}."
+            f"{version} must have a p95 below {1000 * SLOWEST_P95:.0f} ms (less than 5 % slower), but {counts}."
         )
 
 
@@ -116,16 +114,16 @@ class Verification:
     sleep: Callable[[float], None] = time.sleep
 
     def run(self) -> str:
-        """Wait until everybody gets the version, and say that it is well.
+        """Wait until all users get the version, and check that it is healthy.
 
         Raises Refused if it does not arrive, is unhealthy, fails a request of the smoke test, has too few requests to
         tell, or has a p95 or an error rate over its limit.
         """
         self._wait_for_it()
         self._smoke()
-        figures = self._enough()
-        refuse_bad(self.version, figures)
-        return f"{self.version} is well: {figures}."
+        counts = self._enough()
+        refuse_bad(self.version, counts)
+        return f"{self.version} is healthy: {counts}."
 
     def _wait_for_it(self) -> None:
         """During a canary both versions answer, so it is not there before a whole row of answers comes from it."""
@@ -138,7 +136,7 @@ class Verification:
                 others = ", ".join(sorted(f"{version} ({status})" for status, version in seen))
                 raise Refused(
                     f"{self.crm.base_url} does not answer as a healthy {self.version} after {self.seconds:.0f} s, but"
-                    f" as {others}: see delivery status, and the guard's commit if it went back."
+                    f" as {others}: see delivery status, and delivery history, if the guard rolled it back."
                 )
             self.sleep(_PAUSE_SECONDS)
 
@@ -163,13 +161,13 @@ class Verification:
             if status != expected:
                 raise Refused(f"The smoke test expected {expected} from {path} and got {status}.")
 
-    def _enough(self) -> Figures:
-        """Its figures as soon as they tell something; where users are too few, requests for the first page help."""
+    def _enough(self) -> RequestCounts:
+        """Its request counts as soon as there are enough; where users are too few, requests for the first page help."""
         until = time.monotonic() + self.seconds
-        while (figures := self.prometheus.figures(self.namespace, self.version)).requests < FEWEST:
+        while (counts := self.prometheus.counts(self.namespace, self.version)).requests < FEWEST:
             if time.monotonic() > until:
                 raise Refused(
-                    f"Prometheus knows of {figures.requests} requests to {self.version} in {self.namespace}, and"
+                    f"Prometheus knows of {counts.requests} requests to {self.version} in {self.namespace}, and"
                     f" {FEWEST} are needed to tell: is it scraped there?"
                 )
             for _ in range(_ROUND):
@@ -177,11 +175,11 @@ class Verification:
                 with contextlib.suppress(httpx.HTTPError):
                     self._get("/")
             self.sleep(_PAUSE_SECONDS)
-        return figures
+        return counts
 
 
 def verify(address: str, prometheus: Prometheus, *, namespace: str, version: str, seconds: float) -> str:
-    """See whether users get the version at this address, and whether it is well. Raises Refused."""
+    """Check that users get the version at this address, and that it is healthy. Raises Refused."""
     with web.client(**_reached(address)) as crm:
         return Verification(crm, prometheus, namespace, version, seconds).run()
 

@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from delivery.cli.main import main
-from delivery.cli.status import judge
-from delivery.cli.status_model import Environment, InGit, Verdict, Version
+from delivery.cli.status import environment_status
+from delivery.cli.status_model import AnalysisVerdict, EnvironmentStatus, GitStatus, VersionStatus
 from delivery.cli.status_table import table
 from delivery.gitops import freeze, quarantine
 from delivery.gitops.release import Release, ReleasedImage
@@ -34,20 +34,20 @@ from delivery.tests.kubernetes import (
 
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 REVISION = "1" * 40
-IN_GIT = InGit("c" * 40, Release(REVISION, ReleasedImage("localhost:30500/crm", NEW, "1.1"), "canary"))
+IN_GIT = GitStatus("c" * 40, Release(REVISION, ReleasedImage("localhost:30500/crm", NEW, "1.1"), "canary"))
 REPLICA_SETS = [replica_set(STABLE, "1.0", OLD, 4), replica_set(CANARY, "1.1", NEW, 1)]
 
 
-def seen(**changes: Any) -> Environment:
+def seen(**changes: Any) -> EnvironmentStatus:
     usual: dict[str, Any] = {
         "rollout": rollout(),
         "replica_sets": REPLICA_SETS,
         "application": application(REVISION, NEW),
     }
-    return judge("dev", IN_GIT, Observed(**(usual | changes)))
+    return environment_status("dev", IN_GIT, Observed(**(usual | changes)))
 
 
-def shown(*environments: Environment) -> str:
+def shown(*environments: EnvironmentStatus) -> str:
     printed = io.StringIO()
     Console(width=200, file=printed).print(table(environments))
     return printed.getvalue()
@@ -57,15 +57,15 @@ class TestRollout:
     def test_in_the_middle_has_a_stable_and_a_canary(self) -> None:
         cluster = seen().cluster
         assert cluster
-        assert cluster.stable == Version("1.0", OLD, STABLE, ready=4, weight=80)
-        assert cluster.canary == Version("1.1", NEW, CANARY, ready=1, weight=20)
+        assert cluster.stable == VersionStatus("1.0", OLD, STABLE, ready=4, weight=80)
+        assert cluster.canary == VersionStatus("1.1", NEW, CANARY, ready=1, weight=20)
         assert (cluster.phase, cluster.step, cluster.aborted) == ("Progressing", "2/4", False)
 
     def test_at_rest_has_no_canary_and_all_the_traffic(self) -> None:
         cluster = seen(rollout=rollout(stableRS=CANARY, phase="Healthy", canary={})).cluster
         assert cluster
         assert cluster.canary is None
-        assert cluster.stable == Version("1.1", NEW, CANARY, ready=1, weight=100)
+        assert cluster.stable == VersionStatus("1.1", NEW, CANARY, ready=1, weight=100)
         assert cluster.step is None
 
     def test_that_was_aborted_says_so(self) -> None:
@@ -91,14 +91,16 @@ class TestRollout:
         self, known: dict[str, str], version: str
     ) -> None:
         plain = replica_set(STABLE, "", OLD, 4)
-        cluster = judge("dev", IN_GIT, Observed(rollout=rollout(), replica_sets=[plain]), known).cluster
+        cluster = environment_status(
+            "dev", IN_GIT, Observed(rollout=rollout(), replica_sets=[plain]), known
+        ).cluster
         assert cluster
         assert cluster.stable
         assert cluster.stable.version == version
 
 
 class TestVerdicts:
-    def verdicts(self, *runs: Object) -> list[Verdict]:
+    def verdicts(self, *runs: Object) -> list[AnalysisVerdict]:
         cluster = seen(analysis_runs=list(runs)).cluster
         assert cluster
         return cluster.verdicts
@@ -109,8 +111,8 @@ class TestVerdicts:
             analysis_run("error-rate", "Running", "03:00", value="[0.2]", message="undecided"),
             analysis_run("error-rate", "Successful", "01:00", value="[-4.6]"),
         ) == [
-            Verdict("error-rate", "Running", "[0.2]", "undecided"),
-            Verdict("latency", "Successful", "[-4.7]", None),
+            AnalysisVerdict("error-rate", "Running", "[0.2]", "undecided"),
+            AnalysisVerdict("latency", "Successful", "[-4.7]", None),
         ]
 
     def test_that_failed_are_not_hidden_by_a_later_one(self) -> None:
@@ -125,7 +127,7 @@ class TestVerdicts:
 
     def test_without_a_measurement_are_pending(self) -> None:
         assert self.verdicts(analysis_run("health", "Pending", "01:00")) == [
-            Verdict("health", "Pending", None, None)
+            AnalysisVerdict("health", "Pending", None, None)
         ]
 
 
@@ -185,7 +187,7 @@ class TestArgoCD:
 
 def test_the_table_shows_all_of_it() -> None:
     runs = [analysis_run("error-rate", "Running", "01:00", value="[0.2]")]
-    text = shown(seen(analysis_runs=runs), Environment("production", InGit()))
+    text = shown(seen(analysis_runs=runs), EnvironmentStatus("production", GitStatus()))
     for part in (
         "1.1",
         "1.0 80 %",
@@ -274,7 +276,7 @@ class TestCommand:
         assert dev["git"]["release"]["image"]["version"] == "1.1"
         assert dev["git"]["commit"] == branch.tip("environments")
         assert (dev["cluster"]["canary"]["version"], dev["cluster"]["canary"]["weight"]) == ("1.1", 20)
-        assert dev["cluster"]["verdicts"] == [asdict(Verdict("error-rate", "Running", "[0.2]", None))]
+        assert dev["cluster"]["verdicts"] == [asdict(AnalysisVerdict("error-rate", "Running", "[0.2]", None))]
         assert dev["argocd"]["sync"] == "Synced"
         assert (staging["cluster"], production["argocd"]) == (None, None)
 

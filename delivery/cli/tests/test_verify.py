@@ -1,4 +1,4 @@
-"""A release that has arrived is looked at: by its health, a few requests, and Prometheus' figures of enough of them."""
+"""A release that has arrived is looked at: by its health, a few requests, and Prometheus' counts of enough of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from delivery.cli.main import main
-from delivery.cli.verify import FEWEST, Figures, Prometheus, Verification, refuse_bad
+from delivery.cli.verify import FEWEST, Prometheus, RequestCounts, Verification, refuse_bad
 from delivery.errors import Refused
 from delivery.tests.hosts import Registry, Remote
 
@@ -104,7 +104,7 @@ def refusal(environment: Environment, seconds: float = 0) -> str:
 
 def test_a_good_release_is_well() -> None:
     assert Environment(slow=20, failed=3).verified() == (
-        "1.6 is well: of 1003 requests 0.30 % failed and 1.99 % took longer than 500 ms."
+        "1.6 is healthy: of 1003 requests 0.30 % failed and 1.99 % took longer than 500 ms."
     )
 
 
@@ -118,27 +118,29 @@ def test_only_the_versions_own_requests_in_its_namespace_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("figures", "says"),
+    ("counts", "says"),
     [
         (
-            Figures(1000, failed=10, slow=0),
+            RequestCounts(1000, failed=10, slow=0),
             "1.6 must fail less than 1 % of its requests, but of 1000 requests 1.00 %",
         ),
         (
-            Figures(1000, failed=0, slow=50),
+            RequestCounts(1000, failed=0, slow=50),
             "1.6 must have a p95 below 500 ms (less than 5 % slower), but of 1000",
         ),
     ],
 )
-def test_a_limit_that_is_reached_refuses(figures: Figures, says: str) -> None:
+def test_a_limit_that_is_reached_refuses(counts: RequestCounts, says: str) -> None:
     with pytest.raises(Refused) as refused:
-        refuse_bad("1.6", figures)
+        refuse_bad("1.6", counts)
     assert str(refused.value).startswith(says)
 
 
-@pytest.mark.parametrize("figures", [Figures(1000, failed=9, slow=0), Figures(1000, failed=0, slow=49)])
-def test_just_below_a_limit_passes(figures: Figures) -> None:
-    refuse_bad("1.6", figures)
+@pytest.mark.parametrize(
+    "counts", [RequestCounts(1000, failed=9, slow=0), RequestCounts(1000, failed=0, slow=49)]
+)
+def test_just_below_a_limit_passes(counts: RequestCounts) -> None:
+    refuse_bad("1.6", counts)
 
 
 def test_a_slow_release_is_refused() -> None:
@@ -151,7 +153,7 @@ def test_a_failing_release_is_refused() -> None:
 
 def test_what_has_too_few_requests_gets_some() -> None:
     environment = Environment(requests=FEWEST - 30)
-    assert "1.6 is well" in environment.verified(seconds=600)
+    assert "1.6 is healthy" in environment.verified(seconds=600)
     assert environment.requests >= FEWEST
 
 
@@ -162,7 +164,7 @@ def test_what_nobody_scrapes_is_refused() -> None:
 
 def test_a_canary_is_waited_for() -> None:
     environment = Environment(versions=["1.5", "1.6"] * 15 + ["1.6"])
-    assert "1.6 is well" in environment.verified(seconds=600)
+    assert "1.6 is healthy" in environment.verified(seconds=600)
 
 
 def test_a_release_that_does_not_arrive_is_refused() -> None:
@@ -186,13 +188,13 @@ def test_a_failed_smoke_test_refuses(path: str, status: int, says: str) -> None:
 
 def test_prometheus_may_want_a_token() -> None:
     environment = Environment(token="letmein")
-    assert "1.6 is well" in environment.verified(token="letmein")
+    assert "1.6 is healthy" in environment.verified(token="letmein")
     assert "does not answer" in refusal(environment)
 
 
 def test_no_answer_is_no_pass() -> None:
     with pytest.raises(Refused, match=r"^Prometheus at http://127.0.0.1:9 does not answer: "):
-        Prometheus("http://127.0.0.1:9").figures("crm-dev", "1.6")
+        Prometheus("http://127.0.0.1:9").counts("crm-dev", "1.6")
 
 
 def test_the_command_knows_the_version_from_git(
@@ -216,7 +218,7 @@ def test_the_command_knows_the_version_from_git(
     with serving(crm) as address, serving(environment.prometheus) as prometheus:
         named = address.replace("127.0.0.1", "api.dev.localhost")
         assert main(["verify", "dev", "--url", named, "--prometheus", prometheus]) == 0
-    assert capsys.readouterr().out.startswith("1.6 is well")
+    assert capsys.readouterr().out.startswith("1.6 is healthy")
 
 
 def test_an_environment_without_a_release_has_nothing_to_verify(
