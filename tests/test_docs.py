@@ -90,7 +90,7 @@ def test_delivery_takes_what_it_is_given(document: Path) -> None:
         if re.match(r"delivery [a-z-]+ \S", line):  # with arguments: all of them are parsed
             main._parser().parse_args(shlex.split(line)[1:])
         elif found := re.match(r"delivery ([a-z-]+)$", line):
-            assert f"\n    {found[1]} " in main._parser().format_help(), line
+            assert re.search(rf"^    {found[1]}\s", main._parser().format_help(), re.MULTILINE), line
 
 
 def test_the_readme_shows_the_daily_commands() -> None:

@@ -26,7 +26,7 @@ def test_git_goes_back_with_the_reason_and_the_quarantine_once(remote: Remote) -
     message = remote.message()
     assert REASON in message
     assert "docs/runbooks/RolloutAborted.md" in message
-    assert f"By: delivery guard\nRolled-back-to: {good}\nHealed-from: {bad}" in message
+    assert f"By: delivery guard\nRolled-back-to: {good}\nRolled-back-from: {bad}" in message
     (entry,) = yaml.safe_load(remote.git("show", "environments:quarantine.yaml"))
     assert entry == {
         "digest": BAD.image.digest,
