@@ -33,6 +33,12 @@ FOLDERS = (
     "|rollouts|tests"
 )
 
+# What these are called now is in docs/glossary.md.
+FORMER_WORDS = re.compile(
+    r"\bways? back\b|(?<!self-)\bheal(?:s|ed|ing)?\b|\bannouncer\b|\bdeeds?\b|\bprobers?\b|\bsightings?\b"
+    r"|\bdrills-more\b|\bfigures\b|\bnobody felt\b|\bquestion `|\bis put back\b|\bpeople are told\b",
+    re.IGNORECASE,
+)
 # What a table's row or a command says cannot be broken into lines.
 UNBREAKABLE = re.compile(r"\||    |<!--")
 
@@ -137,6 +143,12 @@ def test_lines_fit_into_a_terminal(document: Path) -> None:
     lines = enumerate(document.read_text(encoding="utf-8").splitlines(), start=1)
     broken = [(number, line) for number, line in lines if document == README or not UNBREAKABLE.match(line)]
     assert [(number, line) for number, line in broken if len(line) > COLUMNS] == []
+
+
+@named
+def test_words_are_those_of_the_glossary(document: Path) -> None:
+    text = " ".join(document.read_text(encoding="utf-8").split())
+    assert FORMER_WORDS.findall(text) == []
 
 
 def test_make_lists_its_targets_in_groups_at_80_columns() -> None:
