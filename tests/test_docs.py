@@ -36,7 +36,7 @@ FOLDERS = (
 # What these are called now is in docs/glossary.md.
 FORMER_WORDS = re.compile(
     r"\bways? back\b|(?<!self-)\bheal(?:s|ed|ing)?\b|\bannouncer\b|\bdeeds?\b|\bprobers?\b|\bsightings?\b"
-    r"|\bdrills-more\b|\bfigures\b|\bnobody felt\b|\bquestion `|\bis put back\b|\bpeople are told\b",
+    r"|\bdrills-more\b|\bpardon|\bfigures\b|\bnobody felt\b|\bquestion `|\bis put back\b|\bpeople are told\b",
     re.IGNORECASE,
 )
 # What a table's row or a command says cannot be broken into lines.
