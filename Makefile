@@ -104,7 +104,7 @@ servers: .venv/complete
 
 .PHONY: tools
 tools: .venv/complete
-	@$(PYTHON) -m cluster tools actionlint helm kubectl kubeconform promtool registry vegeta > /dev/null
+	@$(PYTHON) -m cluster tools actionlint helm helm-docs kubectl kubeconform promtool registry vegeta > /dev/null
 
 .PHONY: lint
 lint: ## Format and lint of Python, shell scripts, images.
@@ -137,6 +137,8 @@ format: .venv/complete ## Rewrite the code in the project's format.
 generated: .venv/complete ## Write what is made from code: rules, pages, openapi.yaml.
 	@$(PYTHON) -m monitoring
 	@PYTHONPATH=app $(PYTHON) -m pipeline.openapi
+	@$(PYTHON) -m cluster tools helm-docs > /dev/null
+	@$(PYTHON) -m pipeline.chart_readme
 
 .PHONY: dashboards
 dashboards: .venv/complete ## Draw the dashboards' last 15 minutes, local cluster.

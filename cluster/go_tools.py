@@ -114,6 +114,7 @@ GROUPS = (
         when_asked=True,
     ),
     Group("actionlint", {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, when_asked=True),
+    Group("helm-docs", {"helm-docs": "github.com/norwoodj/helm-docs/cmd/helm-docs"}, when_asked=True),
     Group(
         "trivy",
         {"trivy": "github.com/aquasecurity/trivy/cmd/trivy"},

@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 
 from monitoring import generated
-from pipeline import openapi
+from pipeline import chart_readme, openapi
+from pipeline.errors import Refuses
 
 
 def main() -> int:
-    stale = [*generated.stale(), *([openapi.FILE] if openapi.is_stale() else [])]
+    try:
+        stale = [*generated.stale(), *(each.FILE for each in (openapi, chart_readme) if each.is_stale())]
+    except Refuses as refusal:
+        print(f"generated: {refusal}", file=sys.stderr)
+        return 1
     outdated = [str(path.relative_to(generated.REPOSITORY)) for path in stale]
     if outdated:
         listed = ", ".join(outdated)

@@ -1,8 +1,9 @@
 """`python -m pipeline.rendered CHART FOLDER`: write what runs where users are, for checkers of Kubernetes' own kinds.
 
-Each environment's objects get the namespace that they are installed into, and a Rollout goes for the Deployment that it
-is to such a checker: the same pod template, the same selector. The image recipes go along under the name that checkers
-know. dev is left out: its database and its secrets are made there, for developers, and hold nobody's data.
+The objects of each environment, and of an example for another cluster, get the namespace that they are installed into,
+and a Rollout goes for the Deployment that it is to such a checker: the same pod template, the same selector. The image
+recipes go along under the name that checkers know. dev is left out: its database and its secrets are made there, for
+developers, and hold nobody's data.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ import yaml
 
 from pipeline.errors import Refuses
 
-ENVIRONMENTS = ("staging", "production")
+SETTINGS = {
+    **{
+        name: ("rollouts/canary.yaml", f"environments/{name}/values.yaml")
+        for name in ("staging", "production")
+    },
+    "eks-nginx": ("charts/crm/examples/eks-nginx.yaml",),
+}
+"""By name of what runs somewhere, its value files."""
 _IMAGE = ("image.repository=registry.example.com/crm", f"image.digest=sha256:{'a' * 64}", "image.version=1.0")
 
 
 def main(chart: Path, folder: Path) -> int:
     try:
-        for environment in ENVIRONMENTS:
-            write(folder / f"{environment}.yaml", objects(chart, environment))
+        for name in SETTINGS:
+            write(folder / f"{name}.yaml", objects(chart, name))
     except Refuses as refusal:
         print(f"rendered: {refusal}", file=sys.stderr)
         return 1
@@ -36,13 +44,13 @@ def main(chart: Path, folder: Path) -> int:
     return 0
 
 
-def objects(chart: Path, environment: str) -> Iterator[dict[str, Any]]:
-    """What an environment's release consists of. Raises Refuses if the chart cannot be rendered."""
-    namespace = f"crm-{environment}"
+def objects(chart: Path, name: str) -> Iterator[dict[str, Any]]:
+    """What a release consists of there. Raises Refuses if the chart cannot be rendered."""
+    namespace = f"crm-{name}"
     done = subprocess.run(
         [
             *("helm", "template", "crm", str(chart), f"--namespace={namespace}"),
-            *("--values=rollouts/canary.yaml", f"--values=environments/{environment}/values.yaml"),
+            *(f"--values={file}" for file in SETTINGS[name]),
             *(f"--set={each}" for each in _IMAGE),
         ],
         capture_output=True,
@@ -50,7 +58,7 @@ def objects(chart: Path, environment: str) -> Iterator[dict[str, Any]]:
         check=False,
     )
     if done.returncode:
-        raise Refuses(f"helm cannot render {chart} for {environment}: {done.stderr.strip()}")
+        raise Refuses(f"helm cannot render {chart} for {name}: {done.stderr.strip()}")
     for each in yaml.safe_load_all(done.stdout):
         if each:
             yield as_known(each, namespace)

@@ -22,6 +22,7 @@ PAGES = [
     README,
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
+    ROOT / "charts/crm/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
     *sorted((ROOT / "docs" / "incidents").glob("*.md")),

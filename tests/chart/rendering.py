@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/crm"
 ENVIRONMENTS = tuple(sorted(path.parent.name for path in ROOT.glob("environments/*/values.yaml")))
+EXAMPLES = tuple(sorted(path.stem for path in CHART.glob("examples/*.yaml")))
 STRATEGIES = tuple(sorted(path.stem for path in ROOT.glob("rollouts/*.yaml")))
 ROUTERS = ("traefik", "nginx", "istio", "gatewayAPI")
 
@@ -105,6 +106,12 @@ def render(
     """
     namespace = namespace or f"crm-{environment or 'dev'}"
     return _render(environment, strategy, local, namespace, json.dumps(values), monitored)
+
+
+def example(name: str) -> Manifests:
+    """What the chart gives with one of its examples and nothing else."""
+    values = yaml.safe_load((CHART / "examples" / f"{name}.yaml").read_text())
+    return render(values=values, monitored=name != "bare")
 
 
 def refusal(values: Values, *, strategy: str | None = None) -> str:

@@ -8,10 +8,12 @@ import pytest
 
 from tests.chart.rendering import (
     ENVIRONMENTS,
+    EXAMPLES,
     ROUTERS,
     STRATEGIES,
     Manifest,
     Manifests,
+    example,
     lint,
     render,
     routed_by,
@@ -20,21 +22,29 @@ from tests.chart.rendering import (
 EVERYWHERE = list(product(ENVIRONMENTS, STRATEGIES, (False, True)))
 
 
-@pytest.fixture(params=EVERYWHERE, ids=lambda p: f"{p[0]}-{p[1]}{'-local' if p[2] else ''}")
+def name(of: tuple[str, str, bool] | str) -> str:
+    return of if isinstance(of, str) else f"{of[0]}-{of[1]}{'-local' if of[2] else ''}"
+
+
+def rendered(of: tuple[str, str, bool] | str) -> Manifests:
+    return example(of) if isinstance(of, str) else render(of[0], of[1], local=of[2])
+
+
+@pytest.fixture(params=[*EVERYWHERE, *EXAMPLES], ids=name)
 def manifests(request: pytest.FixtureRequest) -> Manifests:
-    environment, strategy, local = request.param
-    return render(environment, strategy, local=local)
+    """Of every environment, and of the examples for other clusters."""
+    return rendered(request.param)
 
 
 def test_there_are_three_environments_and_a_strategy_for_each_need() -> None:
     assert ENVIRONMENTS == ("dev", "production", "staging")
+    assert EXAMPLES == ("bare", "eks-nginx")
     assert {"canary", "rolling-update"} <= set(STRATEGIES)
 
 
 def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> None:
-    for environment, strategy, local in EVERYWHERE:
-        text = render(environment, strategy, local=local).text
-        (tmp_path / f"{environment}-{strategy}-{local}.yaml").write_text(text)
+    for each in (*EVERYWHERE, *EXAMPLES):
+        (tmp_path / f"{name(each)}.yaml").write_text(rendered(each).text)
     for router, strategy in product(ROUTERS, STRATEGIES):
         values = routed_by(router, tls={"secret": "crm-tls", "issuer": "" if router == "istio" else "ours"})
         (tmp_path / f"{router}-{strategy}.yaml").write_text(render("dev", strategy, values=values).text)
@@ -170,7 +180,9 @@ def test_a_sync_ends_with_the_rollout(manifests: Manifests) -> None:
         assert annotations.get("argocd.argoproj.io/hook", "Sync") == "Sync"
 
 
-def test_waves_are_data_then_migration_then_the_rest(manifests: Manifests) -> None:
+@pytest.mark.parametrize("of", EVERYWHERE, ids=name)
+def test_waves_are_data_then_migration_then_the_rest(of: tuple[str, str, bool]) -> None:
+    manifests = rendered(of)
     waves: dict[int, set[str]] = {-2: set(), -1: set(), 0: set()}
     for manifest in manifests:
         waves[_wave(manifest)].add(manifest["kind"])

@@ -6,6 +6,7 @@ Those of a release's p95, error rate and vulnerabilities: delivery/cli/tests/tes
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from monitoring import generated as made
-from pipeline import audit, generated, migrations
+from pipeline import audit, chart_readme, generated, migrations
 from pipeline.errors import Refuses
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,8 +81,28 @@ def test_stale_generated_files_are_refused(
 ) -> None:
     assert generated.main() == 0
     monkeypatch.setattr(made, "files", lambda: {made.REPOSITORY / "README.md": "another text"})
+    monkeypatch.setattr(chart_readme, "text", lambda: "other values")
     assert generated.main() == 1
-    assert "README.md would be made otherwise now: run make generated" in capsys.readouterr().err
+    said = "README.md, charts/crm/README.md would be made otherwise now: run make generated"
+    assert said in capsys.readouterr().err
+
+
+def test_without_helm_docs_a_check_says_how_it_comes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert generated.main() == 1
+    assert "there is no helm-docs: run python -m cluster tools helm-docs" in capsys.readouterr().err
+
+
+def test_the_charts_readme_has_every_value_with_its_default() -> None:
+    listed = dict(re.findall(r"^\| ([\w.-]+) \| \w+ \| (.+?) \| ", chart_readme.text(), re.MULTILINE))
+    assert (listed["environment"], listed["web.replicas"], listed["alerts.timeScale"]) == (
+        '`"dev"`',
+        "`nil`",
+        "`nil`",
+    )
+    assert "database.secretKeys.uri" in listed
 
 
 def test_code_that_a_security_lint_knows_is_refused(checkout: Checkout) -> None:

@@ -485,13 +485,13 @@ def test_a_drills_settings_strategy_and_router_are_released_with_its_images(
     monkeypatch.setattr(settings, "with_settings", with_settings)
     production.router, production.strategy = "nginx", "ab-test"
     cluster.strategy = "ab-test"
-    production.settings = {"strategy": {"hold": "9s"}}
+    production.settings = {"strategy": {"stepDuration": "9s"}}
 
     production.serving("1.1")
 
     released = next(words for words in delivered if "delivery release" in words)
     assert released.endswith(f"--revision {REVISION} --strategy ab-test")
-    assert pushed == [{"strategy": {"hold": "9s"}, "routing": {"provider": "nginx"}}]
+    assert pushed == [{"strategy": {"stepDuration": "9s"}, "routing": {"provider": "nginx"}}]
 
 
 def test_shares_are_those_of_each_steps_requests(
