@@ -13,7 +13,7 @@ REVISION = "c0ffee"
 
 
 class MadeUp:
-    """Serves one image to everybody, and another one to as many as it is told."""
+    """Serves one image to everybody, and another one to a share that the test sets."""
 
     def __init__(self, image: Image) -> None:
         self.wanted = self.stable = self.newest = image

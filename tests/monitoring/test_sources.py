@@ -44,8 +44,8 @@ def test_every_metric_that_is_read_has_one_source(manifests: Manifests) -> None:
 def test_every_source_has_somebody_who_tells_when_it_is_absent(manifests: Manifests) -> None:
     parts = manifests.one("PrometheusRule", "crm-parts")["spec"]["groups"][0]["rules"]
     (expression,) = [rule["expr"] for rule in parts if rule.get("alert") == ALERT]
-    told = set(re.findall(r'"source", "([^"]*)"', expression))
-    assert told == {source.name for source in SOURCES if source.always}
+    named = set(re.findall(r'"source", "([^"]*)"', expression))
+    assert named == {source.name for source in SOURCES if source.always}
     for source in SOURCES:
         # Those fire without data: test_without_data_only_those_fire_that_ask_for_somebody_to_look.
         assert source.always or source.covered_by in WITHOUT_DATA

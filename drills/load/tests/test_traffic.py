@@ -62,9 +62,9 @@ def test_the_load_runs_until_it_is_stopped_and_is_read_once(tmp_path: Path) -> N
 
     assert len(record) == 1
     assert load.stop() is record
-    load.check()  # ended because it was told to
-    told = json.loads((tmp_path / "requests.bin.json").read_text(encoding="utf-8"))
-    assert {key: told[key] for key in ("rate", "duration", "timeout")} == {
+    load.check()  # ended because it was stopped
+    arguments = json.loads((tmp_path / "requests.bin.json").read_text(encoding="utf-8"))
+    assert {key: arguments[key] for key in ("rate", "duration", "timeout")} == {
         "rate": "100/s",
         "duration": "60s",
         "timeout": "30s",
