@@ -19,7 +19,7 @@ from delivery.gitops.branch import fetch_existing
 from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, strategy_of
 from delivery.gitops.git import Repository
 from delivery.gitops.release import Release, environment_name
-from delivery.kubernetes.annotations import BEFORE, REVISION
+from delivery.kubernetes.objects import BEFORE, REVISION
 from delivery.texts import one_line
 
 _CHART = "charts/crm"

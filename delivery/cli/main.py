@@ -17,23 +17,19 @@ from rich.console import Console
 from delivery.cli import commands, diff, history_table, status, status_watch, verify
 from delivery.errors import Refused
 from delivery.gitops import dora, git, history
-from delivery.gitops.branch import ENVIRONMENTS, fetch_existing
-from delivery.guard import auto_promotion, image_policy, request_counts, server
+from delivery.gitops.branch import fetch_existing
+from delivery.guard import maintenance_loop, request_counts, server, synthetic_traffic
+from delivery.guard.config import GuardConfig, VerdictsConfig
 from delivery.guard.health import Health
-from delivery.guard.maintenance_loop import Rounds, going
-from delivery.guard.notifier import Announcer
-from delivery.guard.rollback_loop import GIT_SECONDS, Guard
-from delivery.guard.synthetic_traffic import Prober, probing
+from delivery.guard.image_policy import ImagePolicy
+from delivery.guard.maintenance_loop import MaintenanceLoop
+from delivery.guard.notifier import Notifier
+from delivery.guard.rollback_loop import GIT_SECONDS, RollbackLoop
+from delivery.guard.synthetic_traffic import SyntheticTraffic
 from delivery.images import attestations
 from delivery.kubernetes.client import Cluster
-from delivery.notifications import channels
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
-# Of the guard: the environments that it watches, separated by commas; its port for HTTP; and the Prometheus that says
-# where users are too few for a verdict and has the request counts. Without the latter two it does neither.
-ENVIRONMENTS_VARIABLE = "DELIVERY_ENVIRONMENTS"
-PORT_VARIABLE = "DELIVERY_PORT"
-PROMETHEUS_VARIABLE = "DELIVERY_PROMETHEUS"
 # Of `verify`: what Prometheus wants to be shown, where it does not answer everybody.
 TOKEN_VARIABLE = "DELIVERY_PROMETHEUS_TOKEN"  # noqa: S105  # a variable's name
 _METRICS_DAYS = 30
@@ -114,17 +110,10 @@ def _verdicts(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    key, sbom_key = (
-        image_policy.key_from(variable, os.environ.get(variable, ""))
-        for variable in (image_policy.KEY_VARIABLE, image_policy.SBOM_KEY_VARIABLE)
-    )
-    registries = image_policy.registries_from(os.environ.get(image_policy.REGISTRIES_VARIABLE, ""))
-    asked = image_policy.Security(repository, key, registries, sbom_key)
-    port = os.environ.get(PORT_VARIABLE, "")
-    if not port.isdecimal():
-        raise Refused(f"{PORT_VARIABLE} must be the port to answer at, not {port!r}.")
-    both = Health()
-    with server.serving(int(port), lambda path: server.verdict(path, asked, both)):
+    config = VerdictsConfig.read(os.environ)
+    policy = ImagePolicy(repository, config.key, config.registries, config.sbom_key)
+    health = Health()
+    with server.serving(config.port, lambda path: server.verdict(path, policy, health)):
         stopped.wait()
 
 
@@ -132,33 +121,27 @@ def _guard(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    named = os.environ.get(ENVIRONMENTS_VARIABLE, "")
-    environments = named.split(",") if named else ENVIRONMENTS
-    promotions = auto_promotion.parse(os.environ.get(auto_promotion.VARIABLE, ""), environments)
-    folder = os.environ.get(channels.VARIABLE) or os.environ.get(channels.FORMER_VARIABLE, "")
-    told = channels.channels(folder)
-    prometheus = os.environ.get(PROMETHEUS_VARIABLE, "").rstrip("/")
-    guard = Guard(Cluster.from_here(), repository, environments, prometheus=prometheus)
-    port = os.environ.get(PORT_VARIABLE, "")
-    with contextlib.ExitStack() as besides:
-        if port.isdecimal():
-            besides.enter_context(server.serving(int(port), lambda path: server.answer(path, guard)))
+    config = GuardConfig.read(os.environ)
+    environments, prometheus = config.environments, config.prometheus
+    rollbacks = RollbackLoop(Cluster.from_here(), repository, environments, prometheus=prometheus)
+    liveness = rollbacks.liveness
+    with contextlib.ExitStack() as threads:
+        if config.port is not None:
+            threads.enter_context(server.serving(config.port, lambda path: server.answer(path, rollbacks)))
         if prometheus:
-            prober = Prober(Cluster.from_here(), environments, prometheus, liveness=guard.liveness)
-            besides.enter_context(probing(prober, stopped))
-        another = besides.enter_context(git.opened(repository.remote, Path.cwd(), GIT_SECONDS))
-        announcer = Announcer(told, guard.started, partial(request_counts.asked, prometheus))
-        rounds = Rounds(
+            traffic = SyntheticTraffic(Cluster.from_here(), environments, prometheus, liveness=liveness)
+            threads.enter_context(synthetic_traffic.running(traffic, stopped))
+        maintenance = MaintenanceLoop(
             Cluster.from_here(),
-            another,
+            threads.enter_context(git.opened(repository.remote, Path.cwd(), GIT_SECONDS)),
             environments,
-            promotions,
-            guard.records.known,
-            announcer=announcer,
-            liveness=guard.liveness,
+            config.promotions,
+            rollbacks.records.known,
+            notifier=Notifier(config.channels, rollbacks.started, partial(request_counts.fetch, prometheus)),
+            liveness=liveness,
         )
-        besides.enter_context(going(rounds, stopped))
-        guard.watch(stopped)
+        threads.enter_context(maintenance_loop.running(maintenance, stopped))
+        rollbacks.run(stopped)
 
 
 def _number(text: str) -> int:

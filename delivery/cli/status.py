@@ -28,12 +28,10 @@ from delivery.gitops.freeze import Frozen
 from delivery.gitops.git import Repository
 from delivery.gitops.quarantine import QuarantinedImage
 from delivery.kubernetes import client
-from delivery.kubernetes.analysis import answered
-from delivery.kubernetes.annotations import VERSION, noted
-from delivery.kubernetes.client import Object, Observed, is_moving
+from delivery.kubernetes.analysis import AnalysisRun, answered
+from delivery.kubernetes.client import EnvironmentObjects
+from delivery.kubernetes.rollout import ReplicaSet
 
-_HASH_LABEL = "rollouts-pod-template-hash"
-_VERSION_LABEL = "app.kubernetes.io/version"
 _FULL = 100
 # Where in the chart it was refused.
 _PLACE = re.compile(r"execution error at \([^)]*\): ")
@@ -105,10 +103,10 @@ def in_git(branch: EnvironmentsBranch, environment: str) -> GitStatus:
 
 
 def environment_status(
-    name: str, git: GitStatus, seen: Observed, known: Mapping[str, str] | None = None
+    name: str, git: GitStatus, objects: EnvironmentObjects, known: Mapping[str, str] | None = None
 ) -> EnvironmentStatus:
     """One environment's status from its objects; `known` has versions by digest, where a ReplicaSet has none."""
-    return EnvironmentStatus(name, git, _in_cluster(seen, known or {}), _in_argocd(git, seen))
+    return EnvironmentStatus(name, git, _in_cluster(objects, known or {}), _in_argocd(git, objects))
 
 
 def _names(branch: EnvironmentsBranch, environments: Iterable[EnvironmentStatus]) -> dict[str, str]:
@@ -119,91 +117,63 @@ def _names(branch: EnvironmentsBranch, environments: Iterable[EnvironmentStatus]
     return known | {image.digest: image.version for image in images}
 
 
-def _in_cluster(seen: Observed, known: Mapping[str, str]) -> ClusterStatus | None:
-    if seen.rollout is None:
+def _in_cluster(objects: EnvironmentObjects, known: Mapping[str, str]) -> ClusterStatus | None:
+    rollout = objects.rollout
+    if rollout is None:
         return None
-    status: Object = seen.rollout.get("status", {})
-    weights: Object = status.get("canary", {}).get("weights") or {}
-    stable_hash, newest_hash = status.get("stableRS", ""), status.get("currentPodHash", "")
-    moving = is_moving(status)
-    steps = seen.rollout.get("spec", {}).get("strategy", {}).get("canary", {}).get("steps") or []
-    index = status.get("currentStepIndex")
-    canary_weight = weights.get("canary", {}).get("weight")
-    stable_weight = weights.get("stable", {}).get("weight", _FULL if not moving else None)
+    moving = rollout.is_moving
+    stable_weight = rollout.stable_weight
+    if stable_weight is None and not moving:
+        stable_weight = _FULL
+    stable, newest = objects.replica_set(rollout.stable_hash), objects.replica_set(rollout.newest_hash)
     return ClusterStatus(
-        phase=status.get("phase"),
-        message=status.get("message"),
-        step=f"{index}/{len(steps)}" if moving and index is not None else None,
-        aborted=bool(status.get("abort")),
-        stable=_version(stable_hash, seen.replica_sets, stable_weight, known),
-        canary=_version(newest_hash, seen.replica_sets, canary_weight, known) if moving else None,
-        verdicts=_verdicts(newest_hash, seen.analysis_runs) if moving else [],
+        phase=rollout.phase,
+        message=rollout.message,
+        step=f"{rollout.step}/{rollout.steps}" if moving and rollout.step is not None else None,
+        aborted=rollout.aborted,
+        stable=_version(stable, stable_weight, known),
+        canary=_version(newest, rollout.canary_weight, known) if moving else None,
+        verdicts=_verdicts(rollout.newest_hash, objects.analysis_runs) if moving else [],
     )
 
 
-def _version(
-    pod_hash: str, replica_sets: Iterable[Object], weight: int | None, known: Mapping[str, str]
-) -> VersionStatus | None:
-    for replica_set in replica_sets:
-        if _labels(replica_set).get(_HASH_LABEL) != pod_hash or not pod_hash:
-            continue
-        template = replica_set.get("spec", {}).get("template", {})
-        containers = template.get("spec", {}).get("containers") or [{}]
-        digest = containers[0].get("image", "").partition("@")[2] or None
-        return VersionStatus(
-            version=noted(replica_set, VERSION)
-            or _labels(template).get(_VERSION_LABEL)
-            or known.get(digest or "")
-            or (digest or pod_hash)[:19],
-            digest=digest,
-            pod_hash=pod_hash,
-            ready=replica_set.get("status", {}).get("readyReplicas", 0),
-            weight=weight,
-        )
-    return None
+def _version(of: ReplicaSet | None, weight: int | None, known: Mapping[str, str]) -> VersionStatus | None:
+    if of is None:
+        return None
+    version = of.version or known.get(of.digest) or (of.digest or of.pod_hash)[:19]
+    return VersionStatus(version, of.digest or None, of.pod_hash, of.ready, weight)
 
 
-def _verdicts(pod_hash: str, runs: Iterable[Object]) -> list[AnalysisVerdict]:
+def _verdicts(pod_hash: str, runs: Iterable[AnalysisRun]) -> list[AnalysisVerdict]:
     """The newest measurement of each analysis of a canary; one that failed stays failed."""
     newest: dict[str, tuple[bool, str, AnalysisVerdict]] = {}
     for run in runs:
-        if _labels(run).get(_HASH_LABEL) != pod_hash:
-            continue
-        for result in run.get("status", {}).get("metricResults") or []:
-            measured: Object = (result.get("measurements") or [{}])[-1]
-            phase = result.get("phase", "Pending")
-            said = answered(measured.get("value")).get("says")
-            message = measured.get("message") or said or result.get("message")
-            verdict = AnalysisVerdict(result["name"], phase, measured.get("value"), message)
-            decided = phase in ("Failed", "Error")
-            rank = (decided, str(run["metadata"].get("creationTimestamp", "")), verdict)
+        for result in run.results if run.pod_hash == pod_hash else ():
+            last = result.last
+            message = last.message or answered(last.value).get("says") or result.message
+            verdict = AnalysisVerdict(result.name, result.phase, last.value, message)
+            rank = (result.phase in ("Failed", "Error"), run.created, verdict)
             if verdict.question not in newest or rank[:2] >= newest[verdict.question][:2]:
                 newest[verdict.question] = rank
     return [newest[question][2] for question in sorted(newest)]
 
 
-def _in_argocd(git: GitStatus, seen: Observed) -> ArgoCDStatus | None:
-    problem = _condition(seen.application_set, "ErrorOccurred")
-    if seen.application is None:
+def _in_argocd(git: GitStatus, objects: EnvironmentObjects) -> ArgoCDStatus | None:
+    problem, application = objects.application_set_error, objects.application
+    if application is None:
         return ArgoCDStatus(message=_sentence(problem)) if problem else None
-    status: Object = seen.application.get("status", {})
-    source: Object = seen.application.get("spec", {}).get("source", {})
-    image = source.get("helm", {}).get("valuesObject", {}).get("image", {})
     wanted = git.release
     behind = wanted is not None and (
-        source.get("targetRevision") != wanted.revision or image.get("digest") != wanted.image.digest
+        (application.wanted_revision, application.wanted_digest) != (wanted.revision, wanted.image.digest)
     )
-    operation: Object = status.get("operationState", {})
-    syncing = operation.get("message") if operation.get("phase") in ("Running", "Failed", "Error") else None
-    conditions = [
-        each.get("message", "") for each in status.get("conditions") or [] if "Error" in each.get("type", "")
-    ]
+    unfinished = application.operation in ("Running", "Failed", "Error")
+    syncing = application.operation_message if unfinished else None
     return ArgoCDStatus(
-        sync=status.get("sync", {}).get("status"),
-        health=status.get("health", {}).get("status"),
-        revision=status.get("sync", {}).get("revision"),
+        sync=application.sync,
+        health=application.health,
+        revision=application.revision,
         behind=behind,
-        message=_sentence(problem or syncing or next(iter(conditions), None)),
+        message=_sentence(problem or syncing or next(iter(application.errors), None)),
     )
 
 
@@ -213,14 +183,3 @@ def _sentence(message: str | None) -> str | None:
         return message
     reason = message.rpartition("Error: ")[2].partition("Use --debug flag")[0]
     return " ".join(_PLACE.sub("", reason).split())
-
-
-def _condition(thing: Object | None, kind: str) -> str | None:
-    for condition in ((thing or {}).get("status") or {}).get("conditions") or []:
-        if condition.get("type") == kind and condition.get("status") == "True":
-            return str(condition.get("message", kind))
-    return None
-
-
-def _labels(thing: Object) -> dict[str, str]:
-    return thing.get("metadata", {}).get("labels") or {}

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from delivery.errors import Refused
 from delivery.gitops import freeze, quarantine
@@ -18,8 +17,7 @@ from delivery.gitops.branch import Change, EnvironmentsBranch, publish
 from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.gitops.git import HISTORY_COMMITS, Repository
 from delivery.gitops.release import NAME, Release
-from delivery.guard.decision import is_of, settled_since
-from delivery.kubernetes.client import Object
+from delivery.kubernetes.client import ClusterClient
 
 VARIABLE = "DELIVERY_PROMOTIONS"
 _BY_A_PERSON = "production"
@@ -38,10 +36,6 @@ class Promotion:
 
     def __str__(self) -> str:
         return self.text
-
-
-class Rollouts(Protocol):
-    def rollout(self, environment: str) -> Object | None: ...
 
 
 def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
@@ -68,7 +62,11 @@ def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
 
 
 def promote(
-    promotion: Promotion, cluster: Rollouts, repository: Repository, branch: EnvironmentsBranch, now: datetime
+    promotion: Promotion,
+    cluster: ClusterClient,
+    repository: Repository,
+    branch: EnvironmentsBranch,
+    now: datetime,
 ) -> str:
     """Promote if it is time; what was done or is waited for, empty where nothing is to be done.
 
@@ -76,11 +74,11 @@ def promote(
     """
     source, target = promotion.source, promotion.target
     rollout = cluster.rollout(source)
-    settled = settled_since(rollout)
+    settled = rollout.settled_since if rollout else None
     if rollout is None or settled is None or now < settled + promotion.soak:
         return ""
     release, commit = branch.current(source), branch.last_commit(source)
-    if release is None or commit is None or not is_of(rollout, release):
+    if release is None or commit is None or not rollout.is_of(release):
         return ""
     since = max(settled, repository.time(commit))
     if now < since + promotion.soak:
@@ -129,7 +127,7 @@ _SAME = "it is there"
 def _hindrance(
     promotion: Promotion,
     release: Release,
-    cluster: Rollouts,
+    cluster: ClusterClient,
     branch: EnvironmentsBranch,
     *,
     now: datetime,
@@ -140,13 +138,13 @@ def _hindrance(
     if there and _is_same(there, release):
         return _SAME
     if any(_is_same(past.release, release) for past in branch.releases(target)):
-        return f"{target} has had it already and went away from it, so a person decides."
+        return f"{target} has had it already and left it, so a person decides."
     if release.image.digest in {entry.digest for entry in quarantine.entries(branch)}:
         return "it is quarantined."
     if stopped := freeze.frozen(branch, target, now):
         return f"{stopped}."
     rollout = cluster.rollout(target)
-    if there and (rollout is None or settled_since(rollout) is None or not is_of(rollout, there)):
+    if there and not (rollout and rollout.settled_since and rollout.is_of(there)):
         return f"{target} is in the middle of a release, or not healthy."
     return ""
 

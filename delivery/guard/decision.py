@@ -1,66 +1,35 @@
-"""What is to be done about an environment, from what is seen alone: no clock, no Git, no cluster in here.
+"""What is to be done about an environment, from what is observed alone: no clock, no Git, no cluster in here.
 
-The same sight always gives the same decision, so a restarted guard goes on where the other stopped, and a
-repeated event changes nothing: once Git has gone back, the aborted Rollout no longer belongs to Git's release.
+The same state always gives the same decision, so a restarted guard goes on where the other stopped, and a repeated
+event changes nothing: once Git is rolled back, the aborted Rollout no longer belongs to Git's release.
 
 No two clocks are compared: whether a failed migration or a refused sync is of an earlier try is known by its name.
 """
 
-import re
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import NamedTuple
 
 from delivery.gitops.branch import ReleaseRecord
 from delivery.gitops.promoted import identity
 from delivery.gitops.release import Release
-from delivery.kubernetes.analysis import Count, findings
-from delivery.kubernetes.annotations import REVISION, STRATEGY, noted
-from delivery.kubernetes.client import Object, is_moving
+from delivery.kubernetes.analysis import RequestCount, findings
+from delivery.kubernetes.application import Migration
+from delivery.kubernetes.client import EnvironmentObjects
+from delivery.kubernetes.rollout import RolloutStatus
 
 OLD = timedelta(minutes=20)
 # What Argo Rollouts gets to notice a deadline by itself.
 _GRACE = timedelta(seconds=15)
-# How the API server says that a webhook, such as Kyverno's, or a policy of its own has refused something.
-_DENIED = re.compile(r"\bdenied (?:the )?request: (.*)", re.DOTALL)
-HASH = "rollouts-pod-template-hash"
-_ATTEMPT = "rollout.argoproj.io/revision"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One environment at one moment. `history` has its releases in Git, newest first."""
-
-    environment: str
-    now: datetime
-    started: datetime
-    commit: str
-    release: Release
-    is_rollback: bool
-    """The release was promoted through its gates here before, and nothing speaks against it since."""
-    was_promoted: bool = False
-    """Everybody had it here before, through its gates or not."""
-    history: tuple[ReleaseRecord, ...] = ()
-    rollout: Object | None = None
-    replica_sets: list[Object] = field(default_factory=list)
-    analysis_runs: list[Object] = field(default_factory=list)
-    migration: Object | None = None
-    migration_image: str = ""
-    """Why the image of the migration cannot be had; empty where it can, or where that is not known."""
-    application: Object | None = None
-    counts: dict[str, Count] = field(default_factory=dict)
-    """The requests of the canary by question, where Prometheus told them."""
-    quarantined: frozenset[str] = frozenset()
-    handled: str = ""
-    """The failed migration or refused sync that was rolled back last."""
-    frozen: str = ""
-    """Why the commit should not have been pushed: the environment was frozen. Empty where it was not."""
-    before: ReleaseRecord | None = None
-    """The release that was promoted before Git's, where everybody has Git's already."""
-
-
-@dataclass(frozen=True)
-class Heal:
-    """Git goes back `to` a release that was fully promoted; `blame` quarantines what it leaves."""
+class Rollback:
+    """Git goes back `to` a release that was fully promoted; `blame` quarantines the image that is left."""
 
     to: ReleaseRecord
     left: Release
@@ -73,7 +42,7 @@ class Heal:
 
 @dataclass(frozen=True)
 class PromoteInFull:
-    """The Rollout goes where Git went back to, without the canary's steps."""
+    """The Rollout goes where Git was rolled back to, without the canary's steps."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +58,8 @@ class Abort:
 
 
 @dataclass(frozen=True)
-class EndSync:
-    """Argo CD still works on the release that Git has left, and would take up the way back only after that."""
+class TerminateSync:
+    """Argo CD still works on the release that Git has left, and would take up the rollback only after that."""
 
 
 @dataclass(frozen=True)
@@ -98,328 +67,258 @@ class Nothing:
     why: str
 
 
-WELL = Nothing("Nothing is wrong.")
-Decision = Heal | PromoteInFull | ScaleToZero | Abort | EndSync | Nothing
+HEALTHY = Nothing("Nothing is wrong.")
+Decision = Rollback | PromoteInFull | ScaleToZero | Abort | TerminateSync | Nothing
 
 
 @dataclass(frozen=True)
-class _Trouble:
+class Failure:
+    """Why Git's release failed; `blame` where its image is the reason."""
+
     at: datetime
     reasons: tuple[str, ...]
-    blame: bool
+    blame: bool = False
     handled: str = ""
 
 
-def decide(seen: Seen) -> Decision:
-    """What to do, and why nothing where that is so."""
-    if seen.rollout is None:
-        return Nothing("There is no Rollout yet.")
-    # Users first.
-    if keeping := _keeps_traffic(seen, seen.rollout):
-        return ScaleToZero(keeping)
-    if seen.is_rollback and _brings_another(seen.rollout, seen.release):
-        return Abort()
-    if works_on_another(seen.application):
-        return EndSync()
-    trouble = (
-        _not_let_in(seen)
-        or _migration(seen)
-        or _rollout_trouble(seen, seen.rollout)
-        or _pushed_in_freeze(seen)
-    )
-    return _back(seen, seen.rollout, trouble) if trouble else _forward(seen, seen.rollout)
+@dataclass(frozen=True, kw_only=True)
+class ObservedState(EnvironmentObjects):
+    """One environment at one moment. `history` has its releases in Git, newest first."""
 
+    environment: str
+    now: datetime
+    started: datetime
+    commit: str
+    release: Release
+    is_rollback: bool
+    """The release was promoted through its gates here before, and nothing speaks against it since."""
+    was_promoted: bool = False
+    """It reached everybody here before, through its gates or not."""
+    history: tuple[ReleaseRecord, ...] = ()
+    migration: Migration | None = None
+    missing_image: str = ""
+    """Why the image of the migration cannot be had; empty where it can, or where that is not known."""
+    request_counts: Mapping[str, RequestCount] = field(default_factory=dict)
+    """The canary's by analysis, where Prometheus answered."""
+    quarantined: frozenset[str] = frozenset()
+    handled: str = ""
+    """The failed migration or refused sync that was rolled back last."""
+    frozen: str = ""
+    """Why the commit should not have been pushed: the environment was frozen. Empty where it was not."""
+    before: ReleaseRecord | None = None
+    """The release that was promoted before Git's, where everybody has Git's already."""
 
-def _brings_another(rollout: Object, release: Release) -> bool:
-    """Whether another release than that is on its way, which nobody has ended yet."""
-    status = rollout.get("status") or {}
-    moving = bool(status.get("stableRS")) and is_moving(status) and not status.get("abort")
-    return moving and is_observed(rollout) and not is_of(rollout, release)
+    @cached_property
+    def failure(self) -> Failure | None:
+        return next(filter(None, (find(self) for find in _FAILURES)), None)
 
-
-def _back(seen: Seen, rollout: Object, trouble: _Trouble) -> Decision:
-    if trouble.at < seen.started - OLD:
-        return Nothing("The trouble is more than 20 minutes older than this guard: a person has to look.")
-    to = _fully_promoted(seen, rollout)
-    if to is None:
-        return Nothing("No fully promoted release is known in Git: there is nothing to go back to.")
-    if identity(to.release) == identity(seen.release):
-        if not (seen.frozen and seen.before):
-            return Nothing("Git names the fully promoted release already.")
-        to = seen.before
-    if to.release.image.digest in seen.quarantined:
-        return Nothing(
-            f"The stable release {to.release.image.version} is quarantined itself: "
-            "a person has to choose where to go back to."
+    @cached_property
+    def stable_release(self) -> ReleaseRecord | None:
+        """The release in Git that the stable ReplicaSet runs; by image alone where it names no commit."""
+        stable = self.replica_set(self.rollout.stable_hash) if self.rollout else None
+        if stable is None:
+            return None
+        same_image = [past for past in self.history if past.release.image.digest == stable.digest]
+        exact = sorted(
+            (past for past in same_image if past.release.revision == stable.revision),
+            key=lambda past: past.release.strategy != stable.strategy,
         )
-    same_image = to.release.image.digest == seen.release.image.digest
-    # What everybody had before is not to blame for a way back to it that did not arrive.
-    blame = trouble.blame and not same_image and not seen.was_promoted
-    return Heal(to, seen.release, seen.commit, trouble.reasons, blame, trouble.handled)
+        others = (past for past in same_image if identity(past.release) != identity(self.release))
+        return next(iter(exact), None) or next(others, None)
+
+    @cached_property
+    def rollback(self) -> Rollback | None:
+        """The rollback of a release that failed; None where nothing failed, or Git names no other release to take."""
+        failure, to = self.failure, self.stable_release
+        if to and identity(to.release) == identity(self.release):
+            to = self.before if self.frozen else None
+        if failure is None or to is None:
+            return None
+        same_image = to.release.image.digest == self.release.image.digest
+        # What everybody had before is not to blame for a rollback to it that did not arrive.
+        blame = failure.blame and not same_image and not self.was_promoted
+        return Rollback(to, self.release, self.commit, failure.reasons, blame, failure.handled)
+
+    @cached_property
+    def lingering_canary(self) -> str:
+        """The ReplicaSet of an aborted canary that still has traffic and pods; empty where there is none.
+
+        Argo Rollouts does not set the weight to 0 while the stable version has fewer ready pods than it should have.
+        """
+        rollout = self.rollout
+        if (
+            not (rollout and rollout.observed and rollout.aborted and rollout.is_moving)
+            or rollout.routers is None
+        ):
+            return ""
+        stable, newest = self.replica_set(rollout.stable_hash), self.replica_set(rollout.newest_hash)
+        if stable is None or newest is None or not newest.replicas:
+            return ""
+        return newest.name if 0 < stable.ready < stable.replicas else ""
 
 
-def _pushed_in_freeze(seen: Seen) -> _Trouble | None:
-    return _Trouble(seen.now, (f"freeze: {seen.frozen}",), blame=False) if seen.frozen else None
+def decide(state: ObservedState) -> Decision:
+    """What the first row says whose condition holds."""
+    for condition, decision in TABLE:
+        if condition(state):
+            return decision(state) if callable(decision) else decision
+    return HEALTHY
 
 
-def _keeps_traffic(seen: Seen, rollout: Object) -> str:
-    """The ReplicaSet of an aborted canary that still has traffic and pods; empty where there is none.
-
-    Argo Rollouts does not set the weight to 0 while the stable version has fewer ready pods than it should have.
-    """
-    status = rollout.get("status") or {}
-    canary = (rollout["spec"].get("strategy") or {}).get("canary") or {}
-    routed = "trafficRouting" in canary
-    if not (routed and status.get("abort") and is_moving(status) and is_observed(rollout)):
-        return ""
-    stable, newest = (_replica_set(seen, status.get(key)) for key in ("stableRS", "currentPodHash"))
-    if stable is None or newest is None or not int(newest["spec"].get("replicas") or 0):
-        return ""
-    ready = int((stable.get("status") or {}).get("readyReplicas") or 0)
-    return str(newest["metadata"]["name"]) if 0 < ready < int(stable["spec"].get("replicas") or 0) else ""
+def no_rollout(state: ObservedState) -> bool:
+    return state.rollout is None
 
 
-def _forward(seen: Seen, rollout: Object) -> Decision:
-    status = rollout.get("status") or {}
-    if (
-        seen.is_rollback
-        and is_moving(status)
-        and is_of(rollout, seen.release)
-        and not status.get("promoteFull")
-    ):
-        return PromoteInFull()
-    return WELL
+def aborted_canary_keeps_traffic(state: ObservedState) -> bool:
+    return bool(state.lingering_canary)
 
 
-def _rollout_trouble(seen: Seen, rollout: Object) -> _Trouble | None:
-    """Why the Rollout gave up on Git's release, if it did."""
-    status = rollout.get("status") or {}
-    if not is_of(rollout, seen.release) or not is_observed(rollout):
-        return None
-    progress: Object = next(
-        (each for each in status.get("conditions") or [] if each["type"] == "Progressing"), {}
+def rollback_meets_another_release(state: ObservedState) -> bool:
+    """Git is rolled back, and a release that it has left is still on its way."""
+    rollout = state.rollout
+    moving = rollout and rollout.stable_hash and rollout.is_moving and not rollout.aborted
+    return bool(
+        state.is_rollback and rollout and moving and rollout.observed and not rollout.is_of(state.release)
     )
-    message = str(status.get("message") or "")
+
+
+def sync_is_outdated(state: ObservedState) -> bool:
+    return bool(state.application and state.application.syncs_outdated_source)
+
+
+def failed_long_ago(state: ObservedState) -> bool:
+    return bool(state.failure and state.failure.at < state.started - OLD)
+
+
+def failed_before_any_promotion(state: ObservedState) -> bool:
+    return bool(state.failure and state.stable_release is None)
+
+
+def failed_as_the_stable_release(state: ObservedState) -> bool:
+    return bool(state.failure and state.rollback is None)
+
+
+def failed_after_a_quarantined_release(state: ObservedState) -> bool:
+    return bool(state.rollback and state.rollback.to.release.image.digest in state.quarantined)
+
+
+def failed(state: ObservedState) -> bool:
+    return bool(state.rollback)
+
+
+def rollback_takes_steps(state: ObservedState) -> bool:
+    rollout = state.rollout
+    moving = rollout and rollout.is_moving and not rollout.promotes_in_full
+    return bool(state.is_rollback and rollout and moving and rollout.is_of(state.release))
+
+
+def _quarantined_itself(state: ObservedState) -> Nothing:
+    version = state.rollback.to.release.image.version if state.rollback else ""
+    return Nothing(
+        f"The stable release {version} is quarantined itself: a person has to choose a release to roll back to."
+    )
+
+
+class Row(NamedTuple):
+    condition: Callable[[ObservedState], bool]
+    decision: Decision | Callable[[ObservedState], Decision]
+
+
+TABLE = (
+    Row(no_rollout, Nothing("There is no Rollout yet.")),
+    # Users first, then whatever a rollback would wait for.
+    Row(aborted_canary_keeps_traffic, lambda state: ScaleToZero(state.lingering_canary)),
+    Row(rollback_meets_another_release, Abort()),
+    Row(sync_is_outdated, TerminateSync()),
+    Row(
+        failed_long_ago,
+        Nothing("The failure is more than 20 minutes older than this guard: a person has to decide."),
+    ),
+    Row(
+        failed_before_any_promotion,
+        Nothing("No fully promoted release is known in Git: there is nothing to roll back to."),
+    ),
+    Row(failed_as_the_stable_release, Nothing("Git names the fully promoted release already.")),
+    Row(failed_after_a_quarantined_release, _quarantined_itself),
+    Row(failed, lambda state: state.rollback or HEALTHY),
+    Row(rollback_takes_steps, PromoteInFull()),
+)
+
+
+def _denied_by_admission(state: ObservedState) -> Failure | None:
+    """The cluster does not take Git's release, so nothing of it runs. The image may be let in once it is signed."""
+    application, release = state.application, state.release
+    if not application or application.synced_release != (release.image.digest, release.revision):
+        return None
+    # Each try of a sync counts: the image may be signed by then.
+    handled = f"sync {application.started_at} {application.retries}"
+    if not application.denied or handled == state.handled:
+        return None
+    why = f"admission: {release.image.version} is not let in: {application.denied}"
+    at = datetime.fromisoformat(application.started_at) if application.started_at else state.started
+    return Failure(at, (why,), handled=handled)
+
+
+def _failed_migration(state: ObservedState) -> Failure | None:
+    """Of Git's release; one that was rolled back already tells about another attempt."""
+    migration, image = state.migration, state.release.image
+    handled = f"migration {migration.uid}" if migration else ""
+    if migration is None or handled == state.handled:
+        return None
+    if not any(each.endswith(f"@{image.digest}") for each in migration.images):
+        return None
+    if state.missing_image:
+        why = f"image: {image.version} cannot be had: {state.missing_image}"
+        return Failure(state.now, (why,), blame=True, handled=handled)
+    if migration.failure:
+        why = f"migration of {image.version}: {migration.failure}"
+        return Failure(migration.failed_at or state.started, (why,), blame=True, handled=handled)
+    return None
+
+
+def _failed_rollout(state: ObservedState) -> Failure | None:
+    """Why Argo Rollouts gave up on Git's release, if it did."""
+    rollout = state.rollout
+    if rollout is None or not rollout.observed or not rollout.is_of(state.release):
+        return None
+    progress, message = rollout.conditions.get("Progressing"), rollout.message or ""
     stuck = (
-        progress.get("reason") == "ProgressDeadlineExceeded"
+        bool(progress and progress.reason == "ProgressDeadlineExceeded")
         or "timed out progressing" in message
-        or _is_overdue(seen, rollout, progress)
+        or _is_overdue(state, rollout)
     )
-    if status.get("abort"):
-        at = _time(status.get("abortedAt")) or seen.started
-    elif stuck:
-        at = _time(progress.get("lastUpdateTime")) or seen.started
-    else:
+    if not (rollout.aborted or stuck):
         return None
-    return _why(seen, rollout, at, message or str(progress.get("message") or ""), stuck=stuck)
+    at = rollout.aborted_at if rollout.aborted else progress and progress.updated
+    message = message or (progress.message if progress else "")
+    version = state.release.image.version
+    runs = filter(rollout.has_run, state.analysis_runs)
+    found = [each for run in runs for each in findings(run, version, state.request_counts)]
+    reasons = tuple(dict.fromkeys(finding.message for finding in found))
+    if stuck:
+        # What a Rollout says while it does not know of its deadline explains nothing.
+        why = message if "timed out" in message else "the new pods did not become ready in time"
+        reasons += (f"progress: {why}",)
+    blame = stuck or any(finding.phase == "Failed" for finding in found)
+    return Failure(at or state.started, reasons or (message or "aborted, without a verdict",), blame)
 
 
-def _is_overdue(seen: Seen, rollout: Object, progress: Object) -> bool:
+def _is_overdue(state: ObservedState, rollout: RolloutStatus) -> bool:
     """Whether pods are not ready long after the deadline, which Argo Rollouts 1.10 can forget.
 
     It leaves the deadline out while another ReplicaSet waits to be scaled down, and the mark of one that was scaled
     down on another way stays for ever (docs/decisions/0023).
     """
-    spec, status = rollout["spec"], rollout.get("status") or {}
-    deadline, since = spec.get("progressDeadlineSeconds"), _time(progress.get("lastUpdateTime"))
-    newest = _replica_set(seen, status.get("currentPodHash"))
-    if not deadline or not since or newest is None or progress.get("status") != "True":
+    progress, newest = rollout.conditions.get("Progressing"), state.replica_set(rollout.newest_hash)
+    if not (rollout.deadline_seconds and newest and progress and progress.is_true and progress.updated):
         return False
-    steps = ((spec.get("strategy") or {}).get("canary") or {}).get("steps") or []
-    index = status.get("currentStepIndex")
-    step = steps[index] if index is not None and index < len(steps) else {}
-    # Such a step lasts as long as it has to, and so does a pause.
-    if status.get("pauseConditions") or {"pause", "analysis", "experiment"} & step.keys():
+    if rollout.paused or rollout.at_open_ended_step or newest.ready >= newest.replicas:
         return False
-    ready = int((newest.get("status") or {}).get("readyReplicas") or 0)
-    waits = ready < int(newest["spec"].get("replicas") or 0)
-    return waits and seen.now > since + timedelta(seconds=deadline) + _GRACE
+    return state.now > progress.updated + timedelta(seconds=rollout.deadline_seconds) + _GRACE
 
 
-def _why(seen: Seen, rollout: Object, at: datetime, message: str, *, stuck: bool) -> _Trouble:
-    found = [
-        finding
-        for run in seen.analysis_runs
-        if _belongs(run, rollout)
-        for finding in findings(run, seen.release.image.version, seen.counts)
-    ]
-    reasons = tuple(dict.fromkeys(finding.says for finding in found))
-    if stuck:
-        # What a Rollout says while it does not know of its deadline explains nothing.
-        why = message if "timed out" in message else "the new pods did not become ready in time"
-        reasons += (f"progress: {why}",)
-    failed = any(finding.phase == "Failed" for finding in found)
-    return _Trouble(at, reasons or (message or "aborted, without a verdict",), blame=failed or stuck)
+def _pushed_in_freeze(state: ObservedState) -> Failure | None:
+    return Failure(state.now, (f"freeze: {state.frozen}",)) if state.frozen else None
 
 
-def denied(application: Object | None) -> str:
-    """What a policy of the cluster said to Argo CD's last sync, or says to the one it is at; empty if it let all in."""
-    operation = ((application or {}).get("status") or {}).get("operationState") or {}
-    for resource in (operation.get("syncResult") or {}).get("resources") or []:
-        found = _DENIED.search(str(resource.get("message") or ""))
-        if found:
-            return " ".join(found[1].split())
-    return ""
-
-
-def _not_let_in(seen: Seen) -> _Trouble | None:
-    """The cluster does not take Git's release, so nothing of it runs. The image may be let in once it is signed."""
-    said = denied(seen.application)
-    if seen.application is None or not said:
-        return None
-    operation = seen.application["status"]["operationState"]
-    if _named(operation) != (seen.release.image.digest, seen.release.revision):
-        return None
-    began = str(operation.get("startedAt") or "")
-    # Each try of a sync counts: the image may be signed by then.
-    handled = f"sync {began} {operation.get('retryCount', 0)}"
-    if handled == seen.handled:
-        return None
-    why = f"admission: {seen.release.image.version} is not let in: {said}"
-    return _Trouble(_time(began) or seen.started, (why,), blame=False, handled=handled)
-
-
-def _migration(seen: Seen) -> _Trouble | None:
-    """The failed migration of Git's release; one that was rolled back already tells about another attempt."""
-    job = seen.migration
-    handled = f"migration {job['metadata'].get('uid', '')}" if job else ""
-    if job is None or handled == seen.handled:
-        return None
-    images = [container["image"] for container in job["spec"]["template"]["spec"]["containers"]]
-    if not any(image.endswith(f"@{seen.release.image.digest}") for image in images):
-        return None
-    if seen.migration_image:
-        why = f"image: {seen.release.image.version} cannot be had: {seen.migration_image}"
-        return _Trouble(seen.now, (why,), blame=True, handled=handled)
-    for condition in (job.get("status") or {}).get("conditions") or []:
-        if condition["type"] == "Failed" and condition["status"] == "True":
-            at = _time(condition.get("lastTransitionTime")) or seen.started
-            why = condition.get("message") or condition.get("reason") or "it failed"
-            return _Trouble(
-                at, (f"migration of {seen.release.image.version}: {why}",), blame=True, handled=handled
-            )
-    return None
-
-
-def _named(operation: Object) -> tuple[str | None, str | None]:
-    """The image's digest and the revision that a sync of Argo CD brings."""
-    values = (((operation.get("syncResult") or {}).get("source") or {}).get("helm") or {}).get(
-        "valuesObject"
-    ) or {}
-    return ((values.get("image") or {}).get("digest"), (values.get("release") or {}).get("revision"))
-
-
-def works_on_another(application: Object | None) -> bool:
-    """Whether Argo CD is in the middle of a sync whose source is no longer the one that it is told to sync."""
-    if application is None:
-        return False
-    operation = (application.get("status") or {}).get("operationState") or {}
-    # The result is empty for a moment between two tries.
-    asked, found = (operation.get("operation") or {}).get("sync") or {}, operation.get("syncResult") or {}
-    source = asked.get("source") or found.get("source")
-    return operation.get("phase") == "Running" and source not in (None, application["spec"].get("source"))
-
-
-def _fully_promoted(seen: Seen, rollout: Object) -> ReleaseRecord | None:
-    """The release in Git that the stable ReplicaSet runs; by image alone where it names no commit."""
-    stable = _replica_set(seen, (rollout.get("status") or {}).get("stableRS"))
-    if stable is None:
-        return None
-    matching = [past for past in seen.history if _runs(stable, past.release.image.digest)]
-    revision, strategy = noted(stable, REVISION), noted(stable, STRATEGY)
-    exact = sorted(
-        (past for past in matching if past.release.revision == revision),
-        key=lambda past: past.release.strategy != strategy,
-    )
-    others = (past for past in matching if identity(past.release) != identity(seen.release))
-    return next(iter(exact), None) or next(others, None)
-
-
-def _replica_set(seen: Seen, pod_hash: str | None) -> Object | None:
-    for each in seen.replica_sets:
-        if pod_hash and (each["metadata"].get("labels") or {}).get(HASH) == pod_hash:
-            return each
-    return None
-
-
-def is_of(rollout: Object, release: Release) -> bool:
-    """Whether a Rollout is told to run that release; what an older chart does not note does not count."""
-    return (
-        _runs(rollout, release.image.digest)
-        and noted(rollout, REVISION) in ("", release.revision)
-        and noted(rollout, STRATEGY) in ("", release.strategy)
-    )
-
-
-def is_observed(rollout: Object) -> bool:
-    """The status speaks of this specification, not of the one before. Argo Rollouts writes a text here."""
-    observed = (rollout.get("status") or {}).get("observedGeneration")
-    return str(observed) == str(rollout["metadata"].get("generation"))
-
-
-def _runs(workload: Object, digest: str) -> bool:
-    containers = workload["spec"]["template"]["spec"]["containers"]
-    return any(container["image"].endswith(f"@{digest}") for container in containers)
-
-
-def _belongs(run: Object, rollout: Object) -> bool:
-    """An earlier attempt with the same pods has the same hash, but another number."""
-    metadata = run["metadata"]
-    attempt = (rollout["metadata"].get("annotations") or {}).get(_ATTEMPT)
-    same_pods = (metadata.get("labels") or {}).get(HASH) == rollout["status"].get("currentPodHash")
-    return same_pods and (metadata.get("annotations") or {}).get(_ATTEMPT) == attempt
-
-
-def passed_gates(rollout: Object, analysis_runs: list[Object]) -> bool:
-    """Whether the newest version got through its strategy's last gate; yes where the strategy has none.
-
-    A gate that a person left out, by `promote` or `promote --full`, has no run or one that was ended before its time.
-    """
-    strategy = rollout["spec"].get("strategy") or {}
-    steps = (strategy.get("canary") or {}).get("steps") or []
-    gates = [index for index, step in enumerate(steps) if "analysis" in step]
-    blue_green = strategy.get("blueGreen") or {}
-    wanted = {"rollout-type": "Step", "step-index": str(gates[-1])} if gates else {}
-    for kind in ("prePromotionAnalysis", "postPromotionAnalysis"):
-        if kind in blue_green:
-            wanted = {"rollout-type": kind[0].upper() + kind.removesuffix("Analysis")[1:]}
-    return not wanted or any(
-        _belongs(run, rollout)
-        and wanted.items() <= run["metadata"]["labels"].items()
-        and (run.get("status") or {}).get("phase") == "Successful"
-        and not run["spec"].get("terminate")
-        for run in analysis_runs
-    )
-
-
-def settled_since(rollout: Object | None) -> datetime | None:
-    """Since when a Rollout has run one version in full with all pods ready; None while it does not.
-
-    Argo Rollouts keeps these times itself, so a guard that is restarted knows them as well.
-    """
-    status = (rollout or {}).get("status") or {}
-    whole = status.get("stableRS") and not is_moving(status) and not status.get("abort")
-    if rollout is None or not whole or status.get("phase") != "Healthy":
-        return None
-    since = {
-        each["type"]: _time(each.get("lastTransitionTime"))
-        for each in status.get("conditions") or []
-        if each["type"] in ("Healthy", "Completed") and each.get("status") == "True"
-    }
-    times = [time for time in since.values() if time]
-    return max(times) if "Healthy" in since and times and is_observed(rollout) else None
-
-
-def promoted_at(rollout: Object | None) -> datetime | None:
-    """When a Rollout's newest version became its stable one; None while it has not."""
-    status = (rollout or {}).get("status") or {}
-    if status.get("abort") or is_moving(status):
-        return None
-    for each in status.get("conditions") or []:
-        if each["type"] == "Completed" and each.get("status") == "True":
-            return _time(each.get("lastTransitionTime"))
-    return None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+_FAILURES = (_denied_by_admission, _failed_migration, _failed_rollout, _pushed_in_freeze)

@@ -1,4 +1,4 @@
-"""The question `health`: is the new version as healthy as the stable one, which is asked at the same moment?
+"""The analysis `health`: is the new version as healthy as the stable one, which is asked at the same moment?
 
 Both are asked for /health/ through their own Services, as a user's request arrives. What both lack is nobody's fault:
 PostgreSQL, Redis or the one worker is away from everybody.
@@ -14,7 +14,7 @@ import httpx
 
 from delivery import web
 from delivery.errors import Refused
-from delivery.guard.image_policy import BAD, FINE, UNKNOWN, Verdict
+from delivery.guard.image_policy import BAD, FINE, UNKNOWN, CheckResult
 from delivery.texts import one_line
 
 # Each check of the application ends sooner (app/crm/health); Argo Rollouts waits for three answers.
@@ -25,8 +25,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What one version answered: what it says in words, and which of its checks failed; None if it told of none."""
+class _Answer:
+    """What one version answered, in words, and which of its checks failed; None if it named none."""
 
     says: str
     lacks: frozenset[str] | None = None
@@ -35,8 +35,8 @@ class _Found:
     def healthy(self) -> bool:
         return self.lacks == frozenset()
 
-    def is_worse_than(self, other: _Found) -> bool:
-        """It lacks what the other has. Who tells nothing is worse than the healthy alone."""
+    def is_worse_than(self, other: _Answer) -> bool:
+        """It lacks what the other has. Without an answer it is worse than a healthy one alone."""
         if self.lacks is None or other.lacks is None:
             return other.healthy and not self.healthy
         return not self.lacks <= other.lacks
@@ -48,7 +48,7 @@ class Health:
     """Of one of both versions, `canary` and `stable`, of the CRM of that name."""
     client: httpx.Client = field(default_factory=web.client)
 
-    def verdict(self, namespace: str, name: str = "crm") -> Verdict:
+    def verdict(self, namespace: str, name: str = "crm") -> CheckResult:
         """`name`: as the chart's fullnameOverride. Raises Refused if those are none."""
         for given in (namespace, name):
             if not _NAME.fullmatch(given):
@@ -57,14 +57,14 @@ class Health:
                 )
         ask = partial(self._ask, name=name, namespace=namespace)
         if (canary := ask("canary")).healthy:
-            return Verdict(FINE, canary.says)
+            return CheckResult(FINE, canary.says)
         stable = ask("stable")
         # Once more: what both need may have come back between the two answers.
         if canary.is_worse_than(stable) and (canary := ask("canary")).is_worse_than(stable):
-            return Verdict(BAD, f"{canary.says}; stable: {stable.says}")
-        return Verdict(UNKNOWN, f"no worse than the stable version: {canary.says}; stable: {stable.says}")
+            return CheckResult(BAD, f"{canary.says}; stable: {stable.says}")
+        return CheckResult(UNKNOWN, f"no worse than the stable version: {canary.says}; stable: {stable.says}")
 
-    def _ask(self, version: str, *, name: str, namespace: str) -> _Found:
+    def _ask(self, version: str, *, name: str, namespace: str) -> _Answer:
         url = self.address.format(name=name, version=version, namespace=namespace)
         try:
             # A connection of its own each time: one that stayed open would lead to the same pod for ever, whatever
@@ -73,20 +73,20 @@ class Health:
                 self.client, url, seconds=SECONDS, most=_MOST_BYTES, headers={"Connection": "close"}
             )
         except httpx.HTTPError as error:
-            return _Found(f"no answer ({one_line(error)[:_MOST_WORDS]})")
+            return _Answer(f"no answer ({one_line(error)[:_MOST_WORDS]})")
         return _read(answer)
 
 
-def _read(answer: httpx.Response) -> _Found:
+def _read(answer: httpx.Response) -> _Answer:
     try:
         said = answer.json()
         name = one_line(str(said["version"]))[:_MOST_WORDS]
         lacks = frozenset(str(check) for check, state in said["checks"].items() if state != "ok")
     except (ValueError, AttributeError, KeyError, TypeError):
-        return _Found(f"{answer.status_code} from something that is no CRM")
+        return _Answer(f"{answer.status_code} from something that is no CRM")
     if answer.is_success:
-        return _Found(f"{name} is healthy", frozenset())
+        return _Answer(f"{name} is healthy", frozenset())
     listed = one_line(", ".join(sorted(lacks)))[:_MOST_WORDS]
-    return _Found(
+    return _Answer(
         f"{name} has no {listed}" if lacks else f"{name} answers {answer.status_code}", lacks or None
     )

@@ -1,12 +1,11 @@
-"""The question `security`: may this image be released? It is asked before the new version has its first request."""
+"""The analysis `security`: may this image be released? It is asked before the new version has its first request."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
@@ -14,33 +13,27 @@ from delivery.errors import Refused, UnreadableRelease
 from delivery.gitops import quarantine
 from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
 from delivery.gitops.git import Repository
+from delivery.guard.config import KEY_VARIABLE
 from delivery.guard.liveness import VERDICT_SECONDS, Liveness
+from delivery.guard.log import now
 from delivery.images import attestations as scans
 from delivery.images import sbom
 from delivery.images.registry import Reference, attestations, bundles
 from delivery.texts import one_line
 
-KEY_VARIABLE = "DELIVERY_SCAN_KEY"
-SBOM_KEY_VARIABLE = "DELIVERY_SBOM_KEY"
-REGISTRIES_VARIABLE = "DELIVERY_REGISTRIES"
-
 FINE, BAD, UNKNOWN = "fine", "bad", "unknown"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Proven fine, proven bad or not known, and why in words for a person."""
+class CheckResult:
+    """As JSON for Argo Rollouts: proven fine, proven bad or not known, and why in words for a person."""
 
     verdict: str
     says: str
 
 
-def now() -> datetime:
-    return datetime.now(tz=UTC)
-
-
 @dataclass
-class Security:
+class ImagePolicy:
     """Answers from Git and the registry. The repository is its own: the guard's may be in the middle of a fetch."""
 
     repository: Repository
@@ -52,10 +45,10 @@ class Security:
     now: Callable[[], datetime] = now
     liveness: Liveness = field(default_factory=Liveness)
     patience: float = 4.0
-    """Seconds for a question that waits for another; Argo Rollouts waits 5 s for an answer and then asks again."""
+    """Seconds for a request that waits for another; Argo Rollouts waits 5 s for an answer and then asks again."""
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
-    def verdict(self, image: str) -> Verdict:
+    def verdict(self, image: str) -> CheckResult:
         """Raises Refused if that is no image by its digest."""
         reference = Reference.parse(image)
         if reference.digest is None:
@@ -63,11 +56,11 @@ class Security:
         try:
             return self._judge(reference, reference.digest)
         except Refused as refusal:  # Git or the registry did not answer, or there is no result that counts
-            return Verdict(UNKNOWN, one_line(refusal).removesuffix("."))
+            return CheckResult(UNKNOWN, one_line(refusal).removesuffix("."))
 
-    def _judge(self, reference: Reference, digest: str) -> Verdict:
+    def _judge(self, reference: Reference, digest: str) -> CheckResult:
         if not self._one_at_a_time.acquire(timeout=self.patience):
-            return Verdict(UNKNOWN, "Git has not answered the question before this one yet")
+            return CheckResult(UNKNOWN, "Git has not answered the request before this one yet")
         try:
             self.liveness.expect("security", VERDICT_SECONDS)
             branch = fetch_existing(self.repository)
@@ -78,40 +71,19 @@ class Security:
             self._one_at_a_time.release()
         # Whoever asks must not be able to send the guard to any other server.
         if reference.repository not in known:
-            return Verdict(UNKNOWN, f"no release file in Git names the repository {reference.repository}")
+            return CheckResult(UNKNOWN, f"no release file in Git names the repository {reference.repository}")
         for entry in quarantined:
-            return Verdict(BAD, one_line(f"quarantined since {entry.at}: {entry.reason}"))
+            return CheckResult(BAD, one_line(f"quarantined since {entry.at}: {entry.reason}"))
         if self.key is None:
-            return Verdict(UNKNOWN, f"the guard has no key ({KEY_VARIABLE}) to believe a scan result by")
+            return CheckResult(UNKNOWN, f"the guard has no key ({KEY_VARIABLE}) to believe a scan result by")
         address = self.registries.get(reference.host)
         envelopes = attestations(reference, address=address)
         scan = scans.newest(envelopes, digest=digest, key=self.key, now=self.now())
         if scan.unfit or self.sbom_key is None:
-            return Verdict(BAD if scan.unfit else FINE, str(scan))
+            return CheckResult(BAD if scan.unfit else FINE, str(scan))
         lists = bundles(reference, sbom.PREDICATE, address=address)
         count = sbom.packages(lists, digest=digest, key=self.sbom_key)
-        return Verdict(FINE, f"{scan}; {count} packages in its signed list (SBOM)")
-
-
-def key_from(variable: str, path: str) -> EllipticCurvePublicKey | None:
-    """The public key in the file that a variable names, None where it names none. Raises Refused."""
-    if not path:
-        return None
-    try:
-        return scans.public_key(Path(path).read_bytes())
-    except (OSError, Refused) as error:
-        raise Refused(f"{variable} names {path}, which cannot be used: {error}.") from error
-
-
-def registries_from(text: str) -> dict[str, str]:
-    """HOST=ADDRESS pairs, separated by commas. Raises Refused."""
-    pairs = [pair.partition("=") for pair in text.split(",") if pair]
-    for host, _, address in pairs:
-        if not host or not address.startswith(("http://", "https://")):
-            raise Refused(
-                f"{REGISTRIES_VARIABLE} must be HOST=http(s)://ADDRESS, separated by commas, not {text!r}."
-            )
-    return {host: address.rstrip("/") for host, _, address in pairs}
+        return CheckResult(FINE, f"{scan}; {count} packages in its signed list (SBOM)")
 
 
 def _repositories(branch: EnvironmentsBranch) -> set[str]:

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 # Each wait of theirs has an end of its own, of which these are more than the sum.
-LOOK_SECONDS = 120.0
-ROUND_SECONDS = 600.0
+RECONCILE_SECONDS = 120.0
+MAINTENANCE_SECONDS = 600.0
 VERDICT_SECONDS = 120.0
 
 

@@ -1,4 +1,4 @@
-"""The guard's figures for Prometheus.
+"""The guard's metrics for Prometheus.
 
 Its own begin at 0 with each start, which `increase` and `rate` allow for. Those of what was delivered are read from Git
 and the cluster, so they go on after a restart where they were.
@@ -16,33 +16,34 @@ from delivery.gitops.dora import Performance
 
 REGISTRY = CollectorRegistry()
 
-LOOKS = Counter(
-    "delivery_guard_looks",
-    "Looks at an environment, by what came of them.",
+RECONCILIATIONS = Counter(
+    "delivery_guard_reconciliations",
+    "Reconciliations of an environment, by their result: done or failed.",
     ["environment", "result"],
     registry=REGISTRY,
 )
-LAST_LOOK = Gauge(
+# By this name the alert GuardSilent knows it, also in the charts of revisions that release files pin.
+LAST_RECONCILIATION = Gauge(
     "delivery_guard_last_look_timestamp_seconds",
-    "When an environment was last seen and nothing stood in the way.",
+    "When an environment was last reconciled without an error.",
     ["environment"],
     registry=REGISTRY,
 )
-HEALS = Counter(
-    "delivery_heals",
-    "Releases that were taken back in Git, and whether the image was quarantined.",
-    ["environment", "blamed"],
+ROLLBACKS = Counter(
+    "delivery_automatic_rollbacks",
+    "Rollbacks that the guard made, and whether the image was quarantined.",
+    ["environment", "quarantined"],
     registry=REGISTRY,
 )
-PROBES = Counter(
-    "delivery_guard_probes",
-    "Requests that stood in for users, by the version that was asked and its answer's status (or none).",
+SYNTHETIC_REQUESTS = Counter(
+    "delivery_guard_synthetic_requests",
+    "Synthetic requests, by the version that was asked and its answer's status (or none).",
     ["environment", "version", "answer"],
     registry=REGISTRY,
 )
 
 
-class Delivered(Collector):
+class DeliveryMetrics(Collector):
     """How well is delivered, by environment; `lead_seconds` only where something was released and promoted in full."""
 
     def __init__(self) -> None:
@@ -54,17 +55,17 @@ class Delivered(Collector):
     def collect(self) -> Iterator[Metric]:
         deployments = CounterMetricFamily(
             "delivery_deployments",
-            "Releases and promotions in Git since the branch began; ways back do not count.",
+            "Releases and promotions in Git since the branch began; rollbacks do not count.",
             labels=["environment"],
         )
         failed = CounterMetricFamily(
             "delivery_failed_deployments",
-            "Those of them that were followed by a way back: a heal or a rollback.",
+            "Those of them that a rollback followed, by a person or automatic.",
             labels=["environment"],
         )
         restored = SummaryMetricFamily(
             "delivery_time_to_restore_seconds",
-            "How long failed deployments were in Git until the way back was.",
+            "How long failed deployments were in Git until their rollback was.",
             labels=["environment"],
         )
         for name, performance in list(self.performances.items()):
@@ -89,5 +90,5 @@ class Delivered(Collector):
         yield from (deployments, failed, restored, lead, quarantined)
 
 
-DELIVERED = Delivered()
-REGISTRY.register(DELIVERED)
+DELIVERY = DeliveryMetrics()
+REGISTRY.register(DELIVERY)

@@ -1,7 +1,7 @@
-"""Tells people of every release, promotion and way back, and when a release has reached everybody.
+"""Notifies people of every release, promotion and rollback, and when a release is fully promoted.
 
-What happened is read from Git and the cluster, so nothing is lost where somebody cannot be told for a while. What has
-been told is kept in memory alone: at its start it tells what is younger than two minutes, perhaps once more.
+What happened is read from Git and the cluster, so nothing is lost where a channel cannot be reached for a while. What
+was sent is kept in memory alone: at its start it sends what is younger than two minutes, perhaps once more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from delivery.errors import Refused
 from delivery.gitops.history import Event
-from delivery.kubernetes.analysis import Count
+from delivery.kubernetes.analysis import RequestCount
 from delivery.notifications.channels import Channel
 from delivery.notifications.messages import Message, of_event, of_promotion
 
@@ -21,7 +21,7 @@ _YOUNG = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Promoted:
-    """A release that has reached everybody: since when it was in Git, and since when everybody has it."""
+    """A release that is fully promoted: since when it was in Git, and since when everybody has it."""
 
     environment: str
     version: str
@@ -33,17 +33,17 @@ class Promoted:
 
 
 @dataclass
-class Announcer:
-    people: Mapping[str, Channel]
+class Notifier:
+    channels: Mapping[str, Channel]
     started: datetime
-    counts: Callable[[str, str], dict[str, Count]] = lambda _namespace, _pod_hash: {}
-    """Of a namespace and a version's pods: how many requests it answered."""
-    _told: dict[str, set[str]] = field(default_factory=dict)
-    """What each has been told: commits, and `promoted COMMIT in ENVIRONMENT`."""
+    request_counts: Callable[[str, str], dict[str, RequestCount]] = lambda _namespace, _pod_hash: {}
+    """Of a namespace and a version's pods."""
+    _sent: dict[str, set[str]] = field(default_factory=dict)
+    """By channel: commits, and `promoted COMMIT in ENVIRONMENT`."""
 
-    def announce(self, events: Iterable[Event], promoted: Iterable[Promoted]) -> str:
-        """Channel everybody what is new, oldest first. Says who could not be told of what."""
-        if not self.people:
+    def notify(self, events: Iterable[Event], promoted: Iterable[Promoted]) -> str:
+        """Send what is new to every channel, oldest first. Returns which could not be reached, and why."""
+        if not self.channels:
             return ""
         since = self.started - _YOUNG
         news: list[tuple[datetime, str, Callable[[], Message]]] = [
@@ -57,21 +57,21 @@ class Announcer:
             if each.promoted >= since
         ]
         news.sort(key=lambda one: one[0])
-        return "; ".join(filter(None, (self._tell(name, news) for name in self.people)))
+        return "; ".join(filter(None, (self._send(name, news) for name in self.channels)))
 
-    def _tell(self, name: str, news: Iterable[tuple[datetime, str, Callable[[], Message]]]) -> str:
-        """Channel one of them; the trouble with that, and then no more until the next time."""
-        told = self._told.setdefault(name, set())
-        for _, key, made in news:
-            if key in told:
+    def _send(self, name: str, news: Iterable[tuple[datetime, str, Callable[[], Message]]]) -> str:
+        """Send to one channel; on its first error, which is returned, no more until the next time."""
+        sent = self._sent.setdefault(name, set())
+        for _, key, message in news:
+            if key in sent:
                 continue
             try:
-                self.people[name](made())
+                self.channels[name](message())
             except Refused as refusal:
                 return str(refusal)
-            told.add(key)
+            sent.add(key)
         return ""
 
     def _of(self, each: Promoted) -> Message:
-        counts = self.counts(f"crm-{each.environment}", each.pod_hash)
+        counts = self.request_counts(f"crm-{each.environment}", each.pod_hash)
         return of_promotion(each.environment, each.version, each.promoted - each.released, counts)

@@ -10,29 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
 
 from delivery.errors import Refused, UnreadableRelease
 from delivery.gitops import quarantine
 from delivery.gitops.branch import Change, EnvironmentsBranch, publish
 from delivery.gitops.git import Repository
 from delivery.gitops.quarantine import QuarantinedImage
-from delivery.kubernetes.client import REFUSED
+from delivery.kubernetes.client import REFUSED, ClusterClient
 
 _KEY = "quarantine"
 
 
-class Cluster(Protocol):
-    """What is read and written; each call raises Refused when there is no answer."""
-
-    def kept(self, name: str, key: str) -> str: ...
-
-    def keep(self, name: str, key: str, text: str) -> None: ...
-
-
 @dataclass
 class Refusals:
-    cluster: Cluster
+    cluster: ClusterClient
     repository: Repository
     stable: Callable[[str], str]
     """The digest that everybody has in an environment, which is not refused there; empty where nobody knows."""
@@ -52,18 +43,18 @@ class Refusals:
             lifted = self._lifted(branch, tip)
             lost = {digest: each for digest, each in lost.items() if digest not in lifted}
         wanted |= lost
-        said = self._put_back(lost, branch) if lost else ""
+        done = self._put_back(lost, branch) if lost else ""
         self._keep(
             _KEY, json.dumps({"tip": branch.tip, "entries": [asdict(each) for each in wanted.values()]})
         )
         for environment in environments:
             stable = self.stable(environment)
             self._keep(environment, "\n".join(sorted(digest for digest in wanted if digest != stable)))
-        return said
+        return done
 
     def _known(self) -> tuple[str, dict[str, QuarantinedImage]]:
-        """The branch's tip at the last look, and what was quarantined then, by digest."""
-        text = self._kept.get(_KEY) or self.cluster.kept(REFUSED, _KEY)
+        """The branch's tip at the last time, and what was quarantined then, by digest."""
+        text = self._kept.get(_KEY) or self.cluster.guard_data(REFUSED, _KEY)
         if not text:
             return "", {}
         try:
@@ -127,7 +118,7 @@ class Refusals:
 
     def _keep(self, key: str, text: str) -> None:
         if key not in self._kept:
-            self._kept[key] = self.cluster.kept(REFUSED, key)
+            self._kept[key] = self.cluster.guard_data(REFUSED, key)
         if self._kept[key] != text:
-            self.cluster.keep(REFUSED, key, text)
+            self.cluster.write_guard_data(REFUSED, key, text)
             self._kept[key] = text

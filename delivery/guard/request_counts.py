@@ -1,6 +1,6 @@
 """How many requests a version answered and how many of them badly, as Prometheus counted them for the verdicts.
 
-A message that says why is better with figures, but going back must not wait for them: whatever does not come within a
+A message that says why is better with numbers, but a rollback must not wait for them: whatever does not come within a
 second is left out.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from delivery import web
-from delivery.kubernetes.analysis import Count
+from delivery.kubernetes.analysis import RequestCount
 
 _SECONDS = 1.0
 _MOST_BYTES = 1024 * 1024  # a few series
@@ -24,44 +24,46 @@ _QUERY = (
 )
 
 
-def asked(prometheus: str, namespace: str, pod_hash: str) -> dict[str, Count]:
-    """The counts by question; empty where Prometheus does not tell them within a second."""
-    found: dict[str, Count] = {}
+def fetch(prometheus: str, namespace: str, pod_hash: str) -> dict[str, RequestCount]:
+    """The counts by analysis; empty where Prometheus does not answer within a second."""
+    found: dict[str, RequestCount] = {}
     # A thread, because a name that nobody resolves can take longer than any timeout of HTTP.
-    asking = threading.Thread(
-        target=lambda: found.update(_ask(prometheus, namespace, pod_hash)), name="guard-counts", daemon=True
+    fetching = threading.Thread(
+        target=lambda: found.update(_ask(prometheus, namespace, pod_hash)),
+        name="guard-request-counts",
+        daemon=True,
     )
-    asking.start()
-    asking.join(_SECONDS)
+    fetching.start()
+    fetching.join(_SECONDS)
     return dict(found)
 
 
 def query(namespace: str, pod_hash: str) -> str:
-    """One question for both counts of all that is weighed."""
+    """One query for both counts of all that is weighed."""
     return " or ".join(
         _QUERY.format(name=name, namespace=namespace, pod_hash=pod_hash) for name in (_REQUESTS, _BAD)
     )
 
 
-def _ask(prometheus: str, namespace: str, pod_hash: str) -> dict[str, Count]:
-    asked_for = {"query": query(namespace, pod_hash)}
+def _ask(prometheus: str, namespace: str, pod_hash: str) -> dict[str, RequestCount]:
+    parameters = {"query": query(namespace, pod_hash)}
     try:
         with web.client() as client:
             answer = web.get(
-                client, f"{prometheus}/api/v1/query", params=asked_for, seconds=_SECONDS, most=_MOST_BYTES
+                client, f"{prometheus}/api/v1/query", params=parameters, seconds=_SECONDS, most=_MOST_BYTES
             )
         return _read(answer.raise_for_status().json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, OverflowError):
         return {}
 
 
-def _read(answer: dict[str, Any]) -> dict[str, Count]:
+def _read(answer: dict[str, Any]) -> dict[str, RequestCount]:
     values = {
         (each["metric"]["kind"], each["metric"]["question"]): round(float(each["value"][1]))
         for each in answer["data"]["result"]
     }
     return {
-        question: Count(requests, values.get((_BAD, question), 0))
+        question: RequestCount(requests, values.get((_BAD, question), 0))
         for (kind, question), requests in values.items()
         if kind == _REQUESTS
     }

@@ -1,4 +1,4 @@
-"""Acts in Git: one commit that goes back, says why, and quarantines the image where it is to blame."""
+"""The rollback in Git: one commit that says why, and quarantines the image where it is to blame."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,24 +8,24 @@ from delivery.gitops import promoted, quarantine
 from delivery.gitops.branch import ROLLBACK_TRAILER, Change, EnvironmentsBranch, Published, path_of, publish
 from delivery.gitops.git import Repository
 from delivery.gitops.promoted import PromotionRecord
-from delivery.guard.decision import Heal
+from delivery.guard.decision import Rollback
 from delivery.texts import one_line
 
 RUNBOOK = "RolloutAborted.md"
 _MOST_REASONS = 1000  # letters, of all together
 
 
-def heal(
+def roll_back(
     repository: Repository,
     environment: str,
-    decision: Heal,
+    decision: Rollback,
     *,
     branch: EnvironmentsBranch | None = None,
     now: datetime,
     runbooks: str,
     records: Mapping[str, PromotionRecord] | None = None,
 ) -> Published | None:
-    """Push the heal, or nothing if Git's release has changed meanwhile: a person's newer word counts.
+    """Push the rollback, or nothing if Git's release has changed meanwhile: a person's newer word counts.
 
     `branch`: as it was fetched for the decision. `records`: what became of each environment's releases, for the copy on
     the branch.
@@ -46,10 +46,10 @@ def heal(
     return publish(repository, change, branch)
 
 
-def _quarantined(branch: EnvironmentsBranch, environment: str, decision: Heal, now: datetime) -> str:
+def _quarantined(branch: EnvironmentsBranch, environment: str, decision: Rollback, now: datetime) -> str:
     """The file of quarantined images with this one added."""
     image = decision.left.image
-    # Going back must not wait for somebody who repairs a file: what cannot be read is written anew.
+    # A rollback must not wait for somebody who repairs a file: what cannot be read is written anew.
     try:
         known = quarantine.entries(branch)
     except Refused:
@@ -64,7 +64,7 @@ def _quarantined(branch: EnvironmentsBranch, environment: str, decision: Heal, n
     return quarantine.text_with(known, entry)
 
 
-def _message(environment: str, decision: Heal, runbooks: str) -> str:
+def _message(environment: str, decision: Rollback, runbooks: str) -> str:
     left, to = decision.left.image.version, decision.to.release.image.version
     why = "\n".join(f"- {one_line(reason)}" for reason in decision.reasons)
     blame = f"The image of {left} is quarantined." if decision.blame else "No image is quarantined."

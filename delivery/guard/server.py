@@ -1,7 +1,7 @@
 """What the guard and `delivery verdicts` answer over HTTP: whether they live and are ready, metrics, verdicts.
 
-What stands in the way of one environment is told by the guard's /readyz, its log and `delivery_guard_looks_total`, and
-changes no status: a restart would not help.
+An error in one environment is in the guard's /readyz, its log and `delivery_guard_reconciliations_total`, and changes
+no status: a restart would not help.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from delivery.errors import Refused
 from delivery.guard import metrics
-from delivery.guard.image_policy import UNKNOWN, Verdict
+from delivery.guard.image_policy import UNKNOWN, CheckResult
 from delivery.texts import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from delivery.guard.health import Health
-    from delivery.guard.image_policy import Security
-    from delivery.guard.rollback_loop import Guard
+    from delivery.guard.image_policy import ImagePolicy
+    from delivery.guard.rollback_loop import RollbackLoop
 
 LOG = logging.getLogger(__name__)
 
@@ -40,29 +40,33 @@ class Answer:
     kind: str = "text/plain; charset=utf-8"
 
 
-def answer(path: str, guard: Guard) -> Answer:
+def answer(path: str, loop: RollbackLoop) -> Answer:
     """The guard's answer to a GET request."""
     match path.partition("?")[0]:
         case "/healthz":
-            return _health(guard.liveness.late())
+            return _health(loop.liveness.late())
         case "/readyz":
-            told = "".join(f"{name}: {said}\n" for name, said in guard.hindrances.items())
-            return Answer(200, f"ok\n{told}") if guard.has_looked else _health("has not looked yet")
+            errors = "".join(f"{name}: {error}\n" for name, error in loop.errors.items())
+            return (
+                Answer(200, f"ok\n{errors}")
+                if loop.is_ready
+                else _health("has reconciled no environment yet")
+            )
         case "/metrics":
             return Answer(200, generate_latest(metrics.REGISTRY).decode(), CONTENT_TYPE_LATEST)
         case _:
             return Answer(404, "there are /healthz, /readyz and /metrics\n")
 
 
-def verdict(path: str, security: Security, health: Health) -> Answer:
+def verdict(path: str, policy: ImagePolicy, health: Health) -> Answer:
     """The answer of `delivery verdicts` to a GET request."""
     place, _, query = path.partition("?")
     named = parse_qs(query)
     match place:
         case "/healthz" | "/readyz":
-            return _health(security.liveness.late())
+            return _health(policy.liveness.late())
         case "/verdicts/security":
-            return _verdict(place, lambda: security.verdict(named.get("image", [""])[-1]))
+            return _verdict(place, lambda: policy.verdict(named.get("image", [""])[-1]))
         case "/verdicts/health":
             return _verdict(place, lambda: health.verdict(*_health_of(named)))
         case _:
@@ -79,15 +83,15 @@ def _health(why: str) -> Answer:
     return Answer(503, f"{why}\n") if why else Answer(200, "ok\n")
 
 
-def _verdict(place: str, judged: Callable[[], Verdict]) -> Answer:
+def _verdict(place: str, judged: Callable[[], CheckResult]) -> Answer:
     """Always JSON: Argo Rollouts takes any other text for a success, whatever it says."""
     try:
         status, verdict = 200, judged()
     except Refused as refusal:
-        status, verdict = 400, Verdict(UNKNOWN, one_line(refusal))
+        status, verdict = 400, CheckResult(UNKNOWN, one_line(refusal))
     except Exception as error:
         LOG.exception("%s:", place)
-        status, verdict = 200, Verdict(UNKNOWN, f"it cannot be told: {one_line(repr(error))}")
+        status, verdict = 200, CheckResult(UNKNOWN, f"it cannot be told: {one_line(repr(error))}")
     return Answer(status, json.dumps(asdict(verdict), ensure_ascii=False) + "\n", "application/json")
 
 

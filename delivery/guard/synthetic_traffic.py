@@ -1,13 +1,12 @@
-"""The prober: asks both versions where users are too few to tell, so that a release at night is judged as by day.
+"""Synthetic traffic for both versions where users are too few to tell: a release at night is judged as by day.
 
-A probe is GET /probe/ at a version's own Service, with a mark (docs/decisions/0022). Probes are sent only while a gate
-of the Rollout waits for its answer and Prometheus says that users hardly ask the new version. The pods that answer
-count them, and they are judged with the users' requests; here is only counted what came back.
+A synthetic request is GET /probe/ at a version's own Service, with a header (docs/decisions/0022). They are sent only
+while a gate of the Rollout waits for its answer and Prometheus says that users hardly ask the new version. The pods
+that answer count them, and they are judged with the users' requests; here is only counted what came back.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -15,26 +14,28 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import httpx
 
 from delivery import web
 from delivery.errors import Refused
 from delivery.guard import metrics
-from delivery.guard.liveness import LOOK_SECONDS, Liveness
-from delivery.guard.rollback_loop import tell
-from delivery.kubernetes.client import Object, is_moving
+from delivery.guard.liveness import RECONCILE_SECONDS, Liveness
+from delivery.guard.log import Log
+from delivery.kubernetes.client import ClusterClient
+from delivery.kubernetes.rollout import RolloutStatus
 
-LOG = logging.getLogger(__name__)
 VERSIONS = ("canary", "stable")
+_PART = "synthetic traffic"
 _EVERY_SECONDS = 2.0
 # What users have to ask the new version, in requests a second. At this rate the 123 that prove it fine take two
 # minutes; a canary with 5 % of 50 requests/s has 2.5.
 _ENOUGH = 1.0
-# Users get so long to come to a new version before they are missed, and so long is looked back.
+# Users get so long to come to a new version before they are missed, and so far back goes the query.
 _WINDOW_SECONDS = 30
-# From one probe of a version to the next: 123 take 25 s.
+# From one request to a version to the next: 123 take 25 s.
 _PACE_SECONDS = 0.2
 # A request is too slow after 2 s; what is given up after this still counts in the pod that answers it later.
 _TIMEOUT_SECONDS = 5.0
@@ -43,14 +44,8 @@ _MOST_BYTES = 64 * 1024  # a number, or a page that is none
 MOST = 20_000
 # A new connection each time, so that every pod of a version gets its share of them.
 _HEADERS = {"X-CRM-Probe": "1", "Connection": "close"}
-_ASKED_IN_VAIN = "none"
-_WAITING = ("", "Pending", "Running")
+_NO_ANSWER = "none"
 _FIRST_ERROR = 500
-
-
-class Cluster(Protocol):
-    def rollout(self, environment: str) -> Object | None:
-        """Raises Refused."""
 
 
 def at_its_service(name: str, environment: str, version: str) -> str:
@@ -61,8 +56,8 @@ def at_its_service(name: str, environment: str, version: str) -> str:
 def users_query(environment: str, pod_hash: str) -> str:
     """PromQL: what users ask a version, in requests a second.
 
-    Nothing where one of them was answered badly in the last two minutes: then users tell more than probes, whose
-    successes would water down what they say.
+    Nothing where one of them was answered badly in the last two minutes: then users tell more than synthetic requests,
+    whose successes would water down what they say.
     """
     users = (
         f'namespace="crm-{environment}", rollouts_pod_template_hash="{pod_hash}", '
@@ -85,81 +80,74 @@ def users_query(environment: str, pod_hash: str) -> str:
 class _Release:
     """A version on its way, and what both were sent for its sake."""
 
-    pod_hash: str
     name: str
+    """The Rollout's."""
+    pod_hash: str
     since: float = field(default_factory=time.monotonic)
     sent: Counter[str] = field(default_factory=Counter)
-    unknown: set[str] = field(default_factory=set)
-    """The versions that do not know what a probe is."""
-    told: bool = False
-    rest: threading.Event = field(default_factory=threading.Event)
+    unsupported: set[str] = field(default_factory=set)
+    """The versions that do not know synthetic requests."""
+    logged: bool = False
+    pause: threading.Event = field(default_factory=threading.Event)
     senders: dict[str, threading.Thread] = field(default_factory=dict)
 
 
 @dataclass
-class Prober:
+class SyntheticTraffic:
     """`prometheus`: its address; `url`: where a version of an environment is asked."""
 
-    cluster: Cluster
+    cluster: ClusterClient
     environments: Sequence[str]
     prometheus: str
-    tell: Callable[[str], None] = tell
+    log: Log = field(default_factory=Log)
     url: Callable[[str, str, str], str] = at_its_service
     patience: float = _WINDOW_SECONDS
     liveness: Liveness = field(default_factory=Liveness)
     _releases: dict[str, _Release] = field(default_factory=dict)
-    _failed: dict[str, str] = field(default_factory=dict)
 
-    def watch(self, stopped: threading.Event) -> None:
-        """Look at all environments until stopped; what breaks it stops the guard too, which is then started anew."""
+    def run(self, stopped: threading.Event) -> None:
+        """Reconcile all environments until stopped; what ends it stops the guard too, which is then started anew."""
         try:
             while not stopped.is_set():
                 for environment in self.environments:
-                    self.liveness.expect("prober", LOOK_SECONDS)
-                    self._try(environment)
+                    self.liveness.expect(_PART, RECONCILE_SECONDS)
+                    self.log.attempt(f"{environment}: {_PART}", partial(self.reconcile, environment))
                 stopped.wait(_EVERY_SECONDS)
         finally:
             for release in self._releases.values():
-                release.rest.set()
+                release.pause.set()
             stopped.set()
 
-    def _try(self, environment: str) -> None:
+    def reconcile(self, environment: str) -> str:
+        """Begin or end to send where that is needed. Returns why, once a release."""
         try:
-            self.look(environment)
-        except Exception as error:
-            # Nobody expected it; the other environments are looked at all the same.
-            if repr(error) != self._failed.get(environment):
-                self._failed[environment] = repr(error)
-                LOG.exception("probes of %s:", environment)
-
-    def look(self, environment: str) -> None:
-        """Look at one environment, and begin or end to probe where that is needed."""
-        try:
-            rollout = self.cluster.rollout(environment) or {}
+            rollout = self.cluster.rollout(environment)
         except Refused:
-            # The guard tells of it.
+            # The rollback loop logs it.
             if environment in self._releases:
-                self._releases[environment].rest.set()
-            return
-        status = rollout.get("status") or {}
+                self._releases[environment].pause.set()
+            return ""
         release = self._on_its_way(environment, rollout)
-        if release is None:
-            return
+        if rollout is None or release is None:
+            return ""
         missed = time.monotonic() - release.since >= self.patience
-        if missed and _a_gate_waits(status) and self._users_are_too_few(environment, release.pod_hash):
-            self._begin(environment, release)
-        else:
-            release.rest.set()
+        if not (missed and rollout.gate_waits and self._users_are_too_few(environment, release.pod_hash)):
+            release.pause.set()
+            return ""
+        self._begin(environment, release)
+        if release.logged:
+            return ""
+        release.logged = True
+        return "users hardly ask the new version, so synthetic requests do"
 
-    def _on_its_way(self, environment: str, rollout: Object) -> _Release | None:
-        status = rollout.get("status") or {}
+    def _on_its_way(self, environment: str, rollout: RolloutStatus | None) -> _Release | None:
         known = self._releases.get(environment)
-        pod_hash = status["currentPodHash"] if is_moving(status) and not status.get("abort") else None
-        if known and known.pod_hash != pod_hash:
-            known.rest.set()
+        moving = rollout if rollout and rollout.is_moving and not rollout.aborted else None
+        if known and not (moving and known.pod_hash == moving.newest_hash):
+            known.pause.set()
             del self._releases[environment]
-        if pod_hash and _a_gate_waits(status) and environment not in self._releases:
-            self._releases[environment] = _Release(pod_hash, rollout["metadata"]["name"])
+        if moving and moving.gate_waits and environment not in self._releases:
+            self._releases[environment] = _Release(moving.name, moving.newest_hash)
         return self._releases.get(environment)
 
     def _users_are_too_few(self, environment: str, pod_hash: str) -> bool:
@@ -180,68 +168,56 @@ class Prober:
         return not math.isnan(rate) and rate < _ENOUGH
 
     def _begin(self, environment: str, release: _Release) -> None:
-        release.rest.clear()
-        if not release.told:
-            release.told = True
-            self.tell(f"{environment}: users hardly ask the new version, so probes do")
+        release.pause.clear()
         for version in VERSIONS:
             sender = release.senders.get(version)
             if sender is None or not sender.is_alive():
                 sender = threading.Thread(
-                    target=self._send, args=(environment, version, release), name="prober", daemon=True
+                    target=self._send, args=(environment, version, release), name=_PART, daemon=True
                 )
                 release.senders[version] = sender
                 sender.start()
 
     def _send(self, environment: str, version: str, release: _Release) -> None:
-        """Probe a version, one request at a time, until there is rest."""
+        """Send to a version, one request at a time, until the pause."""
         url = self.url(release.name, environment, version)
         with web.client(headers=_HEADERS, trust_env=False) as client:
             while (
-                release.sent[version] < MOST and version not in release.unknown and not release.rest.is_set()
+                release.sent[version] < MOST
+                and version not in release.unsupported
+                and not release.pause.is_set()
             ):
                 started = time.monotonic()
                 release.sent[version] += 1
                 answer = _asked(client, url)
-                metrics.PROBES.labels(environment, version, answer).inc()
-                if _is_strange(answer):
-                    release.unknown.add(version)
-                    self.tell(f"{environment}: {version} answers a probe with {answer}, so it gets no more")
-                release.rest.wait(max(0.0, started + _PACE_SECONDS - time.monotonic()))
+                metrics.SYNTHETIC_REQUESTS.labels(environment, version, answer).inc()
+                if _is_unsupported(answer):
+                    release.unsupported.add(version)
+                    self.log.write(
+                        f"{environment}: {version} answers a synthetic request with {answer}, so it gets no more"
+                    )
+                release.pause.wait(max(0.0, started + _PACE_SECONDS - time.monotonic()))
 
 
 @contextmanager
-def probing(prober: Prober, stopped: threading.Event) -> Iterator[None]:
-    """Watch in a thread of its own as long as this lasts."""
-    watching = threading.Thread(target=prober.watch, args=(stopped,), name="prober", daemon=True)
-    watching.start()
+def running(traffic: SyntheticTraffic, stopped: threading.Event) -> Iterator[None]:
+    """Run in a thread of its own as long as this lasts."""
+    thread = threading.Thread(target=traffic.run, args=(stopped,), name=_PART, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         stopped.set()
-        watching.join()
+        thread.join()
 
 
 def _asked(client: httpx.Client, url: str) -> str:
     try:
         return str(web.get(client, url, seconds=_TIMEOUT_SECONDS, most=_MOST_BYTES).status_code)
     except httpx.HTTPError:
-        return _ASKED_IN_VAIN
+        return _NO_ANSWER
 
 
-def _is_strange(answer: str) -> bool:
-    """A version without probes answers 404, for instance, and more of those would count as requests that went well."""
-    return answer not in (_ASKED_IN_VAIN, "200") and int(answer) < _FIRST_ERROR
-
-
-def _a_gate_waits(status: Object) -> bool:
-    """Whether a question of a step, or before or after blue-green's switch, is being asked. A pause asks nothing."""
-    canary, blue_green = status.get("canary") or {}, status.get("blueGreen") or {}
-    # The first step asks about the image, before the new version has a pod that could be asked.
-    first = status.get("currentStepIndex") == 0
-    runs = (
-        None if first else canary.get("currentStepAnalysisRunStatus"),
-        blue_green.get("prePromotionAnalysisRunStatus"),
-        blue_green.get("postPromotionAnalysisRunStatus"),
-    )
-    return any(run and run.get("status", "") in _WAITING for run in runs)
+def _is_unsupported(answer: str) -> bool:
+    """An older version answers 404, for instance, and more of those would count as requests that went well."""
+    return answer not in (_NO_ANSWER, "200") and int(answer) < _FIRST_ERROR

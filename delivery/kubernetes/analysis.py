@@ -1,13 +1,18 @@
-"""What each question found about a version, in plain words."""
+"""Analysis runs, read from the API's objects once, and what each analysis found about a version, in plain words."""
+
+from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from delivery.kubernetes.objects import POD_HASH, Object, annotations_of, labels_of, spec_of, status_of
 
 _LIMIT = "limit 5 %"
 _BAD = {"error-rate": "failed", "latency": "were slow"}
-# What is proven where a question weighs something else than a version's requests.
+# What is proven where an analysis weighs something else than a version's requests.
 _PROVEN = {
     "worker-failures": "more than 1 in 20 tasks of {version} fail",
     "business": (
@@ -15,41 +20,119 @@ _PROVEN = {
     ),
     "conversion": "a request of {version} leads to less than half as many won deals as one of the others",
 }
-# What a question that weighs evidence measures: one number, in brackets.
+# What an analysis that weighs evidence measures: one number, in brackets.
 _MEASURED = re.compile(r"\[([-+.e0-9]+)\]")
 WEIGHED = frozenset({*_BAD, *_PROVEN})
 PROVEN = 4.6  # ln 100
 
 
+ATTEMPT = "rollout.argoproj.io/revision"
+"""Counted with each change of the Rollout's pods: an earlier attempt with the same pods has the same hash."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    phase: str = ""
+    value: str | None = None
+    message: str | None = None
+    finished_at: str = ""
+
+    @classmethod
+    def parse(cls, measurement: Object) -> Self:
+        return cls(
+            measurement.get("phase", ""),
+            measurement.get("value"),
+            measurement.get("message"),
+            measurement.get("finishedAt") or "",
+        )
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """The answers to one analysis; Argo Rollouts keeps the newest ten."""
+
+    name: str
+    phase: str
+    message: str | None = None
+    measurements: tuple[Measurement, ...] = ()
+    taken: int = 0
+    """How many there were, those without an answer included."""
+
+    @classmethod
+    def parse(cls, result: Object) -> Self:
+        return cls(
+            result["name"],
+            result.get("phase", "Pending"),
+            result.get("message"),
+            tuple(Measurement.parse(each) for each in result.get("measurements") or []),
+            result.get("count", 0) + result.get("error", 0),
+        )
+
+    @property
+    def last(self) -> Measurement:
+        return self.measurements[-1] if self.measurements else Measurement()
+
+
+@dataclass(frozen=True)
+class AnalysisRun:
+    name: str
+    pod_hash: str
+    attempt: str
+    """The Rollout's count of changes when it was made."""
+    created: str
+    phase: str
+    message: str | None = None
+    terminated: bool = False
+    """Whether it was ended before its time."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    results: tuple[AnalysisResult, ...] = ()
+
+    @classmethod
+    def parse(cls, thing: Object) -> Self:
+        metadata, status = thing.get("metadata") or {}, status_of(thing)
+        return cls(
+            name=metadata.get("name", ""),
+            pod_hash=labels_of(thing).get(POD_HASH, ""),
+            attempt=str(annotations_of(thing).get(ATTEMPT) or ""),
+            created=str(metadata.get("creationTimestamp", "")),
+            phase=status.get("phase", "Pending"),
+            message=status.get("message"),
+            terminated=bool(spec_of(thing).get("terminate")),
+            labels=labels_of(thing),
+            results=tuple(AnalysisResult.parse(each) for each in status.get("metricResults") or []),
+        )
+
+
 @dataclass(frozen=True)
 class Finding:
-    """A question that did not let the version pass. Phase: Failed, Error or Inconclusive."""
+    """An analysis that did not let the version pass. Phase: Failed, Error or Inconclusive."""
 
     question: str
     phase: str
-    says: str
+    message: str
 
 
 @dataclass(frozen=True)
-class Count:
+class RequestCount:
     """Requests that a version answered, and how many of them badly."""
 
     requests: int
     bad: int
 
 
-def findings(run: dict[str, Any], version: str, counts: dict[str, Count] | None = None) -> list[Finding]:
-    """The findings of one AnalysisRun; `counts` by question, where Prometheus could be asked."""
-    results = (run.get("status") or {}).get("metricResults") or []
+def findings(
+    run: AnalysisRun, version: str, counts: Mapping[str, RequestCount] | None = None
+) -> list[Finding]:
+    """The findings of one run; `counts` by analysis, where Prometheus could be asked."""
     return [
-        Finding(_question(each), _phase(each), _words(each, version, counts or {}))
-        for each in results
-        if each.get("phase") in ("Failed", "Error", "Inconclusive")
+        Finding(_question(each), _phase(each), _message(each, version, counts or {}))
+        for each in run.results
+        if each.phase in ("Failed", "Error", "Inconclusive")
     ]
 
 
 def answered(value: str | None) -> dict[str, str]:
-    """What the guard answered to a question (`verdict`, `says`), where it was the guard that was asked; else empty."""
+    """What `delivery verdicts` answered (`verdict`, `says`), where it was asked; else empty."""
     try:
         found = json.loads(value or "")
     except ValueError:
@@ -57,49 +140,47 @@ def answered(value: str | None) -> dict[str, str]:
     return found if isinstance(found, dict) and {"verdict", "says"} <= found.keys() else {}
 
 
-def _phase(result: dict[str, Any]) -> str:
+def _phase(result: AnalysisResult) -> str:
     """Argo Rollouts counts answers until it fails a release; one that stayed unknown has proven nothing."""
-    return "Error" if answered(_last(result).get("value")).get("verdict") == "unknown" else result["phase"]
+    return "Error" if answered(result.last.value).get("verdict") == "unknown" else result.phase
 
 
-def _last(result: dict[str, Any]) -> dict[str, Any]:
-    measurements: list[dict[str, Any]] = result.get("measurements") or [{}]
-    return measurements[-1]
+def _question(result: AnalysisResult) -> str:
+    return result.name.removesuffix("-watch")
 
 
-def _question(result: dict[str, Any]) -> str:
-    return str(result["name"]).removesuffix("-watch")
-
-
-def _words(result: dict[str, Any], version: str, counts: dict[str, Count]) -> str:
-    question = _question(result)
-    last = _last(result)
-    if says := answered(last.get("value")).get("says"):
-        return f"{question}: {says}"
-    if result["phase"] == "Failed":
+def _message(result: AnalysisResult, version: str, counts: Mapping[str, RequestCount]) -> str:
+    question, last = _question(result), result.last
+    if answer := answered(last.value).get("says"):
+        return f"{question}: {answer}"
+    if result.phase == "Failed":
         return f"{question}: {_proven(question, version, last, counts.get(question))}"
-    if result["phase"] == "Error":
-        why = last.get("message") or result.get("message") or "no reason was given"
-        return f"{question}: could not be measured ({' '.join(str(why).split())})"
-    return f"{question}: stayed undecided (measured {last.get('value', 'nothing')})"
+    if result.phase == "Error":
+        why = last.message or result.message or "no reason was given"
+        return f"{question}: could not be measured ({' '.join(why.split())})"
+    return f"{question}: stayed undecided (measured {_measured(last)})"
 
 
-def _proven(question: str, version: str, measured: dict[str, Any], count: Count | None) -> str:
+def _measured(measurement: Measurement) -> str:
+    return "nothing" if measurement.value is None else measurement.value
+
+
+def _proven(question: str, version: str, last: Measurement, count: RequestCount | None) -> str:
     """What is bad about the version."""
     if question in _BAD and count and count.requests:
         share = 100 * count.bad / count.requests
         return (
             f"{count.bad} of {count.requests} requests of {version} {_BAD[question]} "
-            f"({share:.0f} %, {_LIMIT}){_evidence(measured)}"
+            f"({share:.0f} %, {_LIMIT}){_evidence(last)}"
         )
     if question in _PROVEN:
-        return f"{_PROVEN[question].format(version=version)}, proven bad{_evidence(measured)}"
-    share_waited = evidence(measured.get("value"))
+        return f"{_PROVEN[question].format(version=version)}, proven bad{_evidence(last)}"
+    share_waited = evidence(last.value)
     if question == "saturation" and share_waited is not None:
         # Health checks wait as well, and their time is not counted: together more than 100 % of the requests'.
         waited = f"{version} waited {min(100 * share_waited, 100):.0f} % of its time"
         return f"{waited} for a processor or a database connection (50 % aborts)"
-    return f"{version} was proven bad (measured {measured.get('value', 'nothing')})"
+    return f"{version} was proven bad (measured {_measured(last)})"
 
 
 def evidence(value: str | None) -> float | None:
@@ -111,6 +192,6 @@ def evidence(value: str | None) -> float | None:
         return None
 
 
-def _evidence(measurement: dict[str, Any]) -> str:
-    weighed = evidence(measurement.get("value"))
+def _evidence(measurement: Measurement) -> str:
+    weighed = evidence(measurement.value)
     return "" if weighed is None else f", evidence {weighed:.1f} ({PROVEN} aborts)"

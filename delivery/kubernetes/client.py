@@ -1,23 +1,29 @@
-"""What the cluster says about an environment, read through KUBECONFIG or, in a pod, as its own account."""
+"""What the cluster reports about an environment, read through KUBECONFIG or, in a pod, as its own account."""
+
+from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from kubernetes import client, config
 
 from delivery.errors import ClusterUnreachable
+from delivery.kubernetes.analysis import AnalysisRun
+from delivery.kubernetes.application import Application, Migration, application_set_error
+from delivery.kubernetes.objects import Object
+from delivery.kubernetes.rollout import ReplicaSet, RolloutStatus
 
 ARGOCD_NAMESPACE = "argocd"
 # What of the chart is found by its labels, since `fullnameOverride` may have given it another name.
 _COMPONENT = "app.kubernetes.io/name=crm,app.kubernetes.io/component="
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
-_CONFLICT = 409  # it has changed since the version that was told
+_CONFLICT = 409  # it has changed since the given version
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 # A registry that is away is another matter: it comes back.
 _NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE)
@@ -28,28 +34,58 @@ _NO_CONFIG_MAP = (
     f"There is no ConfigMap {{name}} in {ARGOCD_NAMESPACE}; the chart argocd makes it with the guard"
 )
 
-Object = dict[str, Any]
 
-
-@dataclass
-class Observed:
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentObjects:
     """The Kubernetes objects that tell about one environment; None or empty where there is none."""
 
-    rollout: Object | None = None
-    replica_sets: list[Object] = field(default_factory=list)
-    analysis_runs: list[Object] = field(default_factory=list)
-    application: Object | None = None
-    application_set: Object | None = None
+    rollout: RolloutStatus | None = None
+    replica_sets: tuple[ReplicaSet, ...] = ()
+    analysis_runs: tuple[AnalysisRun, ...] = ()
+    application: Application | None = None
+    application_set_error: str | None = None
+
+    def replica_set(self, pod_hash: str) -> ReplicaSet | None:
+        return next((each for each in self.replica_sets if pod_hash and each.pod_hash == pod_hash), None)
 
 
-def is_moving(status: Object) -> bool:
-    """Whether a Rollout of this status has newer pods than those of the last full promotion, aborted or not."""
-    newest = status.get("currentPodHash")
-    return bool(newest) and newest != status.get("stableRS")
+class ClusterClient(Protocol):
+    """What the guard reads and writes in the cluster; each call raises ClusterUnreachable when there is no answer."""
+
+    def rollout(self, environment: str) -> RolloutStatus | None: ...
+
+    def observe(self, environment: str) -> EnvironmentObjects: ...
+
+    def application(self, environment: str) -> Application | None: ...
+
+    def migration(self, environment: str) -> Migration | None: ...
+
+    def missing_migration_image(self, environment: str) -> str: ...
+
+    def promote_in_full(self, environment: str, rollout: RolloutStatus) -> None: ...
+
+    def abort(self, environment: str, rollout: RolloutStatus) -> None: ...
+
+    def scale_to_zero(self, environment: str, replica_set: str) -> None: ...
+
+    def terminate_sync(self, environment: str) -> None: ...
+
+    def guard_data(self, name: str, key: str) -> str: ...
+
+    def write_guard_data(self, name: str, key: str, text: str) -> None: ...
+
+    def config_maps(self, environment: str) -> dict[str, datetime]: ...
+
+    def delete_config_map(self, environment: str, name: str) -> None: ...
+
+    def workloads(self, environment: str) -> list[Object]: ...
 
 
 class Cluster:
-    """One cluster. Written are a Rollout's promotion in full and abort, aborted pods, a sync's end and ConfigMaps."""
+    """One cluster, as ClusterClient says.
+
+    Written are a Rollout's promotion in full and abort, aborted pods, a sync's end and ConfigMaps.
+    """
 
     def __init__(self, api: client.CustomObjectsApi) -> None:
         self._api = api
@@ -84,8 +120,12 @@ class Cluster:
         settings.retries = 0
         return cls(client.CustomObjectsApi(client.ApiClient(settings)))
 
-    def rollout(self, environment: str) -> Object | None:
-        """Raises ClusterUnreachable, also where there are two."""
+    def rollout(self, environment: str) -> RolloutStatus | None:
+        found = self._rollout(environment)
+        return RolloutStatus.parse(found) if found else None
+
+    def _rollout(self, environment: str) -> Object | None:
+        """Raises ClusterUnreachable also where there are two."""
         namespace = f"crm-{environment}"
         found = self._list("argoproj.io", "v1alpha1", namespace, "rollouts", component="web")
         if len(found) > 1:
@@ -95,53 +135,49 @@ class Cluster:
             )
         return found[0] if found else None
 
-    def migration(self, environment: str) -> Object | None:
-        """The Job of the newest migration. Raises ClusterUnreachable."""
+    def migration(self, environment: str) -> Migration | None:
+        """The Job of the newest migration."""
         jobs = self._list("batch", "v1", f"crm-{environment}", "jobs", component="migration")
-        return max(jobs, key=lambda job: str(job["metadata"].get("creationTimestamp")), default=None)
+        newest = max(jobs, key=lambda job: str(job["metadata"].get("creationTimestamp")), default=None)
+        return Migration.parse(newest) if newest else None
 
-    def application(self, environment: str) -> Object | None:
-        """Argo CD's Application of an environment. Raises ClusterUnreachable."""
-        return self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
+    def application(self, environment: str) -> Application | None:
+        found = self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
+        return Application.parse(found) if found else None
 
-    def promote_in_full(self, environment: str, version: str) -> None:
+    def promote_in_full(self, environment: str, rollout: RolloutStatus) -> None:
         """Let the Rollout leave out the rest of its steps, as `kubectl argo rollouts promote --full` does.
 
-        Nothing happens if it has changed since `version`, its resourceVersion. Raises ClusterUnreachable.
+        Nothing happens if it has changed meanwhile.
         """
-        self._set_status(
-            environment, {"metadata": {"resourceVersion": version}, "status": {"promoteFull": True}}
-        )
+        self._set_status(environment, rollout, {"promoteFull": True})
 
-    def abort(self, environment: str, version: str) -> None:
+    def abort(self, environment: str, rollout: RolloutStatus) -> None:
         """End what the Rollout is at, as `kubectl argo rollouts abort` does.
 
-        Nothing happens if it has changed since `version`, its resourceVersion. Raises ClusterUnreachable.
+        Nothing happens if it has changed meanwhile.
         """
-        self._set_status(environment, {"metadata": {"resourceVersion": version}, "status": {"abort": True}})
+        self._set_status(environment, rollout, {"abort": True})
 
-    def _set_status(self, environment: str, change: Object) -> None:
+    def _set_status(self, environment: str, rollout: RolloutStatus, status: Object) -> None:
         patch = partial(
             self._api.patch_namespaced_custom_object_status,
-            body=change,
+            body={"metadata": {"resourceVersion": rollout.resource_version}, "status": status},
             _content_type="application/merge-patch+json",
         )
-        if rollout := self.rollout(environment):
-            name = rollout["metadata"]["name"]
-            self._ask(patch, "argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", name)
+        self._ask(patch, "argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", rollout.name)
 
     def scale_to_zero(self, environment: str, replica_set: str) -> None:
-        """Take all pods of a ReplicaSet away. Raises ClusterUnreachable."""
         patch = self._apps.patch_namespaced_replica_set_scale
         self._ask(
             lambda *path, **more: {"answer": patch(replica_set, path[2], {"spec": {"replicas": 0}}, **more)},
             *("apps", "v1", f"crm-{environment}", "replicasets/scale"),
         )
 
-    def kept(self, name: str, key: str) -> str:
+    def guard_data(self, name: str, key: str) -> str:
         """What the guard has written into one of its ConfigMaps; empty where it has written nothing.
 
-        Raises ClusterUnreachable, also where there is no such ConfigMap.
+        Raises ClusterUnreachable also where there is no such ConfigMap.
         """
         read = self._core.read_namespaced_config_map
         found = self._ask(
@@ -152,8 +188,8 @@ class Cluster:
             raise ClusterUnreachable(f"{_NO_CONFIG_MAP.format(name=name)}.")
         return str((found["data"] or {}).get(key, ""))
 
-    def keep(self, name: str, key: str, text: str) -> None:
-        """Write into one of the guard's ConfigMaps. Raises ClusterUnreachable, also where there is none."""
+    def write_guard_data(self, name: str, key: str, text: str) -> None:
+        """Raises ClusterUnreachable also where there is no such ConfigMap."""
         patch = self._core.patch_namespaced_config_map
         found = self._ask(
             lambda *path, **more: {"answer": patch(name, path[2], {"data": {key: text}}, **more)},
@@ -162,11 +198,8 @@ class Cluster:
         if found is None:
             raise ClusterUnreachable(f"{_NO_CONFIG_MAP.format(name=name)}.")
 
-    def end_sync(self, environment: str) -> None:
-        """End the sync that Argo CD is in the middle of, as `argocd app terminate-op` does.
-
-        Raises ClusterUnreachable.
-        """
+    def terminate_sync(self, environment: str) -> None:
+        """End the sync that Argo CD is in the middle of, as `argocd app terminate-op` does."""
         path = ("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
         patch = partial(
             self._api.patch_namespaced_custom_object,
@@ -176,10 +209,7 @@ class Cluster:
         self._ask(patch, *path)
 
     def missing_migration_image(self, environment: str) -> str:
-        """What the node says of an image of the migration that the registry does not have; else empty.
-
-        Raises ClusterUnreachable.
-        """
+        """What the node reports of an image of the migration that the registry does not have; else empty."""
         ask = partial(self._core.list_namespaced_pod, label_selector=f"{_COMPONENT}migration")
         pods = self._ask(
             lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "pods"
@@ -187,13 +217,13 @@ class Cluster:
         for pod in (pods or {}).get("items", []):
             for container in (pod["status"] or {}).get("container_statuses") or []:
                 waiting = (container["state"] or {}).get("waiting") or {}
-                said = str(waiting.get("message") or "")
-                if waiting.get("reason") in _NOT_PULLED and _NO_SUCH_IMAGE.search(said):
-                    return said
+                message = str(waiting.get("message") or "")
+                if waiting.get("reason") in _NOT_PULLED and _NO_SUCH_IMAGE.search(message):
+                    return message
         return ""
 
-    def configurations(self, environment: str) -> dict[str, datetime]:
-        """The chart's ConfigMaps of settings, and when each was made. Raises ClusterUnreachable."""
+    def config_maps(self, environment: str) -> dict[str, datetime]:
+        """The chart's ConfigMaps of settings, and when each was made."""
         ask = partial(self._core.list_namespaced_config_map, label_selector=f"{_COMPONENT}config")
         found = self._ask(
             lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "configmaps"
@@ -202,8 +232,8 @@ class Cluster:
         return {each["name"]: each["creation_timestamp"] for each in named}
 
     def workloads(self, environment: str) -> list[Object]:
-        """Whatever may start pods in an environment's namespace. Raises ClusterUnreachable."""
-        namespace, rollout = f"crm-{environment}", self.rollout(environment)
+        """Whatever may start pods in an environment's namespace, as the API has it."""
+        namespace, rollout = f"crm-{environment}", self._rollout(environment)
         return [
             *([rollout] if rollout else []),
             *self._list("apps", "v1", namespace, "replicasets"),
@@ -211,8 +241,7 @@ class Cluster:
             *self._list("batch", "v1", namespace, "jobs"),
         ]
 
-    def delete_configuration(self, environment: str, name: str) -> None:
-        """Raises ClusterUnreachable."""
+    def delete_config_map(self, environment: str, name: str) -> None:
         ask = self._core.delete_namespaced_config_map
         self._ask(
             lambda *path, **more: {"answer": ask(name, path[2], **more)},
@@ -222,16 +251,17 @@ class Cluster:
             "configmaps",
         )
 
-    def observe(self, environment: str) -> Observed:
-        """Raises ClusterUnreachable."""
+    def observe(self, environment: str) -> EnvironmentObjects:
         namespace = f"crm-{environment}"
-        return Observed(
+        return EnvironmentObjects(
             rollout=self.rollout(environment),
-            replica_sets=self._list("apps", "v1", namespace, "replicasets"),
-            analysis_runs=self._list("argoproj.io", "v1alpha1", namespace, "analysisruns"),
+            replica_sets=tuple(map(ReplicaSet.parse, self._list("apps", "v1", namespace, "replicasets"))),
+            analysis_runs=tuple(
+                map(AnalysisRun.parse, self._list("argoproj.io", "v1alpha1", namespace, "analysisruns"))
+            ),
             application=self.application(environment),
-            application_set=self._get(
-                "argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applicationsets", namespace
+            application_set_error=application_set_error(
+                self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applicationsets", namespace) or {}
             ),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from delivery.gitops.history import AUTOMATIC_ROLLBACK, PROMOTION, RELEASE, ROLLBACK, UNQUARANTINE, Event
-from delivery.kubernetes.analysis import Count
+from delivery.kubernetes.analysis import RequestCount
 
 _DONE = {RELEASE: "is released", PROMOTION: "is promoted"}
 _IN_MINUTES = 120  # seconds
@@ -30,7 +30,7 @@ def of_event(event: Event) -> Message:
     return Message(f"{where}: {_what(event)}", "\n".join(filter(None, facts)))
 
 
-def of_promotion(environment: str, version: str, took: timedelta, counts: dict[str, Count]) -> Message:
+def of_promotion(environment: str, version: str, took: timedelta, counts: dict[str, RequestCount]) -> Message:
     """Of a release that was fully promoted so long after its commit; `counts` of its requests by analysis."""
     asked = max((each.requests for each in counts.values()), default=0)
     bad = [f"{counts[question].bad} {word}" for question, word in _BAD.items() if question in counts]

@@ -81,7 +81,6 @@ class Server(ThreadingHTTPServer):
     def __init__(self, objects: dict[str, Object], failing: int | None = None) -> None:
         self.objects = objects
         self.failing = failing
-        self.refused: dict[str, int] = {}
         self.deleted: list[str] = []
         self.patched: list[tuple[str, Object]] = []
         self.selected: dict[str, str] = {}
@@ -109,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         found = self.server.objects.get(path)
         self.server.selected |= {path: parse_qs(query).get("labelSelector", [""])[-1]}
-        status = self.server.failing or self.server.refused.get(path) or (200 if found else 404)
+        status = self.server.failing or (200 if found else 404)
         body = json.dumps(found or {"kind": "Status", "code": status}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

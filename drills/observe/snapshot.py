@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from delivery.kubernetes.annotations import STRATEGY, noted
+from delivery.kubernetes.objects import STRATEGY, noted
 
 Object = dict[str, Any]
 

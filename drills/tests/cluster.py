@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from delivery.kubernetes.annotations import STRATEGY
+from delivery.kubernetes.objects import STRATEGY
 from drills.fixtures.images import Image
 from drills.observe.snapshot import Object, Objects
 

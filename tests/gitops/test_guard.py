@@ -8,10 +8,17 @@ import pytest
 import yaml
 from kubernetes import client
 
-from delivery.cli.main import PROMETHEUS_VARIABLE, REMOTE_VARIABLE
+from delivery.cli.main import REMOTE_VARIABLE
 from delivery.gitops.branch import ENVIRONMENTS
-from delivery.guard.image_policy import KEY_VARIABLE, REGISTRIES_VARIABLE, SBOM_KEY_VARIABLE, registries_from
+from delivery.guard.config import (
+    KEY_VARIABLE,
+    PROMETHEUS_VARIABLE,
+    REGISTRIES_VARIABLE,
+    SBOM_KEY_VARIABLE,
+    registries_from,
+)
 from delivery.kubernetes.client import RECORD, REFUSED, Cluster
+from delivery.kubernetes.rollout import RolloutStatus
 from delivery.notifications.channels import VARIABLE as NOTIFICATIONS_VARIABLE
 from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
@@ -150,7 +157,7 @@ def test_its_rights_are_enough_for_what_it_asks(text: str) -> None:
         cluster.observe(environment)
         cluster.rollout(environment)
         cluster.migration(environment)
-        cluster.promote_in_full(environment, "41")
+        cluster.promote_in_full(environment, RolloutStatus(name="crm"))
     assert asked.rights
     had = {namespace: rights(role) for namespace, role in roles(text).items()}
     assert not [(namespace, right) for namespace, right in asked.rights if right not in had[namespace]]

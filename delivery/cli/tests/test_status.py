@@ -3,7 +3,7 @@
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,7 +19,10 @@ from delivery.cli.status_model import AnalysisVerdict, EnvironmentStatus, GitSta
 from delivery.cli.status_table import table
 from delivery.gitops import freeze, quarantine
 from delivery.gitops.release import Release, ReleasedImage
-from delivery.kubernetes.client import Observed
+from delivery.kubernetes.analysis import AnalysisRun
+from delivery.kubernetes.application import Application, application_set_error
+from delivery.kubernetes.client import EnvironmentObjects
+from delivery.kubernetes.rollout import ReplicaSet, RolloutStatus
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import (
     CANARY,
@@ -44,7 +47,23 @@ def seen(**changes: Any) -> EnvironmentStatus:
         "replica_sets": REPLICA_SETS,
         "application": application(REVISION, NEW),
     }
-    return environment_status("dev", IN_GIT, Observed(**(usual | changes)))
+    return environment_status("dev", IN_GIT, objects(**(usual | changes)))
+
+
+def objects(
+    rollout: Object | None = None,
+    replica_sets: Iterable[Object] = (),
+    analysis_runs: Iterable[Object] = (),
+    application: Object | None = None,
+    application_set: Object | None = None,
+) -> EnvironmentObjects:
+    return EnvironmentObjects(
+        rollout=RolloutStatus.parse(rollout) if rollout else None,
+        replica_sets=tuple(map(ReplicaSet.parse, replica_sets)),
+        analysis_runs=tuple(map(AnalysisRun.parse, analysis_runs)),
+        application=Application.parse(application) if application else None,
+        application_set_error=application_set_error(application_set or {}),
+    )
 
 
 def shown(*environments: EnvironmentStatus) -> str:
@@ -92,7 +111,7 @@ class TestRollout:
     ) -> None:
         plain = replica_set(STABLE, "", OLD, 4)
         cluster = environment_status(
-            "dev", IN_GIT, Observed(rollout=rollout(), replica_sets=[plain]), known
+            "dev", IN_GIT, objects(rollout=rollout(), replica_sets=[plain]), known
         ).cluster
         assert cluster
         assert cluster.stable
@@ -259,7 +278,7 @@ class TestCommand:
         printed = capsys.readouterr()
         assert "no release yet" in printed.out
         assert "1.1" in printed.out
-        assert "Not known: what runs. No cluster: KUBECONFIG" in printed.err
+        assert "What runs is not known. No cluster: KUBECONFIG" in printed.err
 
     def test_as_json_has_what_git_and_the_cluster_say(
         self,

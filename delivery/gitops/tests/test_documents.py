@@ -13,7 +13,7 @@ from delivery.errors import Refused, Unreadable
 from delivery.gitops import documents, freeze
 from delivery.gitops.documents import NotText
 from delivery.gitops.release import Release
-from delivery.guard.tests.sights import GOOD
+from delivery.guard.tests.states import GOOD
 
 _TEXT = GOOD.to_yaml()
 # What means something in YAML, and numbers and times that no calendar or memory holds.

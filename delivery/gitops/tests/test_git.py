@@ -10,7 +10,7 @@ from delivery.cli.main import main
 from delivery.errors import Refused
 from delivery.gitops import git
 from delivery.gitops.branch import FILE, Change, EnvironmentsBranch, fetch_existing, publish
-from delivery.guard.tests.sights import GOOD
+from delivery.guard.tests.states import GOOD
 from delivery.tests import slow
 from delivery.tests.git_http import served
 from delivery.tests.hosts import Remote

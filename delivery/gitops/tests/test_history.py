@@ -15,9 +15,9 @@ from delivery.cli.main import main
 from delivery.gitops import dora, freeze, git, promoted, quarantine
 from delivery.gitops.branch import ReleaseRecord, fetch
 from delivery.gitops.history import events
-from delivery.guard.decision import Heal
-from delivery.guard.rollback import heal
-from delivery.guard.tests.sights import BAD, GOOD
+from delivery.guard.decision import Rollback
+from delivery.guard.rollback import roll_back
+from delivery.guard.tests.states import BAD, GOOD
 from delivery.tests.hosts import Remote
 
 FILE = "production/release.yaml"
@@ -45,8 +45,8 @@ def branch(remote: Remote, at: Any) -> Remote:
     )
     at(11)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, ("error-rate: 12 of 31 failed",), blame=True)
-        assert heal(repository, "production", decision, now=START, runbooks="docs/")
+        decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, ("error-rate: 12 of 31 failed",), blame=True)
+        assert roll_back(repository, "production", decision, now=START, runbooks="docs/")
     at(20)
     assert main(["unquarantine", BAD.image.digest, "--reason", "the disk was full"]) == 0
     at(30)

@@ -20,7 +20,7 @@ from delivery.gitops.promoted import (
     copy_text,
 )
 from delivery.gitops.release import Release
-from delivery.guard.tests.sights import release
+from delivery.guard.tests.states import release
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 NOTHING: frozenset[str] = frozenset()

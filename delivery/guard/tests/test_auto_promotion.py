@@ -15,11 +15,12 @@ from delivery.errors import Refused
 from delivery.gitops import freeze, git, quarantine
 from delivery.gitops.release import Release
 from delivery.guard.auto_promotion import parse
-from delivery.guard.decision import settled_since
-from delivery.guard.maintenance_loop import Rounds
-from delivery.guard.tests.sights import BAD, GOOD, rollout
-from delivery.guard.tests.test_maintenance_loop import MadeUp
-from delivery.kubernetes.client import Object
+from delivery.guard.log import Log
+from delivery.guard.maintenance_loop import MaintenanceLoop
+from delivery.guard.tests.cluster import FakeCluster
+from delivery.guard.tests.states import BAD, GOOD, rollout
+from delivery.kubernetes.objects import Object
+from delivery.kubernetes.rollout import RolloutStatus
 from delivery.tests.hosts import CODE, Remote
 
 NAMES = ("dev", "staging", "demo", "production")
@@ -37,24 +38,13 @@ def healthy(of: Release, since: str, **status: Any) -> Object:
     return rollout(of, **{"phase": "Healthy", "stableRS": "new", "conditions": conditions} | status)
 
 
-class Rollouts(MadeUp):
-    """What runs, by environment."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.of: dict[str, Object] = {}
-
-    def rollout(self, environment: str) -> Object | None:
-        return self.of.get(environment)
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 @pytest.fixture
-def cluster() -> Rollouts:
-    return Rollouts()
-
-
-@pytest.fixture
-def said() -> list[str]:
+def logged() -> list[str]:
     return []
 
 
@@ -77,12 +67,14 @@ def new(remote: Remote, old: Release) -> Release:
 
 
 @pytest.fixture
-def rounds(
-    remote: Remote, cluster: Rollouts, said: list[str], old: Release, new: Release
-) -> Iterator[Rounds]:
-    cluster.of = {"dev": healthy(new, ago(hours=1)), "staging": healthy(old, ago(hours=1))}
+def loop(
+    remote: Remote, cluster: FakeCluster, logged: list[str], old: Release, new: Release
+) -> Iterator[MaintenanceLoop]:
+    cluster.others = {"dev": healthy(new, ago(hours=1)), "staging": healthy(old, ago(hours=1))}
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        yield Rounds(cluster, repository, [], parse("dev>staging=15m", NAMES), tell=said.append)
+        yield MaintenanceLoop(
+            cluster, repository, [], parse("dev>staging=15m", NAMES), log=Log(logged.append)
+        )
 
 
 def _at_noon_yesterday(remote: Remote, files: dict[str, str]) -> None:
@@ -95,10 +87,10 @@ def staging(remote: Remote) -> str:
     return str(remote.release("staging")["image"]["version"])
 
 
-def test_it_promotes_once_and_says_why(rounds: Rounds, remote: Remote, said: list[str]) -> None:
-    rounds.go()
+def test_it_promotes_once_and_says_why(loop: MaintenanceLoop, remote: Remote, logged: list[str]) -> None:
+    loop.run_once()
     tip = remote.tip("environments")
-    rounds.go()
+    loop.run_once()
 
     assert staging(remote) == "1.2"
     assert remote.release("staging")["strategy"] == "canary", "each environment keeps its own"
@@ -106,14 +98,16 @@ def test_it_promotes_once_and_says_why(rounds: Rounds, remote: Remote, said: lis
     message = remote.message()
     assert message.startswith("promote 1.2 from dev to staging\n\nHealthy in dev since ")
     assert "By: delivery guard\nPromoted-from: " in message
-    assert len(said) == 1
-    assert said[0].startswith("dev>staging=15m: promote 1.2 from dev to staging (")
+    assert len(logged) == 1
+    assert logged[0].startswith("dev>staging=15m: promote 1.2 from dev to staging (")
 
 
-def test_a_first_release_is_promoted_as_well(rounds: Rounds, remote: Remote, cluster: Rollouts) -> None:
+def test_a_first_release_is_promoted_as_well(
+    loop: MaintenanceLoop, remote: Remote, cluster: FakeCluster
+) -> None:
     remote.commit("environments", {"staging/release.yaml": None})
-    del cluster.of["staging"]
-    rounds.go()
+    del cluster.others["staging"]
+    loop.run_once()
     assert staging(remote) == "1.2"
 
 
@@ -141,21 +135,21 @@ def test_a_first_release_is_promoted_as_well(rounds: Rounds, remote: Remote, clu
     ],
 )
 def test_what_has_not_been_healthy_for_that_long_stays(
-    rounds: Rounds, remote: Remote, cluster: Rollouts, new: Release, status: dict[str, Any]
+    loop: MaintenanceLoop, remote: Remote, cluster: FakeCluster, new: Release, status: dict[str, Any]
 ) -> None:
-    cluster.of["dev"] = healthy(new, ago(hours=1), **status)
-    rounds.go()
+    cluster.others["dev"] = healthy(new, ago(hours=1), **status)
+    loop.run_once()
     assert staging(remote) == "1.1"
 
 
 def test_the_soak_begins_with_gits_commit_and_ends_with_gits_release(
-    rounds: Rounds, remote: Remote, new: Release
+    loop: MaintenanceLoop, remote: Remote, new: Release
 ) -> None:
     remote.commit("environments", {"dev/release.yaml": replace(new, strategy="canary").to_yaml()})
-    rounds.go()
+    loop.run_once()
     assert staging(remote) == "1.1", "dev has had this release for a moment only"
     _at_noon_yesterday(remote, {"dev/release.yaml": replace(new, revision="f" * 40).to_yaml()})
-    rounds.go()
+    loop.run_once()
     assert staging(remote) == "1.1", "what has been healthy is not what Git names"
 
 
@@ -164,97 +158,102 @@ def test_the_soak_begins_with_gits_commit_and_ends_with_gits_release(
     [{"phase": "Paused", "stableRS": "old"}, {"abort": True, "phase": "Degraded"}, {"phase": "Degraded"}],
 )
 def test_it_waits_for_a_target_that_is_busy_or_in_trouble(
-    rounds: Rounds, remote: Remote, cluster: Rollouts, old: Release, said: list[str], status: dict[str, Any]
+    loop: MaintenanceLoop,
+    remote: Remote,
+    cluster: FakeCluster,
+    old: Release,
+    logged: list[str],
+    status: dict[str, Any],
 ) -> None:
-    cluster.of["staging"] = healthy(old, ago(hours=1), **status)
-    rounds.go()
-    rounds.go()
+    cluster.others["staging"] = healthy(old, ago(hours=1), **status)
+    loop.run_once()
+    loop.run_once()
     assert staging(remote) == "1.1"
-    assert said == [
+    assert logged == [
         "dev>staging=15m: 1.2 is not promoted: staging is in the middle of a release, or not healthy."
     ]
-    cluster.of["staging"] = healthy(old, ago(seconds=1))
-    rounds.go()
+    cluster.others["staging"] = healthy(old, ago(seconds=1))
+    loop.run_once()
     assert staging(remote) == "1.2"
 
 
-def test_what_somebody_went_away_from_is_not_promoted_again(
-    rounds: Rounds, remote: Remote, cluster: Rollouts, old: Release, said: list[str]
+def test_what_somebody_left_is_not_promoted_again(
+    loop: MaintenanceLoop, remote: Remote, cluster: FakeCluster, old: Release, logged: list[str]
 ) -> None:
-    rounds.go()
+    loop.run_once()
     remote.commit(
-        "environments", {"staging/release.yaml": old.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n"
+        "environments", {"staging/release.yaml": old.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n"
     )
-    cluster.of["staging"] = healthy(old, ago(hours=1))
-    rounds.go()
+    cluster.others["staging"] = healthy(old, ago(hours=1))
+    loop.run_once()
     assert staging(remote) == "1.1"
-    assert "staging has had it already and went away from it, so a person decides." in said[-1]
+    assert "staging has had it already and left it, so a person decides." in logged[-1]
 
 
 def test_an_older_revision_does_not_take_the_place_of_a_newer_one(
-    rounds: Rounds, remote: Remote, cluster: Rollouts, said: list[str]
+    loop: MaintenanceLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     remote.commit_code({"README": "even more\n"})
     newer = replace(GOOD, revision=remote.head, image=replace(GOOD.image, version="1.3"))
     remote.commit("environments", {"staging/release.yaml": newer.to_yaml()})
-    cluster.of["staging"] = healthy(newer, ago(hours=1))
-    rounds.go()
+    cluster.others["staging"] = healthy(newer, ago(hours=1))
+    loop.run_once()
     assert staging(remote) == "1.3"
-    assert "staging runs a commit that 1.2 of dev does not contain: a person decides" in said[-1]
+    assert "staging runs a commit that 1.2 of dev does not contain: a person decides" in logged[-1]
     hotfix = replace(newer, revision=remote.commit("hotfix", CODE))
     remote.commit("environments", {"staging/release.yaml": hotfix.to_yaml()})
-    cluster.of["staging"] = healthy(hotfix, ago(hours=1))
-    rounds.go()
+    cluster.others["staging"] = healthy(hotfix, ago(hours=1))
+    loop.run_once()
     assert staging(remote) == "1.3", "another branch of the code is not lost either"
 
 
 def test_a_quarantined_image_and_a_frozen_environment_are_left_alone(
-    rounds: Rounds, remote: Remote, said: list[str], new: Release
+    loop: MaintenanceLoop, remote: Remote, logged: list[str], new: Release
 ) -> None:
     entry = quarantine.QuarantinedImage(
         new.image.digest, "1.2", "production", "2026-01-01T00:00:00Z", "was slow"
     )
     remote.commit("environments", {quarantine.FILE: yaml.safe_dump([asdict(entry)])})
-    rounds.go()
+    loop.run_once()
     once = freeze.Once(datetime(2020, 1, 1, tzinfo=UTC), datetime(2199, 1, 1, tzinfo=UTC))
     frozen = str(freeze.Window(("staging",), "an audit", once))
     remote.commit("environments", {quarantine.FILE: "[]\n", freeze.FILE: frozen})
-    rounds.go()
+    loop.run_once()
     remote.commit("environments", {freeze.FILE: "- [unfinished\n"})
-    rounds.go()
+    loop.run_once()
     assert staging(remote) == "1.1"
-    assert "1.2 is not promoted: it is quarantined." in said[0]
-    assert "staging is frozen until 2199-01-01 00:00 UTC (an audit)." in said[1]
-    assert "cannot go on: freeze.yaml on the branch environments is not YAML (line 2)" in said[2]
+    assert "1.2 is not promoted: it is quarantined." in logged[0]
+    assert "staging is frozen until 2199-01-01 00:00 UTC (an audit)." in logged[1]
+    assert "error: freeze.yaml on the branch environments is not YAML (line 2)" in logged[2]
     remote.commit("environments", {freeze.FILE: None})
-    rounds.go()
+    loop.run_once()
     assert staging(remote) == "1.2"
 
 
 def test_a_revision_without_the_targets_settings_is_not_promoted(
-    rounds: Rounds, remote: Remote, cluster: Rollouts, said: list[str]
+    loop: MaintenanceLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     remote.commit_code({"environments/staging/values.yaml": None})
     release = replace(BAD, revision=remote.head)
     _at_noon_yesterday(remote, {"dev/release.yaml": release.to_yaml()})
-    cluster.of["dev"] = healthy(release, ago(hours=1))
-    rounds.go()
+    cluster.others["dev"] = healthy(release, ago(hours=1))
+    loop.run_once()
     assert staging(remote) == "1.1"
-    assert "has no environments/staging/values.yaml" in said[0]
+    assert "has no environments/staging/values.yaml" in logged[0]
 
 
-def test_a_git_server_that_is_away_is_told_once_and_tried_again(
-    rounds: Rounds, remote: Remote, said: list[str]
+def test_a_git_server_that_is_away_is_logged_once_and_tried_again(
+    loop: MaintenanceLoop, remote: Remote, logged: list[str]
 ) -> None:
     elsewhere = remote.path.with_suffix(".away")
     remote.path.rename(elsewhere)
-    rounds.go()
-    rounds.go()
+    loop.run_once()
+    loop.run_once()
     elsewhere.rename(remote.path)
-    rounds.go()
+    loop.run_once()
     assert staging(remote) == "1.2"
-    assert len(said) == 2
-    assert said[0].startswith("Git: cannot go on: ")
+    assert len(logged) == 2
+    assert logged[0].startswith("Git: error: ")
 
 
 @pytest.mark.parametrize(
@@ -282,6 +281,5 @@ def test_a_variable_may_name_several_or_none() -> None:
     assert second.soak == timedelta(hours=2)
 
 
-def test_without_a_rollout_nothing_is_settled() -> None:
-    assert settled_since(None) is None
-    assert settled_since({"metadata": {}, "spec": {}}) is None
+def test_a_rollout_without_a_status_is_not_settled() -> None:
+    assert RolloutStatus.parse({"metadata": {}, "spec": {}}).settled_since is None

@@ -15,7 +15,6 @@ import pytest
 
 from delivery.cli.main import main
 from delivery.cli.tests.test_status import serving
-from delivery.notifications import channels
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import Server
 
@@ -35,21 +34,7 @@ def test_a_wrong_variable_is_refused_in_one_sentence(
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("variable", [channels.VARIABLE, channels.FORMER_VARIABLE])
-def test_a_folder_for_notifications_without_a_channel_is_refused(
-    remote: Remote,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    variable: str,
-) -> None:
-    assert remote
-    monkeypatch.setenv(variable, str(tmp_path))
-    assert main(["guard"]) == 1
-    assert "has neither slack-url nor smtp" in capsys.readouterr().err
-
-
-def test_it_looks_and_goes_its_rounds_until_sigterm(remote: Remote, tmp_path: Path) -> None:
+def test_both_loops_run_until_sigterm(remote: Remote, tmp_path: Path) -> None:
     assert main(["init", "--remote", str(remote.path)]) == 0
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,19 +50,19 @@ def test_it_looks_and_goes_its_rounds_until_sigterm(remote: Remote, tmp_path: Pa
             env={**os.environ, **settings, "KUBECONFIG": str(kubeconfig)},
         )
         try:
-            figures = _figures(f"http://127.0.0.1:{port}/metrics")
+            metrics = _metrics(f"http://127.0.0.1:{port}/metrics")
             process.send_signal(signal.SIGTERM)
             said, _ = process.communicate(timeout=30)
         finally:
             process.kill()
             process.wait()
     assert process.returncode == 0
-    assert 'delivery_deployments_total{environment="production"} 0.0' in figures
+    assert 'delivery_deployments_total{environment="production"} 0.0' in metrics
     assert f"watching dev, staging, production and {remote.path}" in said
 
 
-def _figures(url: str) -> str:
-    """What it tells once its first round is done."""
+def _metrics(url: str) -> str:
+    """As they are once the maintenance loop has run once."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
@@ -87,4 +72,4 @@ def _figures(url: str) -> str:
         if "delivery_deployments_total{" in text:
             return text
         time.sleep(0.2)
-    pytest.fail("no figures within 30 s")
+    pytest.fail("no metrics within 30 s")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from delivery.guard.config_gc import sweep
-from delivery.guard.tests.sights import GOOD, NOW, rollout
-from delivery.kubernetes.client import Object, Observed
+from delivery.guard.config_gc import collect_garbage
+from delivery.guard.tests.cluster import FakeCluster
+from delivery.guard.tests.states import GOOD, NOW, rollout
+from delivery.kubernetes.objects import Object
 
 LONG_AGO = NOW - timedelta(days=1)
 USED, OLD, YOUNG, JOBS = (f"crm-config-{digit * 10}" for digit in "abcd")
@@ -19,37 +19,25 @@ def naming(name: str) -> Object:
     return {"spec": {"template": {"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": name}}]}]}}}}
 
 
-class Environment:
-    """An environment at rest that has four configurations and another ConfigMap."""
-
-    def __init__(self) -> None:
-        healthy = {"type": "Healthy", "status": "True", "lastTransitionTime": "2026-01-02T11:00:00Z"}
-        self.rollout = rollout(GOOD, phase="Healthy", stableRS="new", conditions=[healthy])
-        self.application: Object | None = {"status": {"sync": {"status": "Synced"}}}
-        self.deleted: list[str] = []
-
-    def observe(self, environment: str) -> Observed:
-        assert environment == "production"
-        return Observed(rollout=self.rollout, application=self.application)
-
-    def configurations(self, environment: str) -> dict[str, Any]:
-        assert environment == "production"
-        return dict.fromkeys((USED, OLD, JOBS, "kube-root-ca.crt"), LONG_AGO) | {YOUNG: NOW}
-
-    def workloads(self, environment: str) -> list[Object]:
-        assert environment == "production"
-        return [naming(USED), naming(JOBS), {"metadata": {}}]
-
-    def delete_configuration(self, environment: str, name: str) -> None:
-        assert environment == "production"
-        self.deleted.append(name)
+HEALTHY = {"type": "Healthy", "status": "True", "lastTransitionTime": "2026-01-02T11:00:00Z"}
 
 
-def test_what_nobody_names_and_is_old_goes_and_nothing_else() -> None:
-    environment = Environment()
-    assert sweep(environment, "production", NOW) == f"deleted {OLD}: nobody uses it any more"
-    assert environment.deleted == [OLD]
-    assert sweep(environment, "production", NOW - timedelta(hours=24)) == ""
+@pytest.fixture
+def cluster() -> FakeCluster:
+    """Production at rest, with four configurations and another ConfigMap."""
+    made = FakeCluster()
+    made.state = rollout(GOOD, phase="Healthy", stableRS="new", conditions=[HEALTHY])
+    made.argocd = {"status": {"sync": {"status": "Synced"}}}
+    made.created = dict.fromkeys((USED, OLD, JOBS, "kube-root-ca.crt"), LONG_AGO) | {YOUNG: NOW}
+    made.users = [naming(USED), naming(JOBS), {"metadata": {}}]
+    return made
+
+
+def test_what_nobody_names_and_is_old_goes_and_nothing_else(cluster: FakeCluster) -> None:
+    deleted = collect_garbage(cluster, "production", NOW)
+    assert deleted == f"deleted {OLD}: no workload names it any more"
+    assert cluster.deleted == [("production", OLD)]
+    assert collect_garbage(cluster, "production", NOW - timedelta(hours=24)) == ""
 
 
 @pytest.mark.parametrize(
@@ -61,15 +49,13 @@ def test_what_nobody_names_and_is_old_goes_and_nothing_else() -> None:
     ],
     ids=["unknown", "out of sync", "in a sync"],
 )
-def test_nothing_goes_while_argo_cd_is_at_work(application: Object | None) -> None:
-    environment = Environment()
-    environment.application = application
-    assert sweep(environment, "production", NOW) == ""
-    assert environment.deleted == []
+def test_nothing_goes_while_argo_cd_is_at_work(cluster: FakeCluster, application: Object | None) -> None:
+    cluster.argocd = application
+    assert collect_garbage(cluster, "production", NOW) == ""
+    assert cluster.deleted == []
 
 
-def test_nothing_goes_in_the_middle_of_a_release() -> None:
-    environment = Environment()
-    environment.rollout["status"]["stableRS"] = "old"
-    assert sweep(environment, "production", NOW) == ""
-    assert environment.deleted == []
+def test_nothing_goes_in_the_middle_of_a_release(cluster: FakeCluster) -> None:
+    cluster.state = rollout(GOOD, phase="Healthy", conditions=[HEALTHY])
+    assert collect_garbage(cluster, "production", NOW) == ""
+    assert cluster.deleted == []

@@ -8,51 +8,52 @@ import pytest
 from delivery.gitops.branch import ReleaseRecord
 from delivery.guard.decision import (
     Abort,
-    EndSync,
-    Heal,
     Nothing,
     PromoteInFull,
+    Rollback,
     ScaleToZero,
+    TerminateSync,
     decide,
-    passed_gates,
 )
-from delivery.guard.tests.sights import (
+from delivery.guard.tests.states import (
     BAD,
     GOOD,
     NOW,
     aborted,
     migration,
     not_let_in,
+    observed,
     release,
     replica_set,
     rollout,
     run,
-    seen,
 )
-from delivery.kubernetes.annotations import STRATEGY, VERSION, noted
+from delivery.kubernetes.analysis import AnalysisRun
+from delivery.kubernetes.objects import STRATEGY
+from delivery.kubernetes.rollout import ReplicaSet, RolloutStatus
 
 
-def healed(**other: Any) -> Heal:
-    decision = decide(seen(**other))
-    assert isinstance(decision, Heal), decision
+def rolled_back(**other: Any) -> Rollback:
+    decision = decide(observed(**other))
+    assert isinstance(decision, Rollback), decision
     return decision
 
 
 def nothing(**other: Any) -> str:
-    decision = decide(seen(**other))
+    decision = decide(observed(**other))
     assert isinstance(decision, Nothing), decision
     return decision.why
 
 
 def test_a_failed_verdict_goes_back_and_blames_the_image() -> None:
-    decision = healed()
+    decision = rolled_back()
     assert decision.to.release == GOOD
     assert decision.blame
     assert decision.reasons == ("error-rate: 1.2 was proven bad (measured [12.3])",)
 
 
 def test_an_outage_of_prometheus_goes_back_and_blames_nobody() -> None:
-    decision = healed(analysis_runs=[run("error-rate", "Error", message="connection refused")])
+    decision = rolled_back(analysis_runs=[run("error-rate", "Error", message="connection refused")])
     assert not decision.blame
     assert decision.reasons == ("error-rate: could not be measured (connection refused)",)
 
@@ -64,13 +65,13 @@ def test_an_image_is_blamed_for_what_a_scan_proved_and_not_for_having_none(
     question: str, verdict: str, blame: bool
 ) -> None:
     said = json.dumps({"verdict": verdict, "says": "what the guard says"})
-    decision = healed(analysis_runs=[run(question, "Failed", value=said)])
+    decision = rolled_back(analysis_runs=[run(question, "Failed", value=said)])
     assert decision.blame is blame
     assert decision.reasons == (f"{question}: what the guard says",)
 
 
 def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:
-    assert not healed(analysis_runs=[]).blame
+    assert not rolled_back(analysis_runs=[]).blame
 
 
 @pytest.mark.parametrize(("phase", "blame"), [("Failed", True), ("Error", False)])
@@ -79,7 +80,7 @@ def test_health_blames_for_what_was_found_and_not_where_nobody_could_be_asked(
 ) -> None:
     said = json.dumps({"verdict": "bad", "says": "1.2 has no redis; stable: 1.1 is healthy"})
     runs = [run("health-watch", phase, value=said if blame else None, message="connection refused")]
-    assert healed(analysis_runs=runs).blame is blame
+    assert rolled_back(analysis_runs=runs).blame is blame
 
 
 def test_progress_that_failed_blames() -> None:
@@ -89,7 +90,7 @@ def test_progress_that_failed_blames() -> None:
         "lastUpdateTime": "2026-01-02T11:59:58Z",
         "message": "timed out",
     }
-    decision = healed(rollout=rollout(conditions=[late]), analysis_runs=[])
+    decision = rolled_back(rollout=rollout(conditions=[late]), analysis_runs=[])
     assert decision.blame
     assert decision.reasons == ("progress: timed out",)
 
@@ -129,15 +130,15 @@ def test_a_deadline_that_argo_rollouts_forgot_is_kept(
     status: dict[str, Any], ready: int, overdue: bool
 ) -> None:
     sets = [replica_set(GOOD, "old"), replica_set(BAD, "new", ready)]
-    decision = decide(seen(rollout=waiting(**status), replica_sets=sets, analysis_runs=[]))
-    assert isinstance(decision, Heal) is overdue
-    if isinstance(decision, Heal):
+    decision = decide(observed(rollout=waiting(**status), replica_sets=sets, analysis_runs=[]))
+    assert isinstance(decision, Rollback) is overdue
+    if isinstance(decision, Rollback):
         assert decision.blame
         assert decision.reasons == ("progress: the new pods did not become ready in time",)
 
 
 def test_a_failed_migration_of_gits_image_blames() -> None:
-    decision = healed(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
+    decision = rolled_back(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
     assert decision.blame
     assert decision.reasons[0].startswith("migration of 1.2: ")
 
@@ -149,17 +150,17 @@ def test_a_migration_of_another_image_or_attempt_says_nothing(job: dict[str, Any
 
 def test_what_failed_is_known_by_its_name_whatever_the_clocks_say() -> None:
     """A committer's clock that was 25 s ahead switched this off for good."""
-    job = healed(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
+    job = rolled_back(rollout=rollout(GOOD), migration=migration(), analysis_runs=[])
     assert job.handled == "migration job-1"
-    sync = healed(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
+    sync = rolled_back(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
     again: dict[str, Any] = {"rollout": rollout(GOOD), "application": not_let_in(), "handled": sync.handled}
     assert nothing(**again) == "Nothing is wrong."
     again["application"]["status"]["operationState"]["retryCount"] = 1
-    assert healed(**again)
+    assert rolled_back(**again)
 
 
 def test_a_release_that_a_policy_does_not_let_in_goes_back_and_may_come_again() -> None:
-    decision = healed(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
+    decision = rolled_back(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
     assert not decision.blame
     assert decision.reasons == ("admission: 1.2 is not let in: Policy signed-images failed: not signed",)
 
@@ -174,7 +175,7 @@ def test_a_refusal_of_another_release_or_attempt_says_nothing(application: dict[
 
 def test_settings_alone_that_were_bad_leave_the_image_free() -> None:
     settings = release("1.1", revision="c")
-    decision = healed(
+    decision = rolled_back(
         release=settings,
         rollout=aborted(settings),
         history=(ReleaseRecord("b" * 40, settings), ReleaseRecord("a" * 40, GOOD)),
@@ -190,17 +191,17 @@ def test_the_stable_release_is_found_by_commit_and_image_though_another_has_the_
         ReleaseRecord("c" * 40, never_promoted),
         ReleaseRecord("a" * 40, GOOD),
     )
-    assert healed(history=history).to.release == GOOD
+    assert rolled_back(history=history).to.release == GOOD
 
 
 def test_without_a_commit_on_the_stable_pods_the_image_decides() -> None:
     stable = replica_set(GOOD, "old")
     stable["metadata"]["annotations"] = {}
-    assert healed(replica_sets=[stable]).to.release == GOOD
+    assert rolled_back(replica_sets=[stable]).to.release == GOOD
 
 
 def test_a_rollback_that_does_not_arrive_ends_at_the_stable_release_and_blames_nobody() -> None:
-    decision = healed(is_rollback=False, was_promoted=True)
+    decision = rolled_back(is_rollback=False, was_promoted=True)
     assert decision.to.release == GOOD
     assert not decision.blame
 
@@ -212,12 +213,12 @@ def test_it_acts_once_though_the_abort_is_seen_again() -> None:
 
 def test_a_push_in_a_freeze_is_put_back_and_blames_nobody() -> None:
     frozen: dict[str, Any] = {"frozen": "production is frozen", "analysis_runs": [], "rollout": rollout()}
-    decision = healed(**frozen)
+    decision = rolled_back(**frozen)
     assert (decision.to.release, decision.blame) == (GOOD, False)
     assert decision.reasons == ("freeze: production is frozen",)
     everybody = {**frozen, "rollout": rollout(BAD, stableRS="new")}
     assert nothing(**everybody) == "Git names the fully promoted release already."
-    assert healed(**everybody, before=ReleaseRecord("a" * 40, GOOD)).to.release == GOOD
+    assert rolled_back(**everybody, before=ReleaseRecord("a" * 40, GOOD)).to.release == GOOD
 
 
 @pytest.mark.parametrize(
@@ -237,10 +238,10 @@ def test_an_aborted_version_that_keeps_its_traffic_loses_its_pods(
 ) -> None:
     """Argo Rollouts does not set the weight while the stable version lacks a pod."""
     sets = [replica_set(GOOD, "old", ready), replica_set(BAD, "new")]
-    decision = decide(seen(replica_sets=sets, **change))
+    decision = decide(observed(replica_sets=sets, **change))
     assert (decision == ScaleToZero("crm-new")) is scaled
     sets[1]["spec"]["replicas"] = 0
-    assert decide(seen(replica_sets=sets, **change)) != ScaleToZero("crm-new")
+    assert decide(observed(replica_sets=sets, **change)) != ScaleToZero("crm-new")
 
 
 def gate(step: str, phase: str = "Successful", **spec: Any) -> dict[str, Any]:
@@ -264,18 +265,18 @@ def test_a_release_passed_its_gates_if_the_last_one_says_so(
     runs: list[dict[str, Any]], *, passed: bool
 ) -> None:
     steps = [{"setWeight": 5}, {"analysis": {}}, {"setWeight": 100}, {"analysis": {}}, {"pause": {}}]
-    state = rollout()
+    state, parsed = rollout(), [AnalysisRun.parse(each) for each in runs]
     state["spec"]["strategy"] = {"canary": {"steps": steps}}
-    assert passed_gates(state, runs) is passed
+    assert RolloutStatus.parse(state).has_passed_gates(parsed) is passed
     state["spec"]["strategy"] = {"canary": {"steps": [{"setWeight": 100}]}}
-    assert passed_gates(state, runs)
+    assert RolloutStatus.parse(state).has_passed_gates(parsed)
 
 
 def test_a_sync_of_an_outdated_source_is_ended_whoever_changed_it() -> None:
     application = not_let_in(GOOD)
-    assert decide(seen(application=application, rollout=rollout())) != EndSync()
+    assert decide(observed(application=application, rollout=rollout())) != TerminateSync()
     application["spec"] = {"source": {"targetRevision": "newer"}}
-    assert decide(seen(application=application, rollout=rollout())) == EndSync()
+    assert decide(observed(application=application, rollout=rollout())) == TerminateSync()
 
 
 def test_another_name_for_the_same_release_is_no_other_release() -> None:
@@ -288,11 +289,11 @@ def test_another_name_for_the_same_release_is_no_other_release() -> None:
 
 def test_an_abort_long_before_its_start_is_ignored_and_said() -> None:
     assert "20 minutes" in nothing(started=NOW + timedelta(minutes=21))
-    assert healed(started=NOW + timedelta(minutes=19))
+    assert rolled_back(started=NOW + timedelta(minutes=19))
 
 
 def test_findings_of_an_earlier_attempt_do_not_count() -> None:
-    assert not healed(analysis_runs=[run("error-rate", "Failed", attempt="1")]).blame
+    assert not rolled_back(analysis_runs=[run("error-rate", "Failed", attempt="1")]).blame
 
 
 def test_a_status_that_is_not_of_this_specification_says_nothing() -> None:
@@ -309,33 +310,33 @@ def test_releases_of_charts_that_wrote_other_annotations_are_known_by_them() -> 
         ReleaseRecord("c" * 40, release("1.1", revision="c")),
         ReleaseRecord("a" * 40, GOOD),
     )
-    assert healed(replica_sets=[stable], history=history).to.release == GOOD
-    assert (noted(stable, VERSION), noted({"metadata": {}}, VERSION)) == ("1.0", "")
+    assert rolled_back(replica_sets=[stable], history=history).to.release == GOOD
+    assert ReplicaSet.parse(stable).version == "1.0"
     before = rollout()
     before["metadata"]["annotations"] = old | {"crm/strategy": "blue-green"}
-    assert decide(seen(is_rollback=True, rollout=before)) != PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=before)) != PromoteInFull()
 
 
 def test_a_first_release_has_nothing_to_go_back_to() -> None:
-    assert "nothing to go back to" in nothing(rollout=aborted(stableRS=""))
+    assert "nothing to roll back to" in nothing(rollout=aborted(stableRS=""))
 
 
 def test_going_back_takes_no_steps() -> None:
-    assert decide(seen(is_rollback=True, rollout=rollout())) == PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=rollout())) == PromoteInFull()
     assert nothing(is_rollback=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
     assert nothing(is_rollback=False, rollout=rollout()) == "Nothing is wrong."
     other_strategy = rollout()
     other_strategy["metadata"]["annotations"][STRATEGY] = "blue-green"
-    assert decide(seen(is_rollback=True, rollout=other_strategy)) != PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=other_strategy)) != PromoteInFull()
 
 
 def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
     left: dict[str, Any] = {"release": GOOD, "is_rollback": True, "application": not_let_in(BAD)}
-    assert decide(seen(rollout=rollout(BAD), **left)) == Abort()
+    assert decide(observed(rollout=rollout(BAD), **left)) == Abort()
 
 
 @pytest.mark.parametrize(
-    "sight",
+    "difference",
     [
         {"is_rollback": False},
         {"rollout": rollout(BAD, abort=True)},
@@ -344,7 +345,8 @@ def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
         {"rollout": rollout(BAD, observedGeneration="6")},
         {"rollout": rollout(GOOD)},
     ],
-    ids=["Git goes on", "aborted", "nothing moves", "nothing is stable", "not observed", "the way back"],
+    ids=["Git goes on", "aborted", "nothing moves", "nothing is stable", "not observed", "the rollback"],
 )
-def test_nothing_else_is_aborted(sight: dict[str, Any]) -> None:
-    assert decide(seen(**{"release": GOOD, "is_rollback": True, "rollout": rollout(BAD)} | sight)) != Abort()
+def test_nothing_else_is_aborted(difference: dict[str, Any]) -> None:
+    usual: dict[str, Any] = {"release": GOOD, "is_rollback": True, "rollout": rollout(BAD)}
+    assert decide(observed(**usual | difference)) != Abort()

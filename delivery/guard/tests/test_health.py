@@ -17,7 +17,7 @@ from delivery.errors import Refused
 from delivery.gitops import git
 from delivery.guard import health, server
 from delivery.guard.health import Health
-from delivery.guard.image_policy import BAD, FINE, UNKNOWN, Security, Verdict
+from delivery.guard.image_policy import BAD, FINE, UNKNOWN, CheckResult, ImagePolicy
 
 Say = Callable[[], tuple[int, bytes]]
 
@@ -67,7 +67,7 @@ def asked(services: dict[str, Service], monkeypatch: pytest.MonkeyPatch) -> Heal
     ports = {version: service.server_port for version, service in services.items()}
 
     class Here(Health):
-        def _ask(self, version: str, *, name: str, namespace: str) -> health._Found:
+        def _ask(self, version: str, *, name: str, namespace: str) -> health._Answer:
             self.address = f"http://127.0.0.1:{ports[version]}/health/"
             return super()._ask(version, name=name, namespace=namespace)
 
@@ -75,20 +75,20 @@ def asked(services: dict[str, Service], monkeypatch: pytest.MonkeyPatch) -> Heal
 
 
 def test_a_healthy_canary_is_fine(asked: Health) -> None:
-    assert asked.verdict("crm-dev") == Verdict(FINE, "1.2 is healthy")
+    assert asked.verdict("crm-dev") == CheckResult(FINE, "1.2 is healthy")
 
 
 def test_a_canary_that_lacks_what_the_stable_version_has_is_bad(
     asked: Health, services: dict[str, Service]
 ) -> None:
     services["canary"].say = says("1.2", "redis", "celery")
-    assert asked.verdict("crm-dev") == Verdict(BAD, "1.2 has no celery, redis; stable: 1.1 is healthy")
+    assert asked.verdict("crm-dev") == CheckResult(BAD, "1.2 has no celery, redis; stable: 1.1 is healthy")
 
 
 def test_what_both_lack_is_nobodys_fault(asked: Health, services: dict[str, Service]) -> None:
     for version, service in (("1.2", services["canary"]), ("1.1", services["stable"])):
         service.say = says(version, "redis")
-    assert asked.verdict("crm-dev") == Verdict(
+    assert asked.verdict("crm-dev") == CheckResult(
         UNKNOWN,
         "no worse than the stable version: 1.2 has no redis; stable: 1.1 has no redis",
     )
@@ -98,7 +98,7 @@ def test_what_the_canary_alone_lacks_is_its_fault(asked: Health, services: dict[
     """Where a release has a wrong address of Redis, its worker, the only one, is away from the stable version too."""
     services["canary"].say = says("1.2", "redis", "celery")
     services["stable"].say = says("1.1", "celery")
-    assert asked.verdict("crm-dev") == Verdict(BAD, "1.2 has no celery, redis; stable: 1.1 has no celery")
+    assert asked.verdict("crm-dev") == CheckResult(BAD, "1.2 has no celery, redis; stable: 1.1 has no celery")
 
 
 def test_silence_is_no_proof_while_the_stable_version_lacks_something(
@@ -137,7 +137,7 @@ def test_whatever_a_canary_answers_with_there_is_a_verdict(
     asked: Health, services: dict[str, Service], body: bytes
 ) -> None:
     services["canary"].say = lambda: (500, body)
-    assert asked.verdict("crm-dev") == Verdict(
+    assert asked.verdict("crm-dev") == CheckResult(
         BAD, "500 from something that is no CRM; stable: 1.1 is healthy"
     )
 
@@ -159,14 +159,14 @@ def test_a_crm_of_another_name_is_asked_at_its_own_services(
         return httpx.Response(200, json={"version": "1.1", "checks": {}})
 
     monkeypatch.setattr(web, "get", get)
-    security = Security(git.Repository(Path("nowhere"), "nowhere", Path.cwd(), 1.0))
+    security = ImagePolicy(git.Repository(Path("nowhere"), "nowhere", Path.cwd(), 1.0))
     for named in ("&name=sales", ""):
         server.verdict(f"/verdicts/health?namespace=crm-dev{named}", security, Health())
     assert urls == [f"http://{name}-canary.crm-dev.svc/health/" for name in ("sales", "crm")]
 
 
 def test_argo_rollouts_reads_the_verdict(asked: Health) -> None:
-    security = Security(git.Repository(Path("nowhere"), "nowhere", Path.cwd(), 1.0))
+    security = ImagePolicy(git.Repository(Path("nowhere"), "nowhere", Path.cwd(), 1.0))
     answer = server.verdict("/verdicts/health?namespace=crm-dev", security, asked)
     assert (answer.status, answer.kind) == (200, "application/json")
     assert json.loads(answer.text) == {"verdict": "fine", "says": "1.2 is healthy"}

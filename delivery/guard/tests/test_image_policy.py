@@ -28,8 +28,8 @@ from delivery.gitops.branch import path_of
 from delivery.gitops.release import Release, ReleasedImage
 from delivery.guard import image_policy, server
 from delivery.guard.health import Health
-from delivery.guard.image_policy import KEY_VARIABLE, Security, Verdict
-from delivery.guard.tests.sights import release
+from delivery.guard.image_policy import CheckResult, ImagePolicy
+from delivery.guard.tests.states import release
 from delivery.images import attestations, sbom
 from delivery.tests import slow
 from delivery.tests.attestations import attach, attach_bundle, listing, signed, statement
@@ -44,12 +44,12 @@ def image(registry: Registry, request: pytest.FixtureRequest) -> Pushed:
 
 
 @pytest.fixture
-def guard(remote: Remote, image: Pushed) -> Iterator[Security]:
-    """A guard's Security; Git has released the image's repository to staging."""
+def guard(remote: Remote, image: Pushed) -> Iterator[ImagePolicy]:
+    """A guard's ImagePolicy; Git has released the image's repository to staging."""
     released = Release("1" * 40, ReleasedImage(image.repository, f"sha256:{'0' * 64}", "1.0"), "canary")
     remote.commit("environments", {path_of("staging"): released.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        yield Security(repository, KEY.public_key())
+        yield ImagePolicy(repository, KEY.public_key())
 
 
 def pem() -> bytes:
@@ -62,52 +62,54 @@ def scanned(image: Pushed, *findings: str, finished: datetime | None = None) -> 
     attach(image.repository, image.digest, signed(statement(image.digest, findings, finished=finished), KEY))
 
 
-def test_a_clean_result_is_fine(guard: Security, image: Pushed) -> None:
+def test_a_clean_result_is_fine(guard: ImagePolicy, image: Pushed) -> None:
     scanned(image, "LOW")
     found = guard.verdict(str(image))
     assert found.verdict == "fine"
     assert found.says.startswith("0 critical and 0 high vulnerabilities, scanned ")
 
 
-def test_a_critical_vulnerability_is_bad(guard: Security, image: Pushed) -> None:
+def test_a_critical_vulnerability_is_bad(guard: ImagePolicy, image: Pushed) -> None:
     scanned(image, "CRITICAL")
     found = guard.verdict(str(image))
     assert found.verdict == "bad"
     assert found.says.startswith("1 critical and 0 high vulnerabilities (CVE-2026-0001), scanned ")
 
 
-def test_a_quarantined_image_is_bad_however_clean(guard: Security, image: Pushed, remote: Remote) -> None:
+def test_a_quarantined_image_is_bad_however_clean(guard: ImagePolicy, image: Pushed, remote: Remote) -> None:
     scanned(image)
     entry = quarantine.QuarantinedImage(
         image.digest, "1.2", "production", "2026-01-02T12:00:00Z", "error-rate: all failed"
     )
     remote.commit("environments", {quarantine.FILE: quarantine.text_with([], entry)})
-    assert guard.verdict(str(image)) == Verdict(
+    assert guard.verdict(str(image)) == CheckResult(
         "bad", "quarantined since 2026-01-02T12:00:00Z: error-rate: all failed"
     )
 
 
-def test_an_image_that_nobody_scanned_is_unknown(guard: Security, image: Pushed) -> None:
-    assert guard.verdict(str(image)) == Verdict("unknown", "no scan result of this digest is in the registry")
+def test_an_image_that_nobody_scanned_is_unknown(guard: ImagePolicy, image: Pushed) -> None:
+    assert guard.verdict(str(image)) == CheckResult(
+        "unknown", "no scan result of this digest is in the registry"
+    )
 
 
-def test_a_result_may_still_come(guard: Security, image: Pushed) -> None:
+def test_a_result_may_still_come(guard: ImagePolicy, image: Pushed) -> None:
     assert guard.verdict(str(image)).verdict == "unknown"
     scanned(image)
     assert guard.verdict(str(image)).verdict == "fine"
 
 
-def test_an_old_result_is_unknown(guard: Security, image: Pushed) -> None:
+def test_an_old_result_is_unknown(guard: ImagePolicy, image: Pushed) -> None:
     scanned(image, finished=datetime.now(tz=UTC) - timedelta(days=8))
     found = guard.verdict(str(image))
     assert found.verdict == "unknown"
     assert "only those of the last 7 days count" in found.says
 
 
-def test_without_a_key_nothing_is_believed(guard: Security, image: Pushed) -> None:
+def test_without_a_key_nothing_is_believed(guard: ImagePolicy, image: Pushed) -> None:
     scanned(image)
     guard.key = None
-    assert guard.verdict(str(image)) == Verdict(
+    assert guard.verdict(str(image)) == CheckResult(
         "unknown", "the guard has no key (DELIVERY_SCAN_KEY) to believe a scan result by"
     )
 
@@ -117,7 +119,7 @@ def listed(image: Pushed, *packages: str, digest: str = "", key: ec.EllipticCurv
     attach_bundle(image.repository, image.digest, signed(said, key), sbom.PREDICATE)
 
 
-def test_where_a_key_for_lists_is_known_the_signed_list_is_read(guard: Security, image: Pushed) -> None:
+def test_where_a_key_for_lists_is_known_the_signed_list_is_read(guard: ImagePolicy, image: Pushed) -> None:
     guard.sbom_key = KEY.public_key()
     scanned(image)
     listed(image, "crm", "django")
@@ -126,10 +128,10 @@ def test_where_a_key_for_lists_is_known_the_signed_list_is_read(guard: Security,
     assert found.says.endswith("; 2 packages in its signed list (SBOM)")
 
 
-def test_without_a_list_nothing_is_fine_and_what_is_bad_stays_bad(guard: Security, image: Pushed) -> None:
+def test_without_a_list_nothing_is_fine_and_what_is_bad_stays_bad(guard: ImagePolicy, image: Pushed) -> None:
     guard.sbom_key = KEY.public_key()
     scanned(image)
-    assert guard.verdict(str(image)) == Verdict(
+    assert guard.verdict(str(image)) == CheckResult(
         "unknown", "no signed list of what is in it (SBOM) is in the registry"
     )
     scanned(image, "CRITICAL")
@@ -168,7 +170,7 @@ def test_without_a_list_nothing_is_fine_and_what_is_bad_stays_bad(guard: Securit
     ],
 )
 def test_a_list_that_does_not_count_is_unknown(
-    guard: Security, image: Pushed, attest: Callable[[Pushed], None], why: str
+    guard: ImagePolicy, image: Pushed, attest: Callable[[Pushed], None], why: str
 ) -> None:
     guard.sbom_key = KEY.public_key()
     scanned(image)
@@ -178,7 +180,7 @@ def test_a_list_that_does_not_count_is_unknown(
     assert why in found.says
 
 
-def test_a_bundle_that_is_none_hides_no_other(guard: Security, image: Pushed) -> None:
+def test_a_bundle_that_is_none_hides_no_other(guard: ImagePolicy, image: Pushed) -> None:
     guard.sbom_key = KEY.public_key()
     scanned(image)
     listed(image, "crm")
@@ -187,7 +189,7 @@ def test_a_bundle_that_is_none_hides_no_other(guard: Security, image: Pushed) ->
     assert guard.verdict(str(image)).verdict == "fine"
 
 
-def test_one_list_that_counts_is_enough(guard: Security, image: Pushed) -> None:
+def test_one_list_that_counts_is_enough(guard: ImagePolicy, image: Pushed) -> None:
     guard.sbom_key = KEY.public_key()
     scanned(image)
     for key in (THEIRS, KEY, THEIRS):
@@ -195,14 +197,14 @@ def test_one_list_that_counts_is_enough(guard: Security, image: Pushed) -> None:
     assert guard.verdict(str(image)).verdict == "fine"
 
 
-def test_a_registry_that_is_away_is_unknown(guard: Security, image: Pushed) -> None:
+def test_a_registry_that_is_away_is_unknown(guard: ImagePolicy, image: Pushed) -> None:
     guard.registries = {image.repository.split("/")[0]: "http://localhost:1"}
     found = guard.verdict(str(image))
     assert found.verdict == "unknown"
     assert "cannot be reached" in found.says
 
 
-def test_git_that_is_away_is_unknown(guard: Security, image: Pushed, remote: Remote) -> None:
+def test_git_that_is_away_is_unknown(guard: ImagePolicy, image: Pushed, remote: Remote) -> None:
     scanned(image)
     remote.path.rename(remote.path.with_name("elsewhere.git"))
     found = guard.verdict(str(image))
@@ -210,7 +212,9 @@ def test_git_that_is_away_is_unknown(guard: Security, image: Pushed, remote: Rem
     assert "git fetch failed" in found.says
 
 
-def test_a_quarantine_that_nobody_can_read_is_unknown(guard: Security, image: Pushed, remote: Remote) -> None:
+def test_a_quarantine_that_nobody_can_read_is_unknown(
+    guard: ImagePolicy, image: Pushed, remote: Remote
+) -> None:
     scanned(image)
     remote.commit("environments", {quarantine.FILE: "{"})
     found = guard.verdict(str(image))
@@ -219,17 +223,17 @@ def test_a_quarantine_that_nobody_can_read_is_unknown(guard: Security, image: Pu
 
 
 def test_only_the_registries_of_released_images_are_asked(
-    guard: Security, image: Pushed, monkeypatch: pytest.MonkeyPatch
+    guard: ImagePolicy, image: Pushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_policy, "attestations", lambda *_, **__: pytest.fail("it asked"))
     other = f"metadata.example.com/crm@{image.digest}"
-    assert guard.verdict(other) == Verdict(
+    assert guard.verdict(other) == CheckResult(
         "unknown", "no release file in Git names the repository metadata.example.com/crm"
     )
 
 
 def test_a_release_file_that_nobody_can_read_hides_no_other(
-    guard: Security, image: Pushed, remote: Remote
+    guard: ImagePolicy, image: Pushed, remote: Remote
 ) -> None:
     scanned(image)
     remote.commit("environments", {path_of("dev"): "{", path_of("production"): release("1.0").to_yaml()})
@@ -239,12 +243,12 @@ def test_a_release_file_that_nobody_can_read_hides_no_other(
 @pytest.mark.parametrize(
     "text", ["", "crm", "http://localhost/crm", "example.com/crm:1.0", "example.com/crm@sha256:1"]
 )
-def test_only_an_image_by_its_digest_can_be_asked_about(guard: Security, text: str) -> None:
+def test_only_an_image_by_its_digest_can_be_asked_about(guard: ImagePolicy, text: str) -> None:
     with pytest.raises(Refused):
         guard.verdict(text)
 
 
-def test_several_may_ask_at_once(guard: Security, image: Pushed) -> None:
+def test_several_may_ask_at_once(guard: ImagePolicy, image: Pushed) -> None:
     scanned(image)
     found: list[str] = []
     asking = [
@@ -257,7 +261,9 @@ def test_several_may_ask_at_once(guard: Security, image: Pushed) -> None:
     assert found == ["fine"] * 4
 
 
-def test_an_answer_that_nobody_expected_is_unknown(guard: Security, image: Pushed, monkeypatch: Any) -> None:
+def test_an_answer_that_nobody_expected_is_unknown(
+    guard: ImagePolicy, image: Pushed, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(image_policy, "attestations", lambda *_, **__: 1 / 0)
     said = server.verdict(f"/verdicts/security?image={image}", guard, Health())
     assert said.status == 200
@@ -265,25 +271,25 @@ def test_an_answer_that_nobody_expected_is_unknown(guard: Security, image: Pushe
     assert "ZeroDivisionError" in said.text
 
 
-def test_a_git_that_stays_silent_is_unknown_and_holds_up_no_other_question(image: Pushed) -> None:
+def test_a_git_that_stays_silent_is_unknown_and_holds_up_no_other_request(image: Pushed) -> None:
     with (
         slow.server(slow.SILENCE) as (port, accepted),
         git.opened(f"http://127.0.0.1:{port}/crm.git", Path.cwd(), patience=2) as repository,
     ):
-        guard = Security(repository, KEY.public_key(), patience=0.1)
-        found: list[Verdict] = []
+        guard = ImagePolicy(repository, KEY.public_key(), patience=0.1)
+        found: list[CheckResult] = []
         first = threading.Thread(target=lambda: found.append(guard.verdict(str(image))))
         first.start()
         wait_for(lambda: bool(accepted))
         second = guard.verdict(str(image))
-        assert second == Verdict("unknown", "Git has not answered the question before this one yet")
+        assert second == CheckResult("unknown", "Git has not answered the request before this one yet")
         assert first.is_alive(), "it was not waited for"
         first.join(10)
     assert [(each.verdict, "did not end within 2 s" in each.says) for each in found] == [("unknown", True)]
     assert not guard.liveness.late()
 
 
-def test_the_program_answers(image: Pushed, guard: Security, remote: Remote, tmp_path: Path) -> None:
+def test_the_program_answers(image: Pushed, guard: ImagePolicy, remote: Remote, tmp_path: Path) -> None:
     """As it runs, without a cluster: what it is told in variables arrives at the verdict."""
     scanned(image, "HIGH")
     (tmp_path / "public.pem").write_bytes(pem())
@@ -333,37 +339,3 @@ def test_the_program_refuses_what_it_cannot_use(
     monkeypatch.setenv(variable, text)
     assert main(["verdicts"]) == 1
     assert f"delivery: {variable} " in capsys.readouterr().err
-
-
-# --- what it is told -------------------------------------------------------------------------------------------
-
-
-def test_the_key_is_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "public.pem"
-    file.write_bytes(pem())
-    assert image_policy.key_from(KEY_VARIABLE, str(file)) == KEY.public_key()
-    assert image_policy.key_from(KEY_VARIABLE, "") is None
-
-
-@pytest.mark.parametrize("text", [None, "no key"])
-def test_a_key_that_cannot_be_used_is_refused_by_the_variables_name(tmp_path: Path, text: str | None) -> None:
-    file = tmp_path / "public.pem"
-    if text:
-        file.write_text(text)
-    with pytest.raises(Refused, match=r"DELIVERY_SCAN_KEY names .*public\.pem, which cannot be used: "):
-        image_policy.key_from(KEY_VARIABLE, str(file))
-
-
-def test_registries_are_pairs() -> None:
-    told = "localhost:30500=http://registry.forge.svc:5000/,registry.example.com=https://10.0.0.1"
-    assert image_policy.registries_from(told) == {
-        "localhost:30500": "http://registry.forge.svc:5000",
-        "registry.example.com": "https://10.0.0.1",
-    }
-    assert image_policy.registries_from("") == {}
-
-
-@pytest.mark.parametrize("text", ["localhost:30500", "=http://a", "a=ftp://b", "a=http://b,c"])
-def test_registries_that_are_none_are_refused_by_the_variables_name(text: str) -> None:
-    with pytest.raises(Refused, match="DELIVERY_REGISTRIES must be HOST="):
-        image_policy.registries_from(text)

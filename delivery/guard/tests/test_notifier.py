@@ -1,4 +1,4 @@
-"""Everybody is told everything once, also who could not be told for a while."""
+"""Every channel gets everything once, also one that could not be reached for a while."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from delivery.errors import Refused
 from delivery.gitops.history import RELEASE, Event
-from delivery.guard.notifier import Announcer, Promoted
-from delivery.guard.tests.sights import GOOD
-from delivery.kubernetes.analysis import Count
+from delivery.guard.notifier import Notifier, Promoted
+from delivery.guard.tests.states import GOOD
+from delivery.kubernetes.analysis import RequestCount
 from delivery.notifications.messages import Message
 
 START = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -26,58 +26,58 @@ def promoted(seconds: float, commit: str) -> Promoted:
     return Promoted("production", "1.1", commit, "c0de", "hash", at(seconds - 60), at(seconds))
 
 
-class Person:
+class Channel:
     def __init__(self) -> None:
         self.away = False
         self.heard: list[str] = []
 
-    def __call__(self, said: Message) -> None:
+    def __call__(self, message: Message) -> None:
         if self.away:
             raise Refused("nobody is there.")
-        self.heard.append(said.subject)
+        self.heard.append(message.subject)
 
 
-def test_news_are_told_once_and_in_their_order() -> None:
-    person = Person()
-    announcer = Announcer({"Slack": person}, START)
+def test_news_are_sent_once_and_in_their_order() -> None:
+    channel = Channel()
+    notifier = Notifier({"Slack": channel}, START)
 
-    assert announcer.announce([released(10, "a")], [promoted(70, "a")]) == ""
-    assert announcer.announce([released(80, "b"), released(10, "a")], [promoted(70, "a")]) == ""
-    assert person.heard == [
+    assert notifier.notify([released(10, "a")], [promoted(70, "a")]) == ""
+    assert notifier.notify([released(80, "b"), released(10, "a")], [promoted(70, "a")]) == ""
+    assert channel.heard == [
         "production: 1.1 is released",
         "production: 1.1 is fully promoted",
         "production: 1.1 is released",
     ]
 
 
-def test_who_was_away_is_told_later_and_the_others_at_once() -> None:
-    away, there = Person(), Person()
-    announcer = Announcer({"Slack": away, "e-mail": there}, START)
+def test_a_channel_that_was_away_gets_it_later_and_the_others_at_once() -> None:
+    away, there = Channel(), Channel()
+    notifier = Notifier({"Slack": away, "e-mail": there}, START)
     away.away = True
 
-    assert announcer.announce([released(10, "a")], []) == "nobody is there."
-    assert announcer.announce([released(20, "b"), released(10, "a")], []) == "nobody is there."
+    assert notifier.notify([released(10, "a")], []) == "nobody is there."
+    assert notifier.notify([released(20, "b"), released(10, "a")], []) == "nobody is there."
     away.away = False
-    assert announcer.announce([released(20, "b"), released(10, "a")], []) == ""
+    assert notifier.notify([released(20, "b"), released(10, "a")], []) == ""
     assert len(away.heard) == len(there.heard) == 2
 
 
-def test_after_a_start_only_what_is_young_is_told() -> None:
-    person = Person()
-    announcer = Announcer({"Slack": person}, START)
+def test_after_a_start_only_what_is_young_is_sent() -> None:
+    channel = Channel()
+    notifier = Notifier({"Slack": channel}, START)
 
-    announcer.announce([released(-60, "b"), released(-300, "a")], [promoted(-300, "a")])
-    assert person.heard == ["production: 1.1 is released"]
+    notifier.notify([released(-60, "b"), released(-300, "a")], [promoted(-300, "a")])
+    assert channel.heard == ["production: 1.1 is released"]
 
 
-def test_figures_are_asked_for_the_version_that_was_promoted() -> None:
+def test_request_counts_are_those_of_the_version_that_was_promoted() -> None:
     asked: list[tuple[str, str]] = []
 
-    def counts(namespace: str, pod_hash: str) -> dict[str, Count]:
+    def counts(namespace: str, pod_hash: str) -> dict[str, RequestCount]:
         asked.append((namespace, pod_hash))
         return {}
 
-    Announcer({"Slack": Person()}, START, counts).announce([], [promoted(70, "a")])
+    Notifier({"Slack": Channel()}, START, counts).notify([], [promoted(70, "a")])
     assert asked == [("crm-production", "hash")]
-    Announcer({}, START, counts).announce([], [promoted(70, "a")])
-    assert len(asked) == 1, "with nobody to tell nothing is asked"
+    Notifier({}, START, counts).notify([], [promoted(70, "a")])
+    assert len(asked) == 1, "without a channel nothing is asked"

@@ -16,13 +16,14 @@ from delivery.cli.main import main
 from delivery.errors import Refused
 from delivery.gitops import freeze, git, quarantine
 from delivery.gitops.branch import fetch_existing
-from delivery.guard.image_policy import Security
-from delivery.guard.maintenance_loop import Rounds
-from delivery.guard.metrics import Delivered
-from delivery.guard.rollback_loop import Guard
-from delivery.guard.tests import test_maintenance_loop
-from delivery.guard.tests.sights import BAD, GOOD, aborted, not_let_in, rollout
-from delivery.guard.tests.test_rollback_loop import MadeUp, just_now
+from delivery.guard.image_policy import ImagePolicy
+from delivery.guard.log import Log
+from delivery.guard.maintenance_loop import MaintenanceLoop
+from delivery.guard.metrics import DeliveryMetrics
+from delivery.guard.rollback_loop import RollbackLoop
+from delivery.guard.tests.cluster import FakeCluster
+from delivery.guard.tests.states import BAD, GOOD, aborted, not_let_in, rollout
+from delivery.guard.tests.test_rollback_loop import just_now
 from delivery.tests.hosts import Remote
 
 FILE, DEV = "production/release.yaml", "dev/release.yaml"
@@ -47,28 +48,20 @@ ODD = {
 }
 
 
-class Moving(MadeUp):
-    """A cluster in which dev is in the middle of something as well."""
-
-    def rollout(self, environment: str) -> Any:
-        return self.state if environment in ("dev", "production") else None
-
-
 @pytest.fixture
-def said() -> list[str]:
+def logged() -> list[str]:
     return []
 
 
 @pytest.fixture
-def guard(remote: Remote, said: list[str]) -> Iterator[Guard]:
-    """Of an environment dev that is odd, and a production that has to go back."""
+def guard(remote: Remote, logged: list[str]) -> Iterator[RollbackLoop]:
+    """Of an environment dev that is odd, and a production whose release failed."""
     remote.commit("environments", {FILE: TEXT, DEV: TEXT})
     remote.commit("environments", {FILE: BAD.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        guard = Guard(Moving(), repository, ["dev", "production"], tell=said.append)
-        assert isinstance(guard.cluster, Moving)
-        guard.cluster.state = aborted(at=just_now(seconds=1))
-        yield guard
+        cluster = FakeCluster()
+        cluster.state = cluster.others["dev"] = aborted(at=just_now(seconds=1))
+        yield RollbackLoop(cluster, repository, ["dev", "production"], log=Log(logged.append))
 
 
 def version(remote: Remote) -> Any:
@@ -81,25 +74,25 @@ def odd(request: pytest.FixtureRequest) -> bytes:
 
 
 def test_a_release_file_of_odd_bytes_is_its_own_environments_trouble(
-    guard: Guard, remote: Remote, said: list[str], odd: bytes
+    guard: RollbackLoop, remote: Remote, logged: list[str], odd: bytes
 ) -> None:
     remote.commit("environments", {DEV: odd})
 
-    guard.look("dev")
-    guard.look("production")
+    guard.reconcile("dev")
+    guard.reconcile("production")
 
-    assert said[0].startswith("dev: cannot go on: dev/release.yaml on the branch environments")
-    assert len(said[0]) < 300
+    assert logged[0].startswith("dev: error: dev/release.yaml on the branch environments")
+    assert len(logged[0]) < 300
     assert version(remote) == "1.1"
 
 
 def test_a_repaired_file_is_only_a_line_in_the_history(
-    guard: Guard, remote: Remote, odd: bytes, capsys: pytest.CaptureFixture[str]
+    guard: RollbackLoop, remote: Remote, odd: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     remote.commit("environments", {FILE: odd})
     remote.commit("environments", {FILE: BAD.to_yaml()}, "repair")
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert version(remote) == "1.1"
     capsys.readouterr()
@@ -109,18 +102,18 @@ def test_a_repaired_file_is_only_a_line_in_the_history(
     assert "release.yaml on the branch environments at " in told[2]["problem"]
 
 
-def test_what_the_guard_counts_goes_on(remote: Remote, odd: bytes) -> None:
+def test_the_metrics_go_on(remote: Remote, odd: bytes) -> None:
     remote.commit("environments", {DEV: odd, FILE: TEXT})
     remote.commit("environments", {FILE: odd})
     remote.commit("environments", {FILE: BAD.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        of = Rounds(test_maintenance_loop.MadeUp(), repository, ["dev", "production"], delivered=Delivered())
-        of.go()
-    assert len(of.delivered.performances["production"].deployments) == 2
+        of = MaintenanceLoop(FakeCluster(), repository, ["dev", "production"], metrics=DeliveryMetrics())
+        of.run_once()
+    assert len(of.metrics.performances["production"].deployments) == 2
 
 
 def test_the_files_of_all_environments_hold_up_nothing_either(
-    guard: Guard, remote: Remote, odd: bytes
+    guard: RollbackLoop, remote: Remote, odd: bytes
 ) -> None:
     remote.commit("environments", {quarantine.FILE: odd, freeze.FILE: odd})
 
@@ -131,20 +124,20 @@ def test_the_files_of_all_environments_hold_up_nothing_either(
         with pytest.raises(Refused, match=r"freeze\.yaml"):
             freeze.frozen(branch, "dev", datetime.now(tz=UTC))
         image = f"{GOOD.image.repository}@{GOOD.image.digest}"
-        found = Security(guard.repository).verdict(image)
+        found = ImagePolicy(guard.repository).verdict(image)
         assert (found.verdict, "quarantine.yaml" in found.says) == ("unknown", True)
-    guard.look("production")
-    assert version(remote) == "1.1", guard.hindrances
+    guard.reconcile("production")
+    assert version(remote) == "1.1", guard.errors
 
 
-def test_a_folder_in_a_files_place_is_no_file(guard: Guard, remote: Remote, said: list[str]) -> None:
+def test_a_folder_in_a_files_place_is_no_file(guard: RollbackLoop, remote: Remote, logged: list[str]) -> None:
     remote.commit("environments", {DEV: None})
     remote.commit("environments", {f"{DEV}/inside": "x\n"})
 
-    guard.look("dev")
-    guard.look("production")
+    guard.reconcile("dev")
+    guard.reconcile("production")
 
-    assert "is no file" in said[0]
+    assert "is no file" in logged[0]
     assert version(remote) == "1.1"
 
 
@@ -159,13 +152,13 @@ def test_a_folder_in_a_files_place_is_no_file(guard: Guard, remote: Remote, said
     ids=["Latin-1", "separators", "long", "half a character"],
 )
 def test_a_message_may_have_any_bytes(
-    guard: Guard, remote: Remote, message: bytes, capsys: pytest.CaptureFixture[str]
+    guard: RollbackLoop, remote: Remote, message: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     remote.commit("environments", {FILE: TEXT}, message)
     remote.commit("environments", {FILE: BAD.to_yaml()})
     rewritten(remote, lambda raw: raw.replace(b"author Ada", b"author Ad\xe9 [/b]") + message)
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert version(remote) == "1.1"
     capsys.readouterr()
@@ -176,10 +169,10 @@ def test_a_message_may_have_any_bytes(
 
 
 @pytest.mark.parametrize("time", [b"99999999999999999999", b"67767976233532799", b"never"])
-def test_a_commit_without_a_time_is_an_old_one(guard: Guard, remote: Remote, time: bytes) -> None:
+def test_a_commit_without_a_time_is_an_old_one(guard: RollbackLoop, remote: Remote, time: bytes) -> None:
     rewritten(remote, lambda raw: re.sub(rb"(committer .*>) \d+", rb"\1 " + time, raw))
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert version(remote) == "1.1"
     assert main(["history"]) == 0
@@ -200,23 +193,23 @@ def rewritten(remote: Remote, change: Callable[[bytes], bytes]) -> None:
     remote.git("update-ref", "refs/heads/environments", made.decode().strip())
 
 
-def test_what_is_said_of_a_release_fits_into_a_commit(guard: Guard, remote: Remote) -> None:
+def test_what_is_said_of_a_release_fits_into_a_commit(guard: RollbackLoop, remote: Remote) -> None:
     """Even if a policy of the cluster says a book, with a letter that no commit takes."""
-    assert isinstance(guard.cluster, Moving)
+    assert isinstance(guard.cluster, FakeCluster)
     guard.cluster.state = rollout(GOOD, currentPodHash="old")
     said = "denied the request: " + "no \0 way \ud800 " * 10_000
     guard.cluster.argocd = not_let_in(started=just_now(seconds=-1))
     guard.cluster.argocd["status"]["operationState"]["syncResult"]["resources"][0]["message"] = said
 
-    guard.look("production")
+    guard.reconcile("production")
 
-    assert version(remote) == "1.1", guard.hindrances
+    assert version(remote) == "1.1", guard.errors
     assert "- admission: 1.2 is not let in: no \ufffd way \ufffd" in remote.message()
     assert "…\n" in remote.message()
     assert len(remote.message()) < 2000
 
 
-def test_a_folder_may_have_any_name(guard: Guard, remote: Remote) -> None:
+def test_a_folder_may_have_any_name(guard: RollbackLoop, remote: Remote) -> None:
     odd = {f"{name}/release.yaml": TEXT for name in (":(glob)x", "-x", "a b", "Ü", 'q"uote', "new\tline")}
     remote.commit("environments", odd)
     with git.opened(str(remote.path), Path.cwd()) as repository:

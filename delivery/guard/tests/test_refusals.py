@@ -12,7 +12,8 @@ from delivery.gitops import git, quarantine
 from delivery.gitops.branch import fetch
 from delivery.gitops.quarantine import QuarantinedImage
 from delivery.guard.refusals import Refusals
-from delivery.guard.tests.sights import BAD, GOOD
+from delivery.guard.tests.cluster import FakeCluster
+from delivery.guard.tests.states import BAD, GOOD
 from delivery.kubernetes.client import REFUSED
 from delivery.tests.hosts import Remote
 
@@ -22,24 +23,9 @@ LISTED = quarantine.text_of([ENTRY])
 LIFTED = quarantine.text_of([])
 
 
-class ConfigMaps:
-    def __init__(self) -> None:
-        self.data: dict[str, str] = {}
-        self.written = 0
-
-    def kept(self, name: str, key: str) -> str:
-        assert name == REFUSED
-        return self.data.get(key, "")
-
-    def keep(self, name: str, key: str, text: str) -> None:
-        assert name == REFUSED
-        self.data[key] = text
-        self.written += 1
-
-
 @pytest.fixture
-def cluster() -> ConfigMaps:
-    return ConfigMaps()
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 @pytest.fixture
@@ -47,13 +33,13 @@ def repository(remote: Remote) -> Iterator[git.Repository]:
     """1.2 was released, failed and was rolled back by one commit, which quarantines it."""
     remote.commit("environments", {FILE: GOOD.to_yaml()}, "release 1.1")
     remote.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2")
-    remote.commit("environments", {FILE: GOOD.to_yaml(), quarantine.FILE: LISTED}, "heal")
+    remote.commit("environments", {FILE: GOOD.to_yaml(), quarantine.FILE: LISTED}, "roll back")
     with git.opened(str(remote.path), Path.cwd()) as opened:
         yield opened
 
 
-def follow(cluster: ConfigMaps, repository: git.Repository, stable: str = GOOD.image.digest) -> str:
-    """A look of a guard that has just been started."""
+def follow(cluster: FakeCluster, repository: git.Repository, stable: str = GOOD.image.digest) -> str:
+    """As a guard does that has just been started."""
     return Refusals(cluster, repository, lambda _: stable).follow(fetch(repository), ["dev", "production"])
 
 
@@ -62,46 +48,49 @@ def listed(remote: Remote) -> bool:
 
 
 def test_it_is_refused_in_every_environment_but_where_everybody_has_it(
-    cluster: ConfigMaps, repository: git.Repository
+    cluster: FakeCluster, repository: git.Repository
 ) -> None:
     assert follow(cluster, repository) == ""
-    assert (cluster.data["dev"], cluster.data["production"]) == (BAD.image.digest, BAD.image.digest)
+    assert (cluster.data[REFUSED, "dev"], cluster.data[REFUSED, "production"]) == (
+        BAD.image.digest,
+        BAD.image.digest,
+    )
     follow(cluster, repository, stable=BAD.image.digest)
-    assert (cluster.data["dev"], cluster.data["production"]) == ("", "")
+    assert (cluster.data[REFUSED, "dev"], cluster.data[REFUSED, "production"]) == ("", "")
 
 
-def test_nothing_is_written_where_nothing_changes(cluster: ConfigMaps, repository: git.Repository) -> None:
+def test_nothing_is_written_where_nothing_changes(cluster: FakeCluster, repository: git.Repository) -> None:
     refusals = Refusals(cluster, repository, lambda _: "")
     for _ in range(3):
         refusals.follow(fetch(repository), ["production"])
-    assert cluster.written == 2
+    assert len(cluster.written) == 2
 
 
 def test_unquarantine_lifts_it_though_the_image_is_released_right_after(
-    cluster: ConfigMaps, repository: git.Repository, remote: Remote
+    cluster: FakeCluster, repository: git.Repository, remote: Remote
 ) -> None:
     follow(cluster, repository)
     remote.commit("environments", {quarantine.FILE: LIFTED}, "unquarantine 1.2")
     remote.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2")
     assert follow(cluster, repository) == ""
-    assert cluster.data["production"] == ""
+    assert cluster.data[REFUSED, "production"] == ""
     assert not listed(remote)
 
 
 def test_a_revert_of_the_rollback_does_not_lift_it(
-    cluster: ConfigMaps, repository: git.Repository, remote: Remote
+    cluster: FakeCluster, repository: git.Repository, remote: Remote
 ) -> None:
     follow(cluster, repository)
-    remote.commit("environments", {FILE: BAD.to_yaml(), quarantine.FILE: LIFTED}, 'Revert "heal"')
+    remote.commit("environments", {FILE: BAD.to_yaml(), quarantine.FILE: LIFTED}, 'Revert "roll back"')
     remote.commit("environments", {"README.md": "newer\n"}, "something else")
     assert follow(cluster, repository).startswith("quarantine 1.2 again (")
-    assert cluster.data["production"] == BAD.image.digest
+    assert cluster.data[REFUSED, "production"] == BAD.image.digest
     assert listed(remote)
     assert follow(cluster, repository) == ""
 
 
 def test_a_branch_that_was_moved_by_force_does_not_lift_it(
-    cluster: ConfigMaps, repository: git.Repository, remote: Remote
+    cluster: FakeCluster, repository: git.Repository, remote: Remote
 ) -> None:
     follow(cluster, repository)
     remote.git("update-ref", "refs/heads/environments", "environments~1")
@@ -110,7 +99,7 @@ def test_a_branch_that_was_moved_by_force_does_not_lift_it(
 
 
 def test_what_was_lifted_while_there_was_no_guard_stays_lifted(
-    cluster: ConfigMaps, repository: git.Repository, remote: Remote
+    cluster: FakeCluster, repository: git.Repository, remote: Remote
 ) -> None:
     follow(cluster, repository)
     remote.commit("environments", {quarantine.FILE: LIFTED}, "unquarantine 1.2")
@@ -121,10 +110,10 @@ def test_what_was_lifted_while_there_was_no_guard_stays_lifted(
 
 
 def test_a_file_that_cannot_be_read_lifts_nothing(
-    cluster: ConfigMaps, repository: git.Repository, remote: Remote
+    cluster: FakeCluster, repository: git.Repository, remote: Remote
 ) -> None:
     follow(cluster, repository)
     remote.commit("environments", {quarantine.FILE: "- ["}, "a slip")
     with pytest.raises(Refused, match="is not YAML"):
         follow(cluster, repository)
-    assert cluster.data["production"] == BAD.image.digest
+    assert cluster.data[REFUSED, "production"] == BAD.image.digest

@@ -1,4 +1,4 @@
-"""The figures of a heal's message come from Prometheus, or not at all after a second."""
+"""The request counts of a rollback's message come from Prometheus, or not at all after a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from delivery.guard import request_counts
-from delivery.kubernetes.analysis import Count
+from delivery.kubernetes.analysis import RequestCount
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def series(*found: tuple[str, str, str]) -> dict[str, Any]:
     return {"status": "success", "data": {"resultType": "vector", "result": result}}
 
 
-def test_they_are_the_canarys_own_by_question() -> None:
+def test_they_are_the_canarys_own_by_analysis() -> None:
     answer = series(
         ("requests", "error-rate", "31"),
         ("bad", "error-rate", "12"),
@@ -65,14 +65,14 @@ def test_they_are_the_canarys_own_by_question() -> None:
     )
     asked: list[str] = []
     with prometheus(answer, asked) as url:
-        found = request_counts.asked(url, "crm-production", "7d4b8c9f6d")
-    assert found == {"error-rate": Count(31, 12), "latency": Count(30, 0)}
+        found = request_counts.fetch(url, "crm-production", "7d4b8c9f6d")
+    assert found == {"error-rate": RequestCount(31, 12), "latency": RequestCount(30, 0)}
     (query,) = asked
     for part in ("crm:verdict_requests", "crm:verdict_bad", 'namespace="crm-production"', '"7d4b8c9f6d"'):
         assert part in query
 
 
-def test_prometheus_itself_understands_the_question(tmp_path: Path) -> None:
+def test_prometheus_itself_understands_the_query(tmp_path: Path) -> None:
     """The pods are gone for a minute; another version, environment and window do not count."""
     of = 'namespace="crm-production", rollouts_pod_template_hash="new", question="error-rate"'
     labels = {
@@ -112,12 +112,12 @@ def test_prometheus_itself_understands_the_question(tmp_path: Path) -> None:
 )
 def test_an_answer_without_them_is_none(answer: Any) -> None:
     with prometheus(answer) as url:
-        assert request_counts.asked(url, "crm-production", "x") == {}
+        assert request_counts.fetch(url, "crm-production", "x") == {}
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "not an address", "http://["])
 def test_a_prometheus_that_is_away_is_none(url: str) -> None:
-    assert request_counts.asked(url, "crm-production", "x") == {}
+    assert request_counts.fetch(url, "crm-production", "x") == {}
 
 
 def test_a_prometheus_that_hangs_costs_a_second() -> None:
@@ -126,6 +126,6 @@ def test_a_prometheus_that_hangs_costs_a_second() -> None:
         silent.listen()
         began = time.monotonic()
         assert (
-            request_counts.asked(f"http://127.0.0.1:{silent.getsockname()[1]}", "crm-production", "x") == {}
+            request_counts.fetch(f"http://127.0.0.1:{silent.getsockname()[1]}", "crm-production", "x") == {}
         )
         assert time.monotonic() - began < 1.5

@@ -4,22 +4,22 @@ import yaml
 
 from delivery.gitops import git
 from delivery.gitops.branch import ReleaseRecord, fetch
-from delivery.guard.decision import Heal
-from delivery.guard.rollback import heal
-from delivery.guard.tests.sights import BAD, GOOD, NOW
+from delivery.guard.decision import Rollback
+from delivery.guard.rollback import roll_back
+from delivery.guard.tests.states import BAD, GOOD, NOW
 from delivery.tests.hosts import Remote
 
 FILE = "production/release.yaml"
 REASON = "error-rate: 22 of 30 requests of 1.2 failed (73 %, limit 5 %)"
 
 
-def test_git_goes_back_with_the_reason_and_the_quarantine_once(remote: Remote) -> None:
+def test_git_is_rolled_back_with_the_reason_and_the_quarantine_once(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml()})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
-    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
+    decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert heal(repository, "production", decision, now=NOW, runbooks="docs/runbooks/")
-        assert heal(repository, "production", decision, now=NOW, runbooks="docs/runbooks/") is None
+        assert roll_back(repository, "production", decision, now=NOW, runbooks="docs/runbooks/")
+        assert roll_back(repository, "production", decision, now=NOW, runbooks="docs/runbooks/") is None
         history = fetch(repository).releases("production")
     assert [past.release for past in history] == [GOOD, BAD, GOOD]
     assert remote.subjects()[0] == "automatic rollback of production to 1.1"
@@ -40,9 +40,9 @@ def test_git_goes_back_with_the_reason_and_the_quarantine_once(remote: Remote) -
 def test_without_blame_nothing_is_quarantined(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml()})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
-    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, ("aborted",), blame=False)
+    decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, ("aborted",), blame=False)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert heal(repository, "production", decision, now=NOW, runbooks="")
+        assert roll_back(repository, "production", decision, now=NOW, runbooks="")
     assert remote.git("ls-tree", "--name-only", "environments").split() == ["production"]
 
 
@@ -50,17 +50,17 @@ def test_a_newer_release_is_left_alone(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml()})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
     newer = remote.commit("environments", {FILE: GOOD.to_yaml()}, "a person was faster")
-    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
+    decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert heal(repository, "production", decision, now=NOW, runbooks="") is None
+        assert roll_back(repository, "production", decision, now=NOW, runbooks="") is None
     assert remote.tip("environments") == newer
 
 
-def test_a_quarantine_that_cannot_be_read_does_not_hold_up_the_way_back(remote: Remote) -> None:
+def test_a_quarantine_that_cannot_be_read_does_not_hold_up_the_rollback(remote: Remote) -> None:
     good = remote.commit("environments", {FILE: GOOD.to_yaml(), "quarantine.yaml": "- [unfinished\n"})
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
-    decision = Heal(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
+    decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert heal(repository, "production", decision, now=NOW, runbooks="")
+        assert roll_back(repository, "production", decision, now=NOW, runbooks="")
     (entry,) = yaml.safe_load(remote.git("show", "environments:quarantine.yaml"))
     assert entry["digest"] == BAD.image.digest

@@ -12,100 +12,43 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery.errors import ClusterUnreachable
 from delivery.gitops import git, promoted, quarantine
 from delivery.gitops.promoted import PROMOTED, PromotionEntry, PromotionRecord
 from delivery.gitops.release import Release
-from delivery.guard.rollback_loop import Guard
-from delivery.guard.tests.sights import (
+from delivery.guard.log import Log
+from delivery.guard.rollback_loop import RollbackLoop
+from delivery.guard.tests.cluster import FakeCluster
+from delivery.guard.tests.states import (
     BAD,
     GOOD,
     aborted,
     migration,
     not_let_in,
     release,
-    replica_set,
     rollout,
-    run,
 )
 from delivery.guard.tests.test_request_counts import prometheus, series
-from delivery.kubernetes.client import REFUSED, Object, Observed
+from delivery.kubernetes.client import REFUSED
 from delivery.tests.hosts import MOVE_BRANCH_ONCE, Remote
 
 FILE = "production/release.yaml"
 
 
-class MadeUp:
-    """A cluster in which production is what the test says, and nothing else exists."""
-
-    def __init__(self) -> None:
-        self.state: Object | None = None
-        self.job: Object | None = None
-        self.promoted: list[tuple[str, str]] = []
-        self.scaled: list[tuple[str, str]] = []
-        self.config_maps: dict[tuple[str, str], str] = {}
-        self.aborted: list[tuple[str, str]] = []
-        self.ended: list[str] = []
-        self.argocd: Object | None = None
-        self.no_image = ""
-        self.away = False
-
-    def rollout(self, environment: str) -> Object | None:
-        if self.away:
-            raise ClusterUnreachable("The cluster cannot be reached: refused")
-        return self.state if environment == "production" else None
-
-    def migration(self, environment: str) -> Object | None:
-        return self.job if environment == "production" else None
-
-    def application(self, environment: str) -> Object | None:
-        return self.argocd if environment == "production" else None
-
-    def observe(self, environment: str) -> Observed:
-        return Observed(
-            rollout=self.rollout(environment),
-            replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],
-            analysis_runs=[run("error-rate", "Failed", value="[12.3]")],
-            application=self.application(environment),
-        )
-
-    def promote_in_full(self, environment: str, version: str) -> None:
-        self.promoted.append((environment, version))
-
-    def scale_to_zero(self, environment: str, replica_set: str) -> None:
-        self.scaled.append((environment, replica_set))
-
-    def kept(self, name: str, key: str) -> str:
-        return self.config_maps.get((name, key), "")
-
-    def keep(self, name: str, key: str, text: str) -> None:
-        self.config_maps[name, key] = text
-
-    def abort(self, environment: str, version: str) -> None:
-        self.aborted.append((environment, version))
-
-    def end_sync(self, environment: str) -> None:
-        self.ended.append(environment)
-
-    def missing_migration_image(self, environment: str) -> str:
-        return self.no_image if environment == "production" else ""
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 @pytest.fixture
-def cluster() -> MadeUp:
-    return MadeUp()
-
-
-@pytest.fixture
-def said() -> list[str]:
+def logged() -> list[str]:
     return []
 
 
 @pytest.fixture
-def guard(remote: Remote, cluster: MadeUp, said: list[str]) -> Iterator[Guard]:
+def guard(remote: Remote, cluster: FakeCluster, logged: list[str]) -> Iterator[RollbackLoop]:
     remote.commit("environments", {FILE: GOOD.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        yield Guard(cluster, repository, ["production"], tell=said.append)
+        yield RollbackLoop(cluster, repository, ["production"], log=Log(logged.append))
 
 
 @pytest.fixture
@@ -130,41 +73,41 @@ def in_git(remote: Remote) -> Any:
     return yaml.safe_load(remote.git("show", f"environments:{FILE}"))["image"]["version"]
 
 
-def everybody_has(cluster: MadeUp, guard: Guard, remote: Remote, *releases: Release) -> None:
+def everybody_has(cluster: FakeCluster, guard: RollbackLoop, remote: Remote, *releases: Release) -> None:
     """One release after the other reaches everybody."""
     for number, each in enumerate(releases):
         remote.commit("environments", {FILE: each.to_yaml()}, f"release {each.image.version}")
         pod_hash = ("old", "new", "newest")[number]
         cluster.state = rollout(each, currentPodHash=pod_hash, stableRS=pod_hash)
-        guard.look("production")
+        guard.reconcile("production")
 
 
-def test_an_aborted_release_is_taken_back_once(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+def test_an_aborted_release_is_rolled_back_once(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
 
-    guard.look("production")
+    guard.reconcile("production")
     tip = remote.tip("environments")
-    guard.look("production")
-    guard.look("production")
+    guard.reconcile("production")
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.1"
     assert remote.tip("environments") == tip
     assert BAD.image.digest in remote.git("show", "environments:quarantine.yaml")
-    assert said[0].startswith("production: automatic rollback of production to 1.1 (")
+    assert logged[0].startswith("production: automatic rollback of production to 1.1 (")
 
 
-def test_the_message_tells_the_figures_where_prometheus_counts(
-    guard: Guard, remote: Remote, cluster: MadeUp
+def test_the_message_has_the_request_counts_where_prometheus_has_them(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
     counted = series(("requests", "error-rate", "31"), ("bad", "error-rate", "12"))
 
     with prometheus(counted) as guard.prometheus:
-        guard.look("production")
+        guard.reconcile("production")
 
     sentence = "error-rate: 12 of 31 requests of 1.2 failed (39 %, limit 5 %), evidence 12.3 (4.6 aborts)"
     assert sentence in remote.message()
@@ -172,19 +115,21 @@ def test_the_message_tells_the_figures_where_prometheus_counts(
     assert entry["reason"] == sentence
 
 
-def test_a_prometheus_that_is_away_holds_up_no_heal(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+def test_a_prometheus_that_is_away_holds_up_no_rollback(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
+) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
     guard.prometheus = "http://127.0.0.1:1"
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.1"
     assert "error-rate: 1.2 was proven bad (measured [12.3])" in remote.message()
 
 
-def test_the_way_back_never_is_a_quarantined_release(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+def test_no_rollback_goes_to_a_quarantined_release(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     entry = quarantine.QuarantinedImage(
         GOOD.image.digest, "1.1", "staging", "2026-01-01T00:00:00Z", "was slow"
@@ -192,24 +137,26 @@ def test_the_way_back_never_is_a_quarantined_release(
     remote.commit("environments", {FILE: BAD.to_yaml(), quarantine.FILE: quarantine.text_with([], entry)})
     cluster.state = aborted(at=just_now(seconds=1))
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.2"
-    (sentence,) = said
+    (sentence,) = logged
     assert "The stable release 1.1 is quarantined itself: a person has to choose" in sentence
 
 
-def test_a_guard_that_was_restarted_goes_on(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+def test_a_guard_that_was_restarted_goes_on(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
+) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(minutes=19))
 
-    Guard(cluster, guard.repository, ["production"], tell=lambda _: None).look("production")
+    RollbackLoop(cluster, guard.repository, ["production"], log=Log(lambda _: None)).reconcile("production")
 
     assert in_git(remote) == "1.1"
 
 
 def test_a_push_at_the_same_moment_costs_neither_of_them(
-    guard: Guard, remote: Remote, cluster: MadeUp
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     """Once, the server moves the branch between the guard's fetch and its push."""
     remote.commit("environments", {FILE: BAD.to_yaml()})
@@ -219,7 +166,7 @@ def test_a_push_at_the_same_moment_costs_neither_of_them(
     hook.write_text(f"#!/bin/sh\n{MOVE_BRANCH_ONCE}")
     hook.chmod(0o755)
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.1"
     assert remote.subjects()[:2] == ["automatic rollback of production to 1.1", "somebody else"]
@@ -233,17 +180,17 @@ def test_a_push_at_the_same_moment_costs_neither_of_them(
     ],
 )
 def test_what_a_message_says_lets_no_release_skip_a_step(
-    guard: Guard, remote: Remote, cluster: MadeUp, message: str
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, message: str
 ) -> None:
     """A revert of the guard's own commit brought the refused image to everybody."""
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
-    guard.look("production")
+    guard.reconcile("production")
     assert in_git(remote) == "1.1"
     remote.commit("environments", {FILE: BAD.to_yaml()}, message)
     cluster.state = rollout()
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert cluster.promoted == []
 
@@ -254,12 +201,12 @@ FREEZE = (
 
 
 def test_a_push_during_a_freeze_is_put_back_with_the_reason(
-    guard: Guard, remote: Remote, cluster: MadeUp
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     everybody_has(cluster, guard, remote, GOOD)
     remote.commit("environments", {"freeze.yaml": f"- {FREEZE}"}, "freeze production")
     guard._fetched = -10
-    guard.look_into_git()
+    guard.fetch_git()
     for message, stays in (
         ("urgent", False),
         ("urgent\n\nDespite-freeze:\n", False),
@@ -267,7 +214,7 @@ def test_a_push_during_a_freeze_is_put_back_with_the_reason(
     ):
         remote.commit("environments", {FILE: BAD.to_yaml()}, message)
         cluster.state = rollout()
-        guard.look("production")
+        guard.reconcile("production")
         assert (in_git(remote) == "1.2") is stays, message
     assert "freeze: production is frozen until 2199-01-01 00:00 UTC (an audit)" in remote.git(
         "log", "-3", "--format=%B", "environments"
@@ -275,40 +222,42 @@ def test_a_push_during_a_freeze_is_put_back_with_the_reason(
 
 
 def test_a_rollback_during_a_freeze_stays_whoever_makes_it(
-    guard: Guard, remote: Remote, cluster: MadeUp
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     everybody_has(cluster, guard, remote, GOOD, BAD)
     remote.commit("environments", {"freeze.yaml": f"- {FREEZE}"}, "freeze production")
     remote.commit("environments", {FILE: GOOD.to_yaml()}, "Merge pull request 12")
     cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="new")
-    guard.look("production")
+    guard.reconcile("production")
     assert in_git(remote) == "1.1"
     assert len(cluster.promoted) == 1
 
 
 def test_nothing_is_put_back_while_freeze_yaml_cannot_be_read(
-    guard: Guard, remote: Remote, cluster: MadeUp
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     everybody_has(cluster, guard, remote, GOOD)
     remote.commit("environments", {"freeze.yaml": f"- {FREEZE}- {{"}, "a slip")
     remote.commit("environments", {FILE: BAD.to_yaml()}, "release 1.2")
     cluster.state = rollout()
-    guard.look("production")
+    guard.reconcile("production")
     assert in_git(remote) == "1.2"
 
 
-def test_its_record_outlives_a_restart(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+def test_its_record_outlives_a_restart(guard: RollbackLoop, remote: Remote, cluster: FakeCluster) -> None:
     everybody_has(cluster, guard, remote, GOOD, BAD)
     remote.commit("environments", {FILE: GOOD.to_yaml()}, "Merge pull request 12")
     cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="new")
     cluster.state["metadata"]["resourceVersion"] = "41"
 
-    Guard(cluster, guard.repository, ["production"], tell=lambda _: None).look("production")
+    RollbackLoop(cluster, guard.repository, ["production"], log=Log(lambda _: None)).reconcile("production")
 
     assert cluster.promoted == [("production", "41")]
 
 
-def test_what_only_the_branch_knows_skips_no_step(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+def test_what_only_the_branch_knows_skips_no_step(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
+) -> None:
     """A cluster that is built anew, or somebody who writes into promoted.yaml."""
     forged = {
         "production": PromotionRecord().with_promoted(
@@ -319,103 +268,107 @@ def test_what_only_the_branch_knows_skips_no_step(guard: Guard, remote: Remote, 
     everybody_has(cluster, guard, remote, BAD)
     remote.commit("environments", {FILE: GOOD.to_yaml()}, "Rolled-back-to: 1234567")
     cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="old")
-    guard.look("production")
+    guard.reconcile("production")
     assert cluster.promoted == []
 
 
 def test_what_is_quarantined_is_refused_by_the_cluster_but_where_it_is_stable(
-    guard: Guard, remote: Remote, cluster: MadeUp
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
-    guard.look("production")
-    guard.look_into_git()
-    assert cluster.config_maps[REFUSED, "production"] == BAD.image.digest
+    guard.reconcile("production")
+    guard.fetch_git()
+    assert cluster.data[REFUSED, "production"] == BAD.image.digest
 
     cluster.state = rollout(BAD, currentPodHash="new", stableRS="new")
-    guard.look("production")
+    guard.reconcile("production")
     guard._fetched = 0
-    guard.look_into_git()
-    assert cluster.config_maps[REFUSED, "production"] == ""
+    guard.fetch_git()
+    assert cluster.data[REFUSED, "production"] == ""
 
 
 def test_what_is_older_than_20_minutes_is_left_to_a_person(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(minutes=21))
 
-    guard.look("production")
-    guard.look("production")
+    guard.reconcile("production")
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.2"
-    assert said == [
-        "production: The trouble is more than 20 minutes older than this guard: a person has to look."
+    assert logged == [
+        "production: The failure is more than 20 minutes older than this guard: a person has to decide."
     ]
 
 
-def test_a_git_server_that_is_away_is_told_once_and_tried_again(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+def test_a_git_server_that_is_away_is_logged_once_and_tried_again(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
     elsewhere = remote.path.with_suffix(".away")
     remote.path.rename(elsewhere)
 
-    guard.look("production")
-    guard.look("production")
+    guard.reconcile("production")
+    guard.reconcile("production")
     elsewhere.rename(remote.path)
-    guard.look("production")
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.1"
-    assert len(said) == 2
-    assert said[0].startswith("production: cannot go on: ")
+    assert len(logged) == 2
+    assert logged[0].startswith("production: error: ")
 
 
 def test_a_cluster_that_is_away_does_not_end_the_guard(
-    guard: Guard, cluster: MadeUp, said: list[str]
+    guard: RollbackLoop, cluster: FakeCluster, logged: list[str]
 ) -> None:
     cluster.away = True
-    guard.look("production")
+    guard.reconcile("production")
     cluster.away = False
-    guard.look("production")
+    guard.reconcile("production")
 
-    assert said == ["production: cannot go on: The cluster cannot be reached: refused"]
+    assert logged == ["production: error: The cluster cannot be reached: refused"]
 
 
 def test_what_nobody_expected_concerns_one_environment(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str], caplog: pytest.LogCaptureFixture
+    guard: RollbackLoop,
+    remote: Remote,
+    cluster: FakeCluster,
+    logged: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An object that no Rollout looks like: it is told once, with its traceback."""
+    """An object that no Rollout looks like: it is logged once, with its traceback."""
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
-    del cluster.state["spec"]
-    guard.look("production")
-    guard.look("production")
-    guard.look("dev")
-    assert said == ["production: cannot go on: KeyError('spec')"]
+    cluster.state["spec"] = ["nonsense"]
+    guard.reconcile("production")
+    guard.reconcile("production")
+    guard.reconcile("dev")
+    assert logged == ["production: error: AttributeError(\"'list' object has no attribute 'get'\")"]
     assert [bool(each.exc_info) for each in caplog.records] == [True]
-    assert list(guard.hindrances) == ["production"]
+    assert list(guard.errors) == ["production"]
 
     cluster.state = aborted(at=just_now(seconds=1))
-    guard.look("production")
+    guard.reconcile("production")
     assert in_git(remote) == "1.1"
 
 
-def test_a_failed_migration_is_taken_back(guard: Guard, remote: Remote, cluster: MadeUp) -> None:
+def test_a_failed_migration_is_rolled_back(guard: RollbackLoop, remote: Remote, cluster: FakeCluster) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = rollout(GOOD, currentPodHash="old")
     cluster.job = migration()
     cluster.job["status"]["failed"] = 3
     cluster.job["status"]["conditions"][0]["lastTransitionTime"] = just_now()
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.1"
 
 
 def test_a_rollback_of_what_was_promoted_takes_no_steps(
-    guard: Guard, remote: Remote, cluster: MadeUp
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     everybody_has(cluster, guard, remote, GOOD, BAD)
     # By the button of a web page, whose messages differ.
@@ -423,39 +376,43 @@ def test_a_rollback_of_what_was_promoted_takes_no_steps(
     cluster.state = rollout(GOOD, currentPodHash="newer", stableRS="new")
     cluster.state["metadata"]["resourceVersion"] = "41"
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert cluster.promoted == [("production", "41")]
 
 
 def test_a_release_that_git_has_left_is_aborted_as_it_was_seen(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     remote.commit("environments", {FILE: GOOD.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n")
     cluster.state = rollout(BAD)
     cluster.state["metadata"]["resourceVersion"] = "41"
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert cluster.aborted == [("production", "41")]
-    assert said == ["production: aborts the release that Git has left"]
+    assert logged == ["production: aborts the release that Git has left"]
 
 
 def test_a_release_on_its_way_is_left_alone(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     tip = remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = rollout()
 
-    guard.look("production")
+    guard.reconcile("production")
 
     assert remote.tip("environments") == tip
-    assert (said, cluster.promoted) == ([], [])
+    assert (logged, cluster.promoted) == ([], [])
 
 
-def test_a_release_on_its_way_costs_a_look_into_git_only_when_something_changes(
-    guard: Guard, remote: Remote, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+def test_a_release_on_its_way_fetches_git_only_when_something_changes(
+    guard: RollbackLoop,
+    remote: Remote,
+    cluster: FakeCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[str],
 ) -> None:
     """Each second, that took the CPU which an abort needed next: Git was back 10 s after it."""
     remote.commit("environments", {FILE: BAD.to_yaml()})
@@ -464,79 +421,79 @@ def test_a_release_on_its_way_costs_a_look_into_git_only_when_something_changes(
     clock = [100.0]
     monkeypatch.setattr("delivery.guard.rollback_loop.time.monotonic", lambda: clock[0])
 
-    guard.look_into_git()
+    guard.fetch_git()
 
-    def looks() -> int:
+    def fetches() -> int:
         asked.clear()
-        guard.look("production")
+        guard.reconcile("production")
         return asked.count("fetch")
 
-    assert (looks(), looks()) == (1, 0)
+    assert (fetches(), fetches()) == (1, 0)
     cluster.state["metadata"]["resourceVersion"] = "2"
-    assert (looks(), looks()) == (1, 0)
+    assert (fetches(), fetches()) == (1, 0)
     clock[0] += 5
-    assert (looks(), looks()) == (1, 0)
+    assert (fetches(), fetches()) == (1, 0)
     cluster.state = aborted(at=just_now(seconds=1))
     cluster.state["metadata"]["resourceVersion"] = "2"
-    assert looks() == 1
+    assert fetches() == 1
     assert in_git(remote) == "1.1"
 
 
-def test_a_file_that_cannot_be_read_is_told(
-    guard: Guard, remote: Remote, cluster: MadeUp, said: list[str]
+def test_a_file_that_cannot_be_read_is_logged(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, logged: list[str]
 ) -> None:
     remote.commit("environments", {FILE: "revision: [unfinished\n"})
     cluster.state = aborted(at=just_now(seconds=1))
 
-    guard.look("production")
+    guard.reconcile("production")
 
-    assert "is not YAML" in said[0]
+    assert "is not YAML" in logged[0]
 
 
-def test_a_file_that_cannot_be_read_is_looked_at_once(
-    guard: Guard, remote: Remote, cluster: MadeUp, asked: list[str]
+def test_a_file_that_cannot_be_read_is_read_once(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, asked: list[str]
 ) -> None:
     everybody_has(cluster, guard, remote, GOOD)
     remote.commit("environments", {FILE: "revision: [\n"})
     guard._fetched = -10
-    guard.look_into_git()
-    guard.look("production")
+    guard.fetch_git()
+    guard.reconcile("production")
     asked.clear()
-    guard.look("production")
+    guard.reconcile("production")
     assert asked == []
 
 
-def test_what_nobody_expected_of_the_branch_does_not_end_the_looks(
-    guard: Guard, cluster: MadeUp, said: list[str], monkeypatch: pytest.MonkeyPatch
+def test_what_nobody_expected_of_the_branch_does_not_end_the_loop(
+    guard: RollbackLoop, cluster: FakeCluster, logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "kept", lambda *_: 1 / 0)
-    guard.look_into_git()
-    assert said == ["Git: cannot go on: ZeroDivisionError('division by zero')"]
+    monkeypatch.setattr(cluster, "guard_data", lambda *_: 1 / 0)
+    guard.fetch_git()
+    assert logged == ["Git: error: ZeroDivisionError('division by zero')"]
 
 
-def test_it_watches_until_it_is_stopped(guard: Guard, said: list[str]) -> None:
+def test_it_runs_until_it_is_stopped(guard: RollbackLoop, logged: list[str]) -> None:
     stopped = threading.Event()
-    watching = threading.Thread(target=guard.watch, args=(stopped,))
+    watching = threading.Thread(target=guard.run, args=(stopped,))
     watching.start()
     stopped.set()
     watching.join(10)
 
     assert not watching.is_alive()
-    assert said == [f"watching production and {guard.repository.remote}"]
+    assert logged == [f"watching production and {guard.repository.remote}"]
 
 
-def test_an_image_that_does_not_exist_is_taken_back_before_its_job_gives_up(
-    guard: Guard, remote: Remote, cluster: MadeUp
+def test_an_image_that_does_not_exist_is_rolled_back_before_its_job_gives_up(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = rollout(GOOD, currentPodHash="old")
     cluster.job = migration()
     cluster.job["status"] = {"active": 1}
 
-    guard.look("production")
+    guard.reconcile("production")
     assert in_git(remote) == "1.2", "its image may be on its way"
-    cluster.no_image = "manifest unknown"
-    guard.look("production")
+    cluster.missing_image = "manifest unknown"
+    guard.reconcile("production")
 
     assert in_git(remote) == "1.1"
     assert "image: 1.2 cannot be had: manifest unknown" in remote.git(
@@ -544,44 +501,44 @@ def test_an_image_that_does_not_exist_is_taken_back_before_its_job_gives_up(
     )
 
 
-def test_what_the_cluster_does_not_let_in_goes_back_though_nothing_moves(
-    guard: Guard, remote: Remote, cluster: MadeUp
+def test_what_the_cluster_does_not_let_in_is_rolled_back_though_nothing_moves(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = rollout(GOOD, currentPodHash="old")
     cluster.argocd = not_let_in(started=just_now(seconds=-1))
-    guard.look("production")
+    guard.reconcile("production")
     cluster.argocd["spec"] = {"source": {"digest": "good"}}
     assert in_git(remote) == "1.1"
     message = remote.git("log", "-1", "--format=%B", "environments")
     assert "admission: 1.2 is not let in: Policy signed-images failed: not signed" in message
-    guard.look("production")
-    assert cluster.ended == ["production"], "Argo CD tries the refused release again and again"
+    guard.reconcile("production")
+    assert cluster.terminated == ["production"], "Argo CD tries the refused release again and again"
 
 
-def test_a_sync_of_what_git_has_left_is_ended_and_no_other(
-    guard: Guard, remote: Remote, cluster: MadeUp
+def test_a_sync_of_what_git_has_left_is_terminated_and_no_other(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster
 ) -> None:
     remote.commit("environments", {FILE: BAD.to_yaml()})
-    remote.commit("environments", {FILE: GOOD.to_yaml()}, "heal\n\nRolled-back-to: 1234567\n")
+    remote.commit("environments", {FILE: GOOD.to_yaml()}, "roll back\n\nRolled-back-to: 1234567\n")
     cluster.state = rollout(GOOD, currentPodHash="old")
     cluster.job = migration()
     cluster.job["status"] = {"active": 1}
     running = {"phase": "Running", "syncResult": {"source": {"digest": "bad"}}}
     cluster.argocd = {"spec": {"source": {"digest": "bad"}}, "status": {"operationState": running}}
 
-    guard.look("production")
-    assert cluster.ended == [], "Argo CD does not know yet that it is to go back"
+    guard.reconcile("production")
+    assert cluster.terminated == [], "Argo CD does not know yet that it is to go back"
     cluster.argocd["spec"]["source"] = {"digest": "good"}
-    guard.look("production")
-    assert cluster.ended == ["production"]
+    guard.reconcile("production")
+    assert cluster.terminated == ["production"]
     running["syncResult"] = {"source": {"digest": "good"}}
-    guard.look("production")
-    assert cluster.ended == ["production"]
+    guard.reconcile("production")
+    assert cluster.terminated == ["production"]
 
 
-def test_a_heal_asks_the_git_server_twice(
-    guard: Guard, remote: Remote, cluster: MadeUp, asked: list[str]
+def test_a_rollback_asks_the_git_server_twice(
+    guard: RollbackLoop, remote: Remote, cluster: FakeCluster, asked: list[str]
 ) -> None:
     """Each costs a second on a busy machine: one fetch to decide, one push."""
     for number in range(8):
@@ -589,13 +546,13 @@ def test_a_heal_asks_the_git_server_twice(
     remote.commit("environments", {FILE: GOOD.to_yaml()})
     remote.commit("environments", {FILE: BAD.to_yaml()})
     cluster.state = aborted(at=just_now(seconds=1))
-    guard.look_into_git()
+    guard.fetch_git()
     asked.clear()
 
-    guard.look("production")
+    guard.reconcile("production")
     assert [word for word in asked if word in ("fetch", "ls-remote", "push")] == ["fetch", "push"]
 
     asked.clear()
     remote.commit("environments", {FILE: BAD.to_yaml()})
-    guard.look("production")
+    guard.reconcile("production")
     assert asked.count("cat-file") <= 9, "what a commit holds is read once, after its size"

@@ -1,4 +1,4 @@
-"""The guard says over HTTP whether it lives and can act, and its figures."""
+"""The guard answers over HTTP whether it lives and can act, and its metrics."""
 
 from __future__ import annotations
 
@@ -12,74 +12,74 @@ import pytest
 from delivery.gitops import git
 from delivery.guard import server
 from delivery.guard.health import Health
-from delivery.guard.image_policy import Security
-from delivery.guard.rollback_loop import Guard
-from delivery.guard.tests.test_rollback_loop import MadeUp
+from delivery.guard.image_policy import ImagePolicy
+from delivery.guard.log import Log
+from delivery.guard.rollback_loop import RollbackLoop
+from delivery.guard.tests.cluster import FakeCluster
 from delivery.tests.hosts import Remote
 
 
 @pytest.fixture
-def guard(remote: Remote) -> Iterator[Guard]:
+def guard(remote: Remote) -> Iterator[RollbackLoop]:
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        yield Guard(MadeUp(), repository, ["dev", "production"], tell=lambda _: None)
+        yield RollbackLoop(FakeCluster(), repository, ["dev", "production"], log=Log(lambda _: None))
 
 
 @pytest.fixture
-def url(guard: Guard) -> Iterator[str]:
+def url(guard: RollbackLoop) -> Iterator[str]:
     with server.serving(0, lambda path: server.answer(path, guard)) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
-def security(remote: Remote) -> Iterator[Security]:
+def security(remote: Remote) -> Iterator[ImagePolicy]:
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        yield Security(repository)
+        yield ImagePolicy(repository)
 
 
 @pytest.fixture
-def verdicts(security: Security) -> Iterator[str]:
+def verdicts(security: ImagePolicy) -> Iterator[str]:
     with server.serving(0, lambda path: server.verdict(path, security, Health())) as port:
         yield f"http://127.0.0.1:{port}"
 
 
-def test_it_lives_from_the_start_and_is_ready_after_a_look(url: str, guard: Guard) -> None:
+def test_it_lives_from_the_start_and_is_ready_after_a_reconciliation(url: str, guard: RollbackLoop) -> None:
     assert httpx.get(f"{url}/healthz").status_code == 200
     assert (httpx.get(f"{url}/readyz").status_code, httpx.get(f"{url}/readyz").text) == (
         503,
-        "has not looked yet\n",
+        "has reconciled no environment yet\n",
     )
 
-    guard.look("dev")
-    guard.look("production")
+    guard.reconcile("dev")
+    guard.reconcile("production")
 
     assert httpx.get(f"{url}/readyz").status_code == 200
 
 
-def test_what_stands_in_the_way_of_one_environment_is_told_and_sends_nobody_away(
-    url: str, guard: Guard
-) -> None:
+def test_an_error_in_one_environment_is_reported_and_sends_nobody_away(url: str, guard: RollbackLoop) -> None:
     """And a guard that is not ready could not be upgraded."""
-    assert isinstance(guard.cluster, MadeUp)
+    assert isinstance(guard.cluster, FakeCluster)
     guard.cluster.away = True
-    guard.look("dev")
+    guard.reconcile("dev")
     asked = httpx.get(f"{url}/readyz")
     assert (asked.status_code, asked.text) == (
         200,
-        "ok\ndev: cannot go on: The cluster cannot be reached: refused\n",
+        "ok\ndev: error: The cluster cannot be reached: refused\n",
     )
     assert httpx.get(f"{url}/healthz").status_code == 200, "a restart would not bring the cluster back"
     assert (
-        'delivery_guard_looks_total{environment="dev",result="hindered"}' in httpx.get(f"{url}/metrics").text
+        'delivery_guard_reconciliations_total{environment="dev",result="failed"}'
+        in httpx.get(f"{url}/metrics").text
     )
 
     guard.cluster.away = False
-    guard.look("dev")
+    guard.reconcile("dev")
     assert httpx.get(f"{url}/readyz").text == "ok\n"
 
 
-@pytest.mark.parametrize("part", ["watch", "rounds", "prober"])
-def test_a_part_that_stands_still_is_dead(url: str, guard: Guard, part: str) -> None:
-    guard.look("dev")
+@pytest.mark.parametrize("part", ["rollback loop", "maintenance loop", "synthetic traffic"])
+def test_a_part_that_stands_still_is_dead(url: str, guard: RollbackLoop, part: str) -> None:
+    guard.reconcile("dev")
     guard.liveness.expect(part, -1)
 
     asked = httpx.get(f"{url}/healthz")
@@ -90,13 +90,13 @@ def test_a_part_that_stands_still_is_dead(url: str, guard: Guard, part: str) -> 
     assert httpx.get(f"{url}/healthz").status_code == 200
 
 
-def test_figures_are_prometheus_own_format(url: str, guard: Guard) -> None:
-    guard.look("dev")
+def test_metrics_are_in_prometheus_own_format(url: str, guard: RollbackLoop) -> None:
+    guard.reconcile("dev")
 
     scraped = httpx.get(f"{url}/metrics")
 
     assert scraped.headers["Content-Type"].startswith("text/plain; version=")
-    assert 'delivery_guard_looks_total{environment="dev",result="done"}' in scraped.text
+    assert 'delivery_guard_reconciliations_total{environment="dev",result="done"}' in scraped.text
     assert 'delivery_guard_last_look_timestamp_seconds{environment="dev"}' in scraped.text
 
 
@@ -129,7 +129,7 @@ def test_a_question_about_no_image_is_an_error_for_argo_rollouts(verdicts: str, 
     assert json.loads(asked.text)["verdict"] == "unknown"
 
 
-def test_a_question_that_stands_still_is_dead(verdicts: str, security: Security) -> None:
+def test_a_question_that_stands_still_is_dead(verdicts: str, security: ImagePolicy) -> None:
     assert httpx.get(f"{verdicts}/readyz").status_code == 200
     security.liveness.expect("security", -1)
     for path in ("healthz", "readyz"):

@@ -1,4 +1,4 @@
-"""The prober between a Rollout that the test moves, a Prometheus and two versions: real servers, on this machine."""
+"""Synthetic traffic between a Rollout that the test moves, a Prometheus and two versions: real local servers."""
 
 from __future__ import annotations
 
@@ -15,32 +15,19 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from delivery.cli import main
-from delivery.errors import ClusterUnreachable
 from delivery.guard import metrics, synthetic_traffic
-from delivery.guard.rollback_loop import Guard
-from delivery.guard.synthetic_traffic import Prober, at_its_service, probing, users_query
-from delivery.guard.tests.sights import rollout
-from delivery.kubernetes.client import Object
+from delivery.guard.config import PROMETHEUS_VARIABLE
+from delivery.guard.log import Log
+from delivery.guard.rollback_loop import RollbackLoop
+from delivery.guard.synthetic_traffic import SyntheticTraffic, at_its_service, running, users_query
+from delivery.guard.tests.cluster import FakeCluster
+from delivery.guard.tests.states import rollout
+from delivery.kubernetes.objects import Object
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import Server as KubernetesServer
 
 RUNNING = {"currentStepAnalysisRunStatus": {"name": "crm-7-2-1", "status": "Running"}}
 JUDGED = rollout(canary=RUNNING)
-
-
-class MadeUp:
-    """A cluster in which production is what the test says."""
-
-    def __init__(self) -> None:
-        self.state: Object | None = JUDGED
-        self.away = False
-
-    def rollout(self, environment: str) -> Object | None:
-        if self.away:
-            raise ClusterUnreachable("The cluster cannot be reached: refused")
-        if environment != "production" or self.state is None:
-            return None
-        return self.state | {"metadata": {"name": "crm"}}
 
 
 class Server(ThreadingHTTPServer):
@@ -86,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(server: Server) -> Iterator[Server]:
+def serving(server: Server) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -110,58 +97,60 @@ class Prometheus(Server):
 
 
 @pytest.fixture
-def cluster() -> MadeUp:
-    return MadeUp()
+def cluster() -> FakeCluster:
+    made = FakeCluster()
+    made.state = JUDGED
+    return made
 
 
 @pytest.fixture
 def prometheus() -> Iterator[Prometheus]:
     server = Prometheus()
-    with running(server):
+    with serving(server):
         yield server
 
 
 @pytest.fixture
 def canary() -> Iterator[Server]:
-    with running(Server()) as server:
+    with serving(Server()) as server:
         yield server
 
 
 @pytest.fixture
 def stable() -> Iterator[Server]:
-    with running(Server()) as server:
+    with serving(Server()) as server:
         yield server
 
 
 @pytest.fixture
-def said() -> list[str]:
+def logged() -> list[str]:
     return []
 
 
 @pytest.fixture
-def probes(
-    cluster: MadeUp,
+def traffic(
+    cluster: FakeCluster,
     prometheus: Prometheus,
     canary: Server,
     stable: Server,
-    said: list[str],
+    logged: list[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Prober]:
-    """Hurries: a probe each 10 ms, and users are missed at once."""
+) -> Iterator[SyntheticTraffic]:
+    """In a hurry: a request each 10 ms, and users are missed at once."""
     monkeypatch.setattr(synthetic_traffic, "_PACE_SECONDS", 0.01)
-    metrics.PROBES.clear()
+    metrics.SYNTHETIC_REQUESTS.clear()
     addresses = {"canary": canary, "stable": stable}
-    made = Prober(
+    made = SyntheticTraffic(
         cluster,
         ["production"],
         prometheus.address,
-        tell=said.append,
+        log=Log(logged.append),
         url=lambda _name, _environment, version: f"{addresses[version].address}/probe/",
         patience=0.0,
     )
     yield made
     for release in made._releases.values():
-        release.rest.set()
+        release.pause.set()
         for sender in release.senders.values():
             sender.join(10)
 
@@ -175,7 +164,7 @@ def until(what: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def count(version: str, answer: str) -> float:
     sample = {"environment": "production", "version": version, "answer": answer}
-    return metrics.REGISTRY.get_sample_value("delivery_guard_probes_total", sample) or 0.0
+    return metrics.REGISTRY.get_sample_value("delivery_guard_synthetic_requests_total", sample) or 0.0
 
 
 def rests(*servers: Server) -> bool:
@@ -186,32 +175,36 @@ def rests(*servers: Server) -> bool:
     return before == [len(server.asked) for server in servers]
 
 
-def test_where_users_are_too_few_both_versions_are_probed_with_the_mark(
-    probes: Prober, canary: Server, stable: Server, said: list[str]
+def test_where_users_are_too_few_both_versions_are_asked_with_the_header(
+    traffic: SyntheticTraffic, canary: Server, stable: Server
 ) -> None:
-    probes.look("production")
+    why = traffic.reconcile("production")
     until(lambda: len(canary.asked) >= 5 and len(stable.asked) >= 5)
-    probes.look("production")
+    assert [why, traffic.reconcile("production")] == [
+        "users hardly ask the new version, so synthetic requests do",
+        "",
+    ]
 
     for server in (canary, stable):
         path, headers = server.asked[0]
         assert (path, headers["X-CRM-Probe"]) == ("/probe/", "1")
         assert server.most_at_once == 1
     until(lambda: count("canary", "200") >= 5 and count("stable", "200") >= 5)
-    assert said == ["production: users hardly ask the new version, so probes do"]
 
 
-def test_each_probe_has_a_connection_of_its_own_and_so_reaches_every_pod(
-    probes: Prober, canary: Server
+def test_each_request_has_a_connection_of_its_own_and_so_reaches_every_pod(
+    traffic: SyntheticTraffic, canary: Server
 ) -> None:
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) >= 5)
 
     assert len(canary.peers) == len(canary.asked)
 
 
-def test_prometheus_is_asked_for_the_users_of_the_new_version(probes: Prober, prometheus: Prometheus) -> None:
-    probes.look("production")
+def test_prometheus_is_asked_for_the_users_of_the_new_version(
+    traffic: SyntheticTraffic, prometheus: Prometheus
+) -> None:
+    traffic.reconcile("production")
 
     path, _ = prometheus.asked[0]
     assert urlsplit(path).path == "/api/v1/query"
@@ -219,26 +212,26 @@ def test_prometheus_is_asked_for_the_users_of_the_new_version(probes: Prober, pr
 
 
 def test_it_ends_when_users_come_and_begins_when_they_go(
-    probes: Prober, prometheus: Prometheus, canary: Server, stable: Server
+    traffic: SyntheticTraffic, prometheus: Prometheus, canary: Server, stable: Server
 ) -> None:
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: bool(canary.asked and stable.asked))
     prometheus.rate = "1.5"
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary, stable)
 
     prometheus.rate = "0.9"
     sent = len(canary.asked)
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) > sent)
 
 
 @pytest.mark.parametrize("rate", ["1", "3.2", "NaN"])
-def test_where_users_suffice_or_nobody_knows_there_are_no_probes(
-    probes: Prober, prometheus: Prometheus, canary: Server, stable: Server, rate: str
+def test_where_users_suffice_or_nobody_knows_nothing_is_sent(
+    traffic: SyntheticTraffic, prometheus: Prometheus, canary: Server, stable: Server, rate: str
 ) -> None:
     prometheus.rate = rate
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary, stable)
     assert not canary.asked
 
@@ -246,18 +239,18 @@ def test_where_users_suffice_or_nobody_knows_there_are_no_probes(
 @pytest.mark.parametrize(
     "trouble", [{"status": 503}, {"body": lambda: "nonsense"}, {"body": lambda: {"data": {"result": []}}}]
 )
-def test_without_an_answer_of_prometheus_there_are_no_probes(
-    probes: Prober, canary: Server, prometheus: Prometheus, trouble: dict[str, Any]
+def test_without_an_answer_of_prometheus_nothing_is_sent(
+    traffic: SyntheticTraffic, canary: Server, prometheus: Prometheus, trouble: dict[str, Any]
 ) -> None:
     vars(prometheus).update(trouble)
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary)
     assert not canary.asked
 
 
-def test_nor_with_a_prometheus_that_is_away(probes: Prober, canary: Server) -> None:
-    probes.prometheus = "http://127.0.0.1:1"
-    probes.look("production")
+def test_nor_with_a_prometheus_that_is_away(traffic: SyntheticTraffic, canary: Server) -> None:
+    traffic.prometheus = "http://127.0.0.1:1"
+    traffic.reconcile("production")
     assert rests(canary)
     assert not canary.asked
 
@@ -278,11 +271,15 @@ PHASES = {"Successful", "Failed", "Error", "Inconclusive"}
         rollout(blueGreen={"prePromotionAnalysisRunStatus": {"status": "Successful"}}),
     ],
 )
-def test_while_no_gate_waits_nobody_is_probed(
-    probes: Prober, cluster: MadeUp, prometheus: Prometheus, canary: Server, state: Object | None
+def test_while_no_gate_waits_nothing_is_sent(
+    traffic: SyntheticTraffic,
+    cluster: FakeCluster,
+    prometheus: Prometheus,
+    canary: Server,
+    state: Object | None,
 ) -> None:
     cluster.state = state
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary)
     assert not canary.asked
     assert not prometheus.asked, "nothing is asked while nothing is released"
@@ -303,129 +300,137 @@ def test_while_no_gate_waits_nobody_is_probed(
     ],
 )
 def test_every_kind_of_gate_is_helped(
-    probes: Prober, cluster: MadeUp, canary: Server, status: dict[str, Any]
+    traffic: SyntheticTraffic, cluster: FakeCluster, canary: Server, status: dict[str, Any]
 ) -> None:
     cluster.state = rollout(**status)
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: bool(canary.asked))
 
 
 @pytest.mark.parametrize("end", [rollout(canary=RUNNING, abort=True), rollout(canary={})])
 def test_it_ends_with_the_gate(
-    probes: Prober, cluster: MadeUp, canary: Server, stable: Server, end: Object
+    traffic: SyntheticTraffic, cluster: FakeCluster, canary: Server, stable: Server, end: Object
 ) -> None:
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: bool(canary.asked and stable.asked))
     cluster.state = end
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary, stable)
 
 
 def test_it_ends_where_the_cluster_cannot_be_seen(
-    probes: Prober, cluster: MadeUp, canary: Server, stable: Server
+    traffic: SyntheticTraffic, cluster: FakeCluster, canary: Server, stable: Server
 ) -> None:
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: bool(canary.asked and stable.asked))
     cluster.away = True
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary, stable)
 
 
-def test_users_get_half_a_minute_to_come(probes: Prober, canary: Server, prometheus: Prometheus) -> None:
-    probes.patience = 60.0
-    probes.look("production")
+def test_users_get_half_a_minute_to_come(
+    traffic: SyntheticTraffic, canary: Server, prometheus: Prometheus
+) -> None:
+    traffic.patience = 60.0
+    traffic.reconcile("production")
     assert rests(canary)
     assert not canary.asked
     assert not prometheus.asked
 
-    (release,) = probes._releases.values()
+    (release,) = traffic._releases.values()
     release.since -= 60.0
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: bool(canary.asked))
 
 
-def test_a_newer_release_waits_for_its_own_users(probes: Prober, cluster: MadeUp, canary: Server) -> None:
-    probes.look("production")
+def test_a_newer_release_waits_for_its_own_users(
+    traffic: SyntheticTraffic, cluster: FakeCluster, canary: Server
+) -> None:
+    traffic.reconcile("production")
     until(lambda: bool(canary.asked))
-    probes.patience = 60.0
+    traffic.patience = 60.0
     cluster.state = rollout(canary=RUNNING, currentPodHash="newer")
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary)
 
 
-def test_a_slow_version_is_asked_one_request_at_a_time(probes: Prober, canary: Server) -> None:
+def test_a_slow_version_is_asked_one_request_at_a_time(traffic: SyntheticTraffic, canary: Server) -> None:
     canary.seconds = 0.2
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) >= 3)
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) >= 6)
     assert canary.most_at_once == 1
 
 
-def test_what_fails_is_probed_on_for_that_is_what_is_looked_for(probes: Prober, canary: Server) -> None:
+def test_what_fails_is_asked_on_for_that_is_what_is_looked_for(
+    traffic: SyntheticTraffic, canary: Server
+) -> None:
     canary.status = 500
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: count("canary", "500") >= 5)
 
 
-def test_what_does_not_answer_is_probed_on(
-    probes: Prober, canary: Server, stable: Server, monkeypatch: pytest.MonkeyPatch
+def test_what_does_not_answer_is_asked_on(
+    traffic: SyntheticTraffic, canary: Server, stable: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = {"canary": "http://127.0.0.1:1/", "stable": stable.address}
-    probes.url = lambda _name, _environment, version: addresses[version]
-    probes.look("production")
+    traffic.url = lambda _name, _environment, version: addresses[version]
+    traffic.reconcile("production")
     until(lambda: count("canary", "none") >= 3)
     until(lambda: count("stable", "200") >= 3)
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 404])
-def test_a_version_that_knows_no_probes_gets_no_more(
-    probes: Prober, canary: Server, stable: Server, said: list[str], status: int
+def test_a_version_that_knows_no_synthetic_requests_gets_no_more(
+    traffic: SyntheticTraffic, canary: Server, stable: Server, logged: list[str], status: int
 ) -> None:
     """They would count as requests that went well, and the release would pass unjudged."""
     stable.status = status
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) >= 5)
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) >= 10)
     assert len(stable.asked) == 1
-    assert f"production: stable answers a probe with {status}, so it gets no more" in said
+    assert f"production: stable answers a synthetic request with {status}, so it gets no more" in logged
 
 
 def test_there_is_an_end_to_them(
-    probes: Prober, canary: Server, stable: Server, monkeypatch: pytest.MonkeyPatch
+    traffic: SyntheticTraffic, canary: Server, stable: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(synthetic_traffic, "MOST", 4)
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) == len(stable.asked) == 4)
-    probes.look("production")
+    traffic.reconcile("production")
     assert rests(canary, stable)
     assert (len(canary.asked), len(stable.asked)) == (4, 4)
 
 
-def test_five_a_second_are_sent(probes: Prober, canary: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_five_a_second_are_sent(
+    traffic: SyntheticTraffic, canary: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(synthetic_traffic, "_PACE_SECONDS", 0.2)
     began = time.monotonic()
-    probes.look("production")
+    traffic.reconcile("production")
     until(lambda: len(canary.asked) >= 6)
-    assert time.monotonic() - began >= 0.9, "five pauses of 0.2 s lie between six probes"
+    assert time.monotonic() - began >= 0.9, "five pauses of 0.2 s lie between six requests"
 
 
-def test_it_watches_until_it_is_stopped(probes: Prober, canary: Server, stable: Server) -> None:
+def test_it_runs_until_it_is_stopped(traffic: SyntheticTraffic, canary: Server, stable: Server) -> None:
     stopped = threading.Event()
-    with probing(probes, stopped):
+    with running(traffic, stopped):
         until(lambda: bool(canary.asked and stable.asked))
     assert stopped.is_set()
     assert rests(canary, stable)
 
 
 def test_what_nobody_expected_concerns_one_environment(
-    probes: Prober, cluster: MadeUp, canary: Server, caplog: pytest.LogCaptureFixture
+    traffic: SyntheticTraffic, cluster: FakeCluster, canary: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An object that no Rollout looks like: it is told once, with its traceback, and looked at again."""
+    """An object that no Rollout looks like: it is logged once, with its traceback, and read again."""
     well, cluster.state = cluster.state, {"status": "nonsense"}
     stopped = threading.Event()
-    with probing(probes, stopped):
+    with running(traffic, stopped):
         until(lambda: any(each.exc_info for each in caplog.records))
         cluster.state = well
         until(lambda: bool(canary.asked))
@@ -433,23 +438,23 @@ def test_what_nobody_expected_concerns_one_environment(
 
 
 @pytest.mark.parametrize(
-    ("told", "probes_by"), [("http://prometheus:9090/", ["http://prometheus:9090"]), ("", [])]
+    ("configured", "expected"), [("http://prometheus:9090/", ["http://prometheus:9090"]), ("", [])]
 )
-def test_the_guard_probes_where_it_is_told_of_a_prometheus(
-    remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, probes_by: list[str]
+def test_the_guard_sends_where_it_has_a_prometheus(
+    remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: str, expected: list[str]
 ) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     with KubernetesServer({}) as kubernetes:
         kubeconfig.write_text(kubernetes.kubeconfig())
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    monkeypatch.setenv(main.PROMETHEUS_VARIABLE, told)
-    monkeypatch.setattr(Guard, "watch", lambda *_: None)
-    watching: list[str] = []
-    monkeypatch.setattr(Prober, "watch", lambda self, _: watching.append(self.prometheus))
+    monkeypatch.setenv(PROMETHEUS_VARIABLE, configured)
+    monkeypatch.setattr(RollbackLoop, "run", lambda *_: None)
+    asked: list[str] = []
+    monkeypatch.setattr(SyntheticTraffic, "run", lambda self, _: asked.append(self.prometheus))
 
     assert main.main(["guard", "--remote", str(remote.path)]) == 0
 
-    assert watching == probes_by
+    assert asked == expected
 
 
 def test_versions_are_asked_at_their_services() -> None:

@@ -2,38 +2,39 @@ import json
 
 import pytest
 
-from delivery.kubernetes.analysis import Count, Finding, answered, findings
+from delivery.kubernetes.analysis import AnalysisRun, Finding, RequestCount, answered, findings
 
 
-def result(name: str, phase: str, **measurement: str) -> dict[str, object]:
-    return {"status": {"metricResults": [{"name": name, "phase": phase, "measurements": [measurement]}]}}
+def result(name: str, phase: str, **measurement: str) -> AnalysisRun:
+    results = [{"name": name, "phase": phase, "measurements": [measurement]}]
+    return AnalysisRun.parse({"status": {"metricResults": results}})
 
 
-def test_counts_are_told_in_figures() -> None:
-    counts = {"error-rate": Count(requests=30, bad=22)}
+def test_counts_are_in_the_message() -> None:
+    counts = {"error-rate": RequestCount(requests=30, bad=22)}
     (finding,) = findings(result("error-rate-watch", "Failed"), "1.2", counts)
-    assert finding.says == "error-rate: 22 of 30 requests of 1.2 failed (73 %, limit 5 %)"
+    assert finding.message == "error-rate: 22 of 30 requests of 1.2 failed (73 %, limit 5 %)"
 
 
-def test_the_evidence_is_told_beside_the_counts() -> None:
-    counts = {"latency": Count(requests=31, bad=12)}
+def test_the_evidence_is_beside_the_counts() -> None:
+    counts = {"latency": RequestCount(requests=31, bad=12)}
     (finding,) = findings(result("latency", "Failed", value="[9.1234]"), "1.2", counts)
-    assert finding.says == (
+    assert finding.message == (
         "latency: 12 of 31 requests of 1.2 were slow (39 %, limit 5 %), evidence 9.1 (4.6 aborts)"
     )
 
 
-def test_without_counts_the_measured_value_is_told() -> None:
+def test_without_counts_the_measured_value_is_in_the_message() -> None:
     (finding,) = findings(result("latency", "Failed", value="[5.1]"), "1.2")
-    assert finding.says == "latency: 1.2 was proven bad (measured [5.1])"
+    assert finding.message == "latency: 1.2 was proven bad (measured [5.1])"
 
 
-def test_what_passed_is_not_told() -> None:
+def test_what_passed_is_no_finding() -> None:
     assert findings(result("latency", "Successful"), "1.2") == []
-    assert findings({}, "1.2") == []
+    assert findings(AnalysisRun.parse({}), "1.2") == []
 
 
-def test_what_the_guard_answered_is_told_in_its_own_words() -> None:
+def test_what_delivery_verdicts_answered_is_in_its_own_words() -> None:
     value = json.dumps({"verdict": "bad", "says": "1 critical and 0 high vulnerabilities"})
     assert findings(result("security", "Failed", value=value), "1.2") == [
         Finding("security", "Failed", "security: 1 critical and 0 high vulnerabilities")
@@ -91,4 +92,4 @@ def test_what_others_answered_is_not_the_guards(value: str | None) -> None:
 def test_each_watch_says_what_it_found(question: str, value: str, says: str) -> None:
     (finding,) = findings(result(f"{question}-watch", "Failed", value=value), "1.2")
     assert finding.question == question
-    assert finding.says == f"{question}: {says}"
+    assert finding.message == f"{question}: {says}"

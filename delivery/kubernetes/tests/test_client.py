@@ -10,28 +10,16 @@ import pytest
 
 from delivery.cli.tests.test_status import serving
 from delivery.errors import ClusterUnreachable
-from delivery.kubernetes.client import RECORD, Cluster, Object, is_moving
+from delivery.kubernetes.application import Migration
+from delivery.kubernetes.client import RECORD, Cluster
+from delivery.kubernetes.objects import Object
+from delivery.kubernetes.rollout import RolloutStatus
 from delivery.tests.kubernetes import Server, rollout
 
 CONFIG = "crm-config-0123456789"
 ROLLOUTS = "/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts"
+SEEN = RolloutStatus(name="sales", resource_version="41")
 MAPS = "/api/v1/namespaces/crm-dev/configmaps"
-
-
-@pytest.mark.parametrize(
-    ("status", "moving"),
-    [
-        ({"stableRS": "old", "currentPodHash": "new"}, True),
-        ({"stableRS": "old", "currentPodHash": "new", "abort": True}, True),
-        ({"currentPodHash": "first"}, True),
-        ({"stableRS": "same", "currentPodHash": "same"}, False),
-        ({"stableRS": "old"}, False),
-        ({}, False),
-    ],
-    ids=["on its way", "aborted", "first ever", "promoted", "not seen yet", "nothing yet"],
-)
-def test_a_rollout_moves_while_its_newest_pods_are_not_its_stable_ones(status: Object, moving: bool) -> None:
-    assert is_moving(status) is moving
 
 
 def test_configuration_is_listed_with_its_age_and_deleted_by_name(
@@ -44,9 +32,9 @@ def test_configuration_is_listed_with_its_age_and_deleted_by_name(
     )
     with serving(server, tmp_path / "kubeconfig"):
         cluster = Cluster.from_kubeconfig()
-        assert cluster.configurations("dev") == {CONFIG: datetime(2026, 11, 24, 3, tzinfo=UTC)}
-        cluster.delete_configuration("dev", CONFIG)
-        cluster.delete_configuration("dev", "crm-config-gone")
+        assert cluster.config_maps("dev") == {CONFIG: datetime(2026, 11, 24, 3, tzinfo=UTC)}
+        cluster.delete_config_map("dev", CONFIG)
+        cluster.delete_config_map("dev", "crm-config-gone")
     assert server.deleted == [f"{MAPS}/{CONFIG}", f"{MAPS}/crm-config-gone"]
 
 
@@ -70,7 +58,7 @@ def test_workloads_are_all_that_may_start_pods(tmp_path: Path, monkeypatch: pyte
 def test_what_the_chart_names_is_found_by_its_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     jobs, pods = "/apis/batch/v1/namespaces/crm-dev/jobs", "/api/v1/namespaces/crm-dev/pods"
-    old, new = ({"metadata": {"name": f"at-{at}", "creationTimestamp": at}} for at in ("2026-01", "2026-02"))
+    old, new = ({"metadata": {"uid": at, "creationTimestamp": at}} for at in ("2026-01", "2026-02"))
     rollouts = [{"metadata": {"name": name}} for name in ("sales", "crm")]
     server = Server(
         {
@@ -82,9 +70,9 @@ def test_what_the_chart_names_is_found_by_its_labels(tmp_path: Path, monkeypatch
     )
     with serving(server, tmp_path / "kubeconfig"):
         cluster = Cluster.from_kubeconfig()
-        assert cluster.rollout("dev") == rollouts[0]
-        assert cluster.migration("dev") == new
-        assert not cluster.configurations("dev")
+        assert cluster.rollout("dev") == RolloutStatus(name="sales")
+        assert cluster.migration("dev") == Migration(uid="2026-02")
+        assert not cluster.config_maps("dev")
         assert not cluster.missing_migration_image("dev")
         assert {path: labels.rpartition("=")[2] for path, labels in server.selected.items()} == {
             ROLLOUTS: "web",
@@ -105,8 +93,8 @@ def test_what_the_chart_names_is_found_by_its_labels(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("write", "status"),
     [
-        (lambda cluster: cluster.abort("dev", "41"), {"abort": True}),
-        (lambda cluster: cluster.promote_in_full("dev", "41"), {"promoteFull": True}),
+        (lambda cluster: cluster.abort("dev", SEEN), {"abort": True}),
+        (lambda cluster: cluster.promote_in_full("dev", SEEN), {"promoteFull": True}),
     ],
     ids=["abort", "promote in full"],
 )
@@ -120,12 +108,9 @@ def test_a_rollout_is_written_to_as_it_was_seen(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     path = f"{ROLLOUTS}/sales/status"
-    named = rollout() | {"metadata": {"name": "sales"}}
-    server = Server({ROLLOUTS: {"items": [named]}, path: named})
+    server = Server({path: rollout()}, failing=failing)
     with serving(server, tmp_path / "kubeconfig"):
-        cluster = Cluster.from_kubeconfig()
-        server.refused = {path: failing} if failing else {}
-        write(cluster)
+        write(Cluster.from_kubeconfig())
     assert server.patched == [(path, {"metadata": {"resourceVersion": "41"}, "status": status})]
 
 
@@ -137,11 +122,14 @@ def test_the_guard_keeps_its_record_in_a_config_map_that_is_there(
     server = Server({path: {"kind": "ConfigMap", "metadata": {"name": RECORD}, "data": {"dev": "known"}}})
     with serving(server, tmp_path / "kubeconfig"):
         cluster = Cluster.from_kubeconfig()
-        assert (cluster.kept(RECORD, "dev"), cluster.kept(RECORD, "production")) == ("known", "")
-        cluster.keep(RECORD, "dev", "newer")
+        assert (cluster.guard_data(RECORD, "dev"), cluster.guard_data(RECORD, "production")) == ("known", "")
+        cluster.write_guard_data(RECORD, "dev", "newer")
         assert server.patched == [(path, {"data": {"dev": "newer"}})]
         server.objects.clear()
-        for ask in (lambda: cluster.kept(RECORD, "dev"), lambda: cluster.keep(RECORD, "dev", "newest")):
+        for ask in (
+            lambda: cluster.guard_data(RECORD, "dev"),
+            lambda: cluster.write_guard_data(RECORD, "dev", "newest"),
+        ):
             with pytest.raises(ClusterUnreachable, match=f"There is no ConfigMap {RECORD} in argocd"):
                 ask()
 

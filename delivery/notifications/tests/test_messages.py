@@ -16,8 +16,8 @@ from delivery.gitops.history import (
     UNQUARANTINE,
     Event,
 )
-from delivery.guard.tests.sights import BAD, GOOD
-from delivery.kubernetes.analysis import Count
+from delivery.guard.tests.states import BAD, GOOD
+from delivery.kubernetes.analysis import RequestCount
 from delivery.notifications.messages import of_event, of_promotion
 
 AT = datetime(2026, 11, 26, tzinfo=UTC)
@@ -64,7 +64,7 @@ def test_what_happened(of: Event, subject: str, text: str) -> None:
 
 
 def test_a_promotion_has_its_request_counts() -> None:
-    counts = {"error-rate": Count(4123, 3), "latency": Count(4123, 0)}
+    counts = {"error-rate": RequestCount(4123, 3), "latency": RequestCount(4123, 0)}
     message = of_promotion("production", "1.6", timedelta(seconds=84), counts)
 
     assert message.subject == "production: 1.6 is fully promoted"

@@ -1,4 +1,4 @@
-"""An environment in trouble: 1.1 is stable, 1.2 was aborted."""
+"""An environment whose release failed: 1.1 is stable, 1.2 was aborted."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -6,11 +6,13 @@ from typing import Any
 
 from delivery.gitops.branch import ReleaseRecord
 from delivery.gitops.release import Release, ReleasedImage
-from delivery.guard.decision import HASH, Seen
-from delivery.kubernetes.annotations import REVISION, STRATEGY
+from delivery.guard.decision import ObservedState
+from delivery.kubernetes.analysis import ATTEMPT, AnalysisRun
+from delivery.kubernetes.application import Application, Migration
+from delivery.kubernetes.objects import POD_HASH, REVISION, STRATEGY, Object
+from delivery.kubernetes.rollout import ReplicaSet, RolloutStatus
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-_ATTEMPT = "rollout.argoproj.io/revision"
 
 
 def release(version: str, revision: str = "", digest: str = "") -> Release:
@@ -33,7 +35,7 @@ def replica_set(of: Release, pod_hash: str, ready: int = 4) -> dict[str, Any]:
     return {
         "metadata": {
             "name": f"crm-{pod_hash}",
-            "labels": {HASH: pod_hash},
+            "labels": {POD_HASH: pod_hash},
             "annotations": {REVISION: of.revision, STRATEGY: of.strategy},
         },
         "spec": {"replicas": 4, "template": pods(of)},
@@ -45,7 +47,7 @@ def rollout(of: Release = BAD, **status: Any) -> dict[str, Any]:
     return {
         "metadata": {
             "generation": 7,
-            "annotations": {REVISION: of.revision, STRATEGY: of.strategy, _ATTEMPT: "2"},
+            "annotations": {REVISION: of.revision, STRATEGY: of.strategy, ATTEMPT: "2"},
         },
         "spec": {"template": pods(of), "strategy": {"canary": {"steps": [], "trafficRouting": {}}}},
         "status": {"currentPodHash": "new", "stableRS": "old", "observedGeneration": "7", **status},
@@ -59,7 +61,7 @@ def aborted(of: Release = BAD, at: str = "2026-01-02T11:59:58Z", **status: Any) 
 def run(name: str, phase: str, attempt: str = "2", **measurement: Any) -> dict[str, Any]:
     result = {"name": name, "phase": phase, "measurements": [measurement]}
     return {
-        "metadata": {"labels": {HASH: "new"}, "annotations": {_ATTEMPT: attempt}},
+        "metadata": {"labels": {POD_HASH: "new"}, "annotations": {ATTEMPT: attempt}},
         "status": {"phase": phase, "metricResults": [result]},
     }
 
@@ -98,8 +100,16 @@ def not_let_in(of: Release = BAD, started: str = "2026-01-02T11:59:50Z") -> dict
     return {"spec": {"source": source}, "status": {"operationState": operation}}
 
 
-def seen(**other: Any) -> Seen:
-    usual = Seen(
+def observed(
+    rollout: Object | None = None,
+    replica_sets: list[Object] | None = None,
+    analysis_runs: list[Object] | None = None,
+    migration: Object | None = None,
+    application: Object | None = None,
+    **other: Any,
+) -> ObservedState:
+    """Production with what differs from 1.2's abort by its error rate."""
+    usual = ObservedState(
         environment="production",
         now=NOW,
         started=NOW,
@@ -107,8 +117,17 @@ def seen(**other: Any) -> Seen:
         release=BAD,
         is_rollback=False,
         history=(ReleaseRecord("b" * 40, BAD), ReleaseRecord("a" * 40, GOOD)),
-        rollout=aborted(),
-        replica_sets=[replica_set(GOOD, "old"), replica_set(BAD, "new")],
-        analysis_runs=[run("error-rate", "Failed", value="[12.3]")],
+        rollout=RolloutStatus.parse(aborted() if rollout is None else rollout),
+        replica_sets=tuple(
+            map(ReplicaSet.parse, replica_sets or [replica_set(GOOD, "old"), replica_set(BAD, "new")])
+        ),
+        analysis_runs=tuple(
+            AnalysisRun.parse(each)
+            for each in (
+                [run("error-rate", "Failed", value="[12.3]")] if analysis_runs is None else analysis_runs
+            )
+        ),
+        migration=Migration.parse(migration) if migration else None,
+        application=Application.parse(application) if application else None,
     )
     return replace(usual, **other)
