@@ -31,5 +31,13 @@ def test_an_image_recipe_names_its_base() -> None:
     assert rendered.with_base("FROM scratch\n") == "FROM scratch\n"
 
 
+def test_what_serves_nobody_is_left_out() -> None:
+    assert {*rendered.SETTINGS} == {"staging", "production", "eks-nginx"}
+    for name in rendered.SETTINGS:
+        kinds = {each["kind"] for each in rendered.objects(Path("charts/crm"), name)}
+        assert "Deployment" in kinds
+        assert not {"Pod", "StatefulSet"} & kinds
+
+
 def test_a_chart_that_cannot_be_rendered_is_told(tmp_path: Path) -> None:
     assert rendered.main(tmp_path / "no-chart", tmp_path / "out") == 1
