@@ -2,8 +2,8 @@
 
 The objects of each environment, and of an example for another cluster, get the namespace that they are installed into,
 and a Rollout goes for the Deployment that it is to such a checker: the same pod template, the same selector. The image
-recipes go along under the name that checkers know. Left out are the pod of `helm test`, which serves nobody, and dev: its
-database and its secrets are made there, for developers, and hold nobody's data.
+recipes go along under the name that checkers know. Left out are the pod of `helm test`, which serves nobody, and dev:
+its database and its secrets are made there, for developers, and hold nobody's data.
 """
 
 from __future__ import annotations
