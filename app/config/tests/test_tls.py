@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,11 +94,17 @@ class Secured:
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def readable() -> Iterator[Path]:
+    """A folder that PostgreSQL reads too, which runs as another user where this one is root."""
+    with tempfile.TemporaryDirectory(prefix="crm-tls-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def secured(readable: Path) -> Iterator[Secured]:
     """Both servers, with one certificate for `localhost`."""
-    folder = tmp_path_factory.mktemp("tls")
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o755)  # PostgreSQL runs as another user where this one is root
+    folder = readable
     ca, wrong_ca = authority(folder, "ca"), authority(folder, "another")
     openssl(
         folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "s.key", "-out", "s.csr", "-subj", "/CN=s"
