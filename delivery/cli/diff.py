@@ -101,7 +101,7 @@ def _rendered(
     with tempfile.TemporaryDirectory(prefix="delivery-diff-") as scratch:
         folder = Path(scratch)
         repository.check_out(release.revision, folder)
-        # The same files in the same order as in argocd/templates/applicationsets.yaml, and the image over them.
+        # As in charts/environments/templates/applicationsets.yaml: the files in their order, the image over them.
         files = [f"rollouts/{release.strategy}.yaml", f"environments/{environment}/values.yaml", *more]
         command = ["helm", "template", "crm", _CHART, f"--namespace=crm-{environment}"]
         command += [f"--api-versions={api}" for api in _APIS]

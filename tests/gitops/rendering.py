@@ -1,4 +1,4 @@
-"""Renders argocd/ with the real Helm."""
+"""Renders charts/environments and charts/delivery-guard with the real Helm."""
 
 import json
 import subprocess
@@ -9,23 +9,29 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-CHART = ROOT / "argocd"
-PLATFORM = CHART / "platform"
-REPOSITORY = "https://git.example.com/crm.git"
-
 Manifest = dict[str, Any]
 
+ENVIRONMENTS, GUARD = "environments", "delivery-guard"
+PLATFORM = ROOT / "argocd" / "platform"
+REPOSITORY = "https://git.example.com/crm.git"
+IMAGE = {"repository": "registry.example.com/delivery-guard", "digest": "sha256:" + "a" * 64}
+NEEDED: dict[str, dict[str, Any]] = {
+    ENVIRONMENTS: {"repoURL": REPOSITORY},
+    GUARD: {"repoURL": REPOSITORY, "image": IMAGE},
+}
+"""What a chart asks for, by its name, which is its release's as well."""
 
-def render(*, apis: Sequence[str] = (), **values: Any) -> str:
+
+def render(chart: str = ENVIRONMENTS, *, apis: Sequence[str] = (), **values: Any) -> str:
     """What Helm makes of these values, on a cluster that also has these APIs."""
-    done = _helm({"repoURL": REPOSITORY, **values}, *(f"--api-versions={api}" for api in apis))
+    done = _helm(chart, values, *(f"--api-versions={api}" for api in apis))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def refusal(**values: Any) -> str:
+def refusal(chart: str = ENVIRONMENTS, **values: Any) -> str:
     """Return the sentence with which Helm refuses these values."""
-    done = _helm({"repoURL": REPOSITORY, **values})
+    done = _helm(chart, values)
     assert done.returncode, f"{values} were rendered"
     return done.stderr
 
@@ -47,7 +53,15 @@ def _name(manifest: Manifest) -> str:
     return "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
 
 
-def _helm(values: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
-    command = ["helm", "template", "environments", str(CHART), "--namespace", "argocd", "--values", "-"]
-    command += options
-    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
+def lint(chart: str) -> subprocess.CompletedProcess[str]:
+    return _run(chart, {}, "helm", "lint", "--strict", "--quiet")
+
+
+def _helm(chart: str, values: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+    return _run(chart, values, "helm", "template", chart, "--namespace=argocd", *options)
+
+
+def _run(chart: str, values: dict[str, Any], *command: str) -> subprocess.CompletedProcess[str]:
+    given = json.dumps(NEEDED[chart] | values)
+    command = (*command, str(ROOT / "charts" / chart), "--values=-")
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)

@@ -20,20 +20,15 @@ from delivery.guard.config import (
 from delivery.kubernetes.client import RECORD, REFUSED, Cluster
 from delivery.kubernetes.rollout import RolloutStatus
 from delivery.notifications.channels import VARIABLE as NOTIFICATIONS_VARIABLE
-from tests.gitops.rendering import REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
+from tests.gitops.rendering import GUARD, IMAGE, REPOSITORY, ROOT, Manifest, manifests, named, refusal, render
 from tests.gitops.test_rights import NAMESPACES, Right, rights
 
-IMAGE = "registry.example.com/delivery-guard@sha256:" + "a" * 64
 NAME, VERDICTS = "delivery-guard", "delivery-verdicts"
-
-
-def guarded(**guard: Any) -> str:
-    return render(guard={"image": IMAGE, **guard})
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return guarded()
+    return render(GUARD)
 
 
 def pod(text: str, of: str = NAME) -> Manifest:
@@ -53,9 +48,25 @@ def variables(text: str, of: str = NAME) -> dict[str, str]:
 both = pytest.mark.parametrize("of", [NAME, VERDICTS])
 
 
-def test_without_an_image_there_is_none(rendered: str) -> None:
+def test_the_environments_do_without_it(rendered: str) -> None:
     assert NAME not in rendered
     assert VERDICTS not in rendered
+
+
+@both
+def test_its_image_is_named_by_digest(of: str) -> None:
+    text = render(GUARD, imagePullSecrets=[{"name": "registry"}])
+    assert container(text, of)["image"] == f"{IMAGE['repository']}@{IMAGE['digest']}"
+    assert pod(text, of)["imagePullSecrets"] == [{"name": "registry"}]
+
+
+@both
+def test_a_deployment_keeps_the_selector_that_cannot_be_changed(text: str, of: str) -> None:
+    """With the release's own name in it, Kubernetes would refuse the upgrade from the chart that was both."""
+    assert named(text, "Deployment")[f"argocd/{of}"]["spec"]["selector"]["matchLabels"] == {
+        "app.kubernetes.io/name": of,
+        "app.kubernetes.io/instance": "environments",
+    }
 
 
 # --- rights ---------------------------------------------------------------------------------------------------
@@ -215,7 +226,7 @@ def test_it_is_asked_how_it_does_where_it_answers(text: str, of: str) -> None:
 
 
 def test_service_policy_and_monitor_select_its_pod() -> None:
-    text = render(apis=["monitoring.coreos.com/v1"], guard={"image": IMAGE})
+    text = render(GUARD, apis=["monitoring.coreos.com/v1"])
     labels = named(text, "Deployment")[f"argocd/{NAME}"]["spec"]["template"]["metadata"]["labels"]
     answers = named(text, "Deployment")[f"argocd/{VERDICTS}"]["spec"]
     of_verdicts = answers["template"]["metadata"]["labels"]
@@ -261,10 +272,11 @@ def test_it_reaches_the_web_pods_of_every_environment(text: str) -> None:
 
 
 def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
-    text = render(
-        repoURL="https://git.example.com:8443/crm.git",
-        guard={"image": IMAGE, "prometheus": "http://prometheus.example.com:9999"},
-    )
+    addresses = {
+        "repoURL": "https://git.example.com:8443/crm.git",
+        "prometheus": "http://prometheus.example.com:9999",
+    }
+    text = render(GUARD, **addresses)
     egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
     assert {8443, 9999, 443, 6443} <= {port["port"] for port in egress[-1]["ports"]}
 
@@ -273,7 +285,7 @@ def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
 
 
 def test_it_is_told_where_everything_is() -> None:
-    told = variables(guarded(promotions=["dev>staging=15m", "dev>demo=2h"]))
+    told = variables(render(GUARD, promotions=["dev>staging=15m", "dev>demo=2h"]))
     assert told[REMOTE_VARIABLE] == REPOSITORY
     assert told["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
     assert told[PROMETHEUS_VARIABLE] == "http://prometheus-operated.monitoring.svc:9090"
@@ -283,7 +295,7 @@ def test_it_is_told_where_everything_is() -> None:
 def test_what_is_not_set_is_not_told(text: str) -> None:
     assert not {"DELIVERY_PROMOTIONS"} & set(variables(text))
     assert not {KEY_VARIABLE, REGISTRIES_VARIABLE} & set(variables(text, VERDICTS))
-    assert "DELIVERY_PROMETHEUS" not in variables(guarded(prometheus=""))
+    assert "DELIVERY_PROMETHEUS" not in variables(render(GUARD, prometheus=""))
 
 
 def mounted(text: str, name: str, of: str = NAME) -> tuple[str, Manifest]:
@@ -296,7 +308,7 @@ def mounted(text: str, name: str, of: str = NAME) -> tuple[str, Manifest]:
 
 @both
 def test_gits_password_is_a_file_that_the_helper_reads_for_this_address_alone(of: str) -> None:
-    text = guarded(gitSecret="somebody")
+    text = render(GUARD, git={"existingSecret": "somebody"})
     folder, secret = mounted(text, "git", of)
     assert secret["secretName"] == "somebody"
     assert [item["path"] for item in secret["items"]] == ["username", "password"]
@@ -311,28 +323,29 @@ def test_gits_password_is_a_file_that_the_helper_reads_for_this_address_alone(of
 
 @both
 def test_no_variable_comes_from_a_secret(text: str, of: str) -> None:
-    assert not [each for each in container(guarded(scanKeySecret="s"), of)["env"] if "valueFrom" in each]
+    assert not [
+        each
+        for each in container(render(GUARD, attestations={"scan": {"existingSecret": "s"}}), of)["env"]
+        if "valueFrom" in each
+    ]
     assert "envFrom" not in container(text, of)
 
 
-@pytest.mark.parametrize(
-    ("value", "volume", "variable"),
-    [("scanKeySecret", "scan", KEY_VARIABLE), ("sbomKeySecret", "sbom", SBOM_KEY_VARIABLE)],
-)
-def test_of_a_signers_secret_only_the_public_key_is_mounted(value: str, volume: str, variable: str) -> None:
-    assert variable not in variables(guarded(), VERDICTS)
-    text = guarded(**{value: "the-key"})
-    folder, secret = mounted(text, volume, VERDICTS)
+@pytest.mark.parametrize(("of", "variable"), [("scan", KEY_VARIABLE), ("sbom", SBOM_KEY_VARIABLE)])
+def test_of_a_signers_secret_only_the_public_key_is_mounted(of: str, variable: str) -> None:
+    assert variable not in variables(render(GUARD), VERDICTS)
+    text = render(GUARD, attestations={of: {"existingSecret": "the-key"}})
+    folder, secret = mounted(text, of, VERDICTS)
     assert secret["secretName"] == "the-key"
     assert secret["items"] == [{"key": "public.pem", "path": "public.pem"}]
     assert variables(text, VERDICTS)[variable] == f"{folder}/public.pem"
 
 
-def test_whoever_is_told_comes_from_a_secret_and_mail_may_leave() -> None:
-    assert NOTIFICATIONS_VARIABLE not in variables(guarded())
-    text = guarded(peopleSecret="people")
-    folder, secret = mounted(text, "people")
-    assert secret["secretName"] == "people"
+def test_where_notifications_go_comes_from_a_secret_and_mail_may_leave() -> None:
+    assert NOTIFICATIONS_VARIABLE not in variables(render(GUARD))
+    text = render(GUARD, notifications={"existingSecret": "channels"})
+    folder, secret = mounted(text, "notifications")
+    assert secret["secretName"] == "channels"
     assert variables(text)[NOTIFICATIONS_VARIABLE] == folder
     egress = named(text, "NetworkPolicy")[f"argocd/{NAME}"]["spec"]["egress"]
     assert {25, 443, 587} <= {port["port"] for port in egress[-1]["ports"]}
@@ -340,7 +353,7 @@ def test_whoever_is_told_comes_from_a_secret_and_mail_may_leave() -> None:
 
 def test_registries_with_another_address_are_told_and_may_be_asked() -> None:
     registries = {"localhost:30500": "http://registry.forge.svc:5001", "b.example.com": "https://10.0.0.1"}
-    text = guarded(registries=registries)
+    text = render(GUARD, registries=registries)
     told = variables(text, VERDICTS)[REGISTRIES_VARIABLE]
     assert registries_from(told) == registries
     egress = named(text, "NetworkPolicy")[f"argocd/{VERDICTS}"]["spec"]["egress"]
@@ -355,24 +368,25 @@ def test_verdicts_are_asked_for_where_it_answers(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guard", "sentence"),
+    ("values", "sentence"),
     [
-        ({"image": IMAGE, "registries": {"localhost:5000": "registry:5000"}}, "/guard/registries"),
-        ({"image": IMAGE, "registries": {"a=b": "http://registry"}}, "'a=b' does not match pattern"),
-        ({"image": "registry.example.com/delivery-guard:1"}, "/guard/image"),
-        ({"image": IMAGE, "promotions": ["dev>staging"]}, "/guard/promotions/0"),
-        ({"image": IMAGE, "promotions": ["dev > staging = 15m"]}, "/guard/promotions/0"),
-        ({"image": IMAGE, "promotions": ["staging>production=2h"]}, "/guard/promotions/0"),
-        ({"image": IMAGE, "prometheus": "prometheus:9090"}, "/guard/prometheus"),
-        ({"image": IMAGE, "gitSecret": ""}, "/guard/gitSecret"),
-        ({"image": IMAGE, "password": "x"}, "password"),
+        ({"registries": {"localhost:5000": "registry:5000"}}, "/registries"),
+        ({"registries": {"a=b": "http://registry"}}, "'a=b' does not match pattern"),
+        ({"image": {"repository": "registry.example.com/delivery-guard:1"}}, "/image"),
+        ({"image": IMAGE | {"digest": "1"}}, "/image/digest"),
+        ({"promotions": ["dev>staging"]}, "/promotions/0"),
+        ({"promotions": ["dev > staging = 15m"]}, "/promotions/0"),
+        ({"promotions": ["staging>production=2h"]}, "/promotions/0"),
+        ({"prometheus": "prometheus:9090"}, "/prometheus"),
+        ({"git": {"existingSecret": ""}}, "/git/existingSecret"),
+        ({"password": "x"}, "password"),
     ],
 )
-def test_values_that_make_no_sense_are_refused_by_name(guard: dict[str, Any], sentence: str) -> None:
-    assert sentence in refusal(guard=guard)
+def test_values_that_make_no_sense_are_refused_by_name(values: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(GUARD, **values)
 
 
 def test_a_repository_that_takes_no_password_is_refused() -> None:
-    said = refusal(repoURL="git@git.example.com:crm.git", guard={"image": IMAGE})
+    said = refusal(GUARD, repoURL="git@git.example.com:crm.git")
     assert "repoURL has to be an http(s) address" in said
     assert render(repoURL="git@git.example.com:crm.git")  # without the guard it is fine

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.gitops.rendering import PLATFORM
+from tests.gitops.rendering import PLATFORM, ROOT
 
 
 def values_of(name: str) -> dict[str, Any]:
@@ -33,5 +33,5 @@ def test_traefik_tells_its_metrics_where_the_monitor_asks() -> None:
     assert endpoint["port"] == values_of("traefik")["metrics"]["prometheus"]["entryPoint"]
 
 
-def test_the_readme_says_when_to_apply_them() -> None:
-    assert "kubectl apply -f argocd/platform/monitors.yaml" in (PLATFORM / "README.md").read_text()
+def test_the_guide_says_when_to_apply_them() -> None:
+    assert "kubectl apply -f argocd/platform/monitors.yaml" in (ROOT / "docs/your-cluster.md").read_text()

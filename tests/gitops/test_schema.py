@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gitops.rendering import PLATFORM, refusal, render
+from tests.gitops.rendering import ENVIRONMENTS, GUARD, PLATFORM, lint, refusal, render
 
 
 def kubeconform(location: str, *files: Path) -> subprocess.CompletedProcess[str]:
@@ -14,11 +14,24 @@ def kubeconform(location: str, *files: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize("chart", [ENVIRONMENTS, GUARD])
+def test_helm_finds_no_fault(chart: str) -> None:
+    done = lint(chart)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> None:
     (tmp_path / "usual.yaml").write_text(render())
     (tmp_path / "local.yaml").write_text(render(extraValueFiles=["../../cluster/values.yaml"]))
-    guard = {"image": f"registry.example.com/guard@sha256:{'a' * 64}", "scanKeySecret": "scan"}
-    (tmp_path / "guarded.yaml").write_text(render(apis=["monitoring.coreos.com/v1"], guard=guard))
+    (tmp_path / "guard.yaml").write_text(render(GUARD))
+    everything = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "promotions": ["dev>staging=15m"],
+        "attestations": {"scan": {"existingSecret": "scan"}, "sbom": {"existingSecret": "sbom"}},
+        "notifications": {"existingSecret": "notifications"},
+        "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
+    }
+    (tmp_path / "whole.yaml").write_text(render(GUARD, apis=["monitoring.coreos.com/v1"], **everything))
     names = ("project.yaml", "applications.yaml", "monitors.yaml", "issuer.yaml", "signed-images.yaml")
     platform = [PLATFORM / name for name in names]
     done = kubeconform(schema_location, tmp_path, *platform)
@@ -47,6 +60,8 @@ def test_the_api_refuses_a_field_that_it_does_not_know(
         ({"environments": [{"name": "dev", "namespace": "kube-system"}]}, "namespace"),
         ({"extraValueFiles": ["/etc/passwd"]}, "/extraValueFiles/0"),
         ({"pollSeconds": 1}, "/pollSeconds"),
+        # What was in this chart once: nobody upgrades past docs/decisions/0046 unawares, and loses the guard.
+        ({"guard": {"image": ""}}, "'guard' not allowed"),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(values: dict[str, Any], named: str) -> None:

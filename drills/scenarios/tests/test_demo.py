@@ -112,12 +112,12 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
     def output(command: list[str], *, stdin: str | None = None, **_: object) -> str:
         said.append(" ".join(command))
         if command[:2] == ["kubectl", "apply"]:
-            *ours, theirs = (stdin or "").split("---\n")
+            *ours, environments, guard = (stdin or "").split("---\n")
             assert [yaml.safe_load(text)["kind"] for text in ours] == ["Secret", "Secret", "Receiver"]
-            assert theirs == "manifests"
+            assert (environments, guard) == ("environments\n", "delivery-guard\n")
         if command[0] == "helm":
             given.append(json.loads(stdin or ""))
-        return "manifests"
+        return f"{command[2]}\n"
 
     monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
     monkeypatch.setattr(local, "output", output)
@@ -127,23 +127,22 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
 
     assert bootstrap.install() == "c0ffee"
     assert said[0].endswith("-m delivery init")
-    assert said[1].startswith("helm template environments argocd --namespace argocd")
-    assert given[0] == {
-        "repoURL": "http://git.forge.svc/crm.git",
-        "extraValueFiles": ["../../cluster/values.yaml"],
-        "guard": {
-            "image": "localhost:30500/delivery-guard@sha256:1",
-            "promotions": [],
-            "scanKeySecret": "delivery-guard-scan",
-            "sbomKeySecret": "delivery-guard-scan",
-            "peopleSecret": "delivery-guard-notifications",
-            "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
-        },
+    assert said[1].startswith("helm template environments charts/environments --namespace=argocd")
+    assert said[2].startswith("helm template delivery-guard charts/delivery-guard --namespace=argocd")
+    repository = "http://git.forge.svc/crm.git"
+    assert given[0] == {"repoURL": repository, "extraValueFiles": ["../../cluster/values.yaml"]}
+    assert given[1] == {
+        "repoURL": repository,
+        "image": {"repository": "localhost:30500/delivery-guard", "digest": "sha256:1"},
+        "promotions": [],
+        "attestations": {of: {"existingSecret": "delivery-guard-scan"} for of in ("scan", "sbom")},
+        "notifications": {"existingSecret": "delivery-guard-notifications"},
+        "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
     }
-    assert said[2].startswith("kubectl apply --server-side")
-    assert "rollout status --namespace=argocd deployment/delivery-guard" in said[3]
-    assert "rollout status --namespace=argocd deployment/delivery-verdicts" in said[4]
-    assert "rollout status --namespace=monitoring deployment/receiver" in said[5]
+    assert said[3].startswith("kubectl apply --server-side")
+    assert "rollout status --namespace=argocd deployment/delivery-guard" in said[4]
+    assert "rollout status --namespace=argocd deployment/delivery-verdicts" in said[5]
+    assert "rollout status --namespace=monitoring deployment/receiver" in said[6]
 
     bootstrap.install(promotions=["dev>staging=1m"])
-    assert given[1]["guard"] == {**given[0]["guard"], "promotions": ["dev>staging=1m"]}  # type: ignore[dict-item]
+    assert given[2:] == [given[0], {**given[1], "promotions": ["dev>staging=1m"]}]

@@ -52,7 +52,7 @@ plugins:
 {{- end }}
 
 {{/*
-The shares of stable and canary, a JSON map by Service. Argo Rollouts writes them; Argo CD is told to leave them alone (argocd/),
+The shares of stable and canary, a JSON map by Service. Argo Rollouts writes them; Argo CD is told to leave them alone (charts/environments),
 and Helm, which would set them back in the middle of a rollout, is given those that it finds. Takes (list root live), live being maps with
 name and weight, none where there is nothing yet.
 */}}
