@@ -71,7 +71,9 @@ def _verdicts(before: Snapshot, now: Snapshot) -> Iterable[Moment]:
     for run in now.analyses:
         if run.phase in _BAD_ENDS and phases.get(run.name) != run.phase:
             guilty = sorted(
-                {each.metric.removesuffix("-watch") for each in run.measurements if each.phase == run.phase}
+                each.name.removesuffix("-watch")
+                for each in run.results
+                if run.phase in {measurement.phase for measurement in each.measurements}
             )
             yield Moment(now.at, "verdict", f"{', '.join(guilty) or run.name}: {_BAD_ENDS[run.phase]}")
 

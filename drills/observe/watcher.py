@@ -12,9 +12,11 @@ from typing import Any
 from kubernetes import client, config, watch
 
 from delivery.kubernetes.client import ARGOCD_NAMESPACE
+from delivery.kubernetes.objects import Object
+from delivery.kubernetes.rollout import RolloutStatus
 from drills.errors import NotReady
 from drills.fixtures import local
-from drills.observe.snapshot import WEIGHTED_OBJECTS, Object, Objects, Snapshot, router, snapshot
+from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, Snapshot, router, snapshot
 
 # Without any news: the newest snapshot must not be old. Windows of a weight are trimmed by a second at both edges.
 _AT_LEAST_EVERY_SECONDS = 1.0
@@ -212,7 +214,7 @@ class Informers:
     def objects(self) -> Objects:
         """How it looks now. Raises what stands in the way of knowing."""
         rollouts, analysis_runs, pods, applications = (informer.objects for informer in self._informers)
-        rollout = next(iter(rollouts), None)
+        rollout = RolloutStatus.parse(rollouts[0]) if rollouts else None
         name = router(rollout)
         # A router that is not installed has no such objects.
         if name and name not in self._routers:

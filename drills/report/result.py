@@ -112,14 +112,18 @@ class ScenarioResult:
         }
         taken: dict[str, int] = {}
         for each in self.snapshots:
-            taken |= {run.name: run.taken for run in each.analyses if run.name not in before}
+            taken |= {
+                run.name: sum(metric.taken for metric in run.results)
+                for run in each.analyses
+                if run.name not in before
+            }
         return sum(taken.values())
 
     @property
     def end_state(self) -> str:
         """What Git, Argo Rollouts and Argo CD reported when the drill ended."""
         last = self.snapshots[-1] if self.snapshots else None
-        rollout = last.rollout.phase if last and last.rollout else "no Rollout"
+        rollout = last.rollout.phase or "Unknown" if last and last.rollout else "no Rollout"
         application = last.application if last else None
         argocd = f"{application.sync}, {application.health}" if application else "no Application"
         return f"Git {self.version_in_git or '?'}, Rollout {rollout}, Argo CD {argocd}"

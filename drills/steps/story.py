@@ -30,6 +30,8 @@ import httpx
 from delivery.errors import Refused
 from delivery.gitops import branch, git, quarantine
 from delivery.gitops.release import Release
+from delivery.kubernetes.application import Application
+from delivery.kubernetes.objects import Object
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import argocd, images, inbox, local, settings
 from drills.fixtures.images import Image, Recipe
@@ -38,7 +40,7 @@ from drills.load.results import Record, Request
 from drills.load.slow_clients import slow_clients
 from drills.load.traffic import RunningTraffic, Traffic
 from drills.observe import diagnosis, timeline
-from drills.observe.snapshot import Application, Object, Pod, Snapshot
+from drills.observe.snapshot import Pod, Snapshot
 from drills.observe.timeline import Moment
 from drills.observe.watcher import Kubernetes, Watcher
 from drills.report.result import AlertResult, ScenarioResult
@@ -997,8 +999,9 @@ class When:
             measured.finished_at: measured.value or ""
             for seen in self.environment.watcher.snapshots
             for run in seen.analyses
-            for measured in run.measurements
-            if measured.metric == "health-watch"
+            for metric in run.results
+            if metric.name == "health-watch"
+            for measured in metric.measurements
         }
         last = answers[max(answers)] if answers else "none"
         if f"{self.image.version} is healthy" not in last:

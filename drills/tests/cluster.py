@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from delivery.kubernetes.objects import STRATEGY
+from delivery.kubernetes.objects import STRATEGY, Object
+from delivery.kubernetes.rollout import RolloutStatus
 from drills.fixtures.images import Image
-from drills.observe.snapshot import Object, Objects
+from drills.observe.snapshot import Objects
 
 REVISION = "c0ffee"
 
@@ -60,7 +61,7 @@ class MadeUp:
             {"name": "crm-canary", "weight": self.weight},
         ]
         return Objects(
-            rollout=self._rollout(),
+            rollout=RolloutStatus.parse(self._rollout()),
             weighted={"metadata": {}, "spec": {"weighted": {"services": weights}}},
             analysis_runs=list(self.runs),
             pods=[self._pod(image) for image in {self.stable, self.newest}],

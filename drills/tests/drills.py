@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from delivery.kubernetes.analysis import AnalysisResult, AnalysisRun, Measurement
+from delivery.kubernetes.application import Application
+from delivery.kubernetes.rollout import RolloutStatus
 from drills.load.results import Record, Request
-from drills.observe.snapshot import Analysis, Application, Measurement, Rollout, Snapshot
+from drills.observe.snapshot import Snapshot
 from drills.observe.timeline import Moment
 from drills.report.result import ScenarioResult
 
@@ -18,31 +21,35 @@ def rollout(
     *,
     aborted: bool = False,
     image: str = "crm",
-) -> Rollout:
-    return Rollout(
+) -> RolloutStatus:
+    return RolloutStatus(
         phase=phase,
-        message=None,
-        step=None,
         steps=8,
-        waits_for_person=False,
         aborted=aborted,
         stable_hash=stable,
         newest_hash=newest,
         image=image,
-        observed=True,
     )
 
 
 def application(finished_at: str = "before", operation: str = "Succeeded") -> Application:
-    return Application("Synced", "Healthy", "abc", operation, finished_at, "abc", "sha256:1")
+    return Application(
+        sync="Synced",
+        health="Healthy",
+        revision="abc",
+        operation=operation,
+        finished_at=finished_at,
+        wanted_revision="abc",
+        wanted_digest="sha256:1",
+    )
 
 
 def seen(
     after: float,
     weight: int = 0,
     *,
-    of: Rollout | None = None,
-    analyses: tuple[Analysis, ...] = (),
+    of: RolloutStatus | None = None,
+    analyses: tuple[AnalysisRun, ...] = (),
     finished_at: str = "before",
 ) -> Snapshot:
     """A snapshot so many seconds after the push."""
@@ -55,9 +62,10 @@ def seen(
     )
 
 
-def failed_analysis(phase: str = "Failed") -> Analysis:
-    answer = Measurement("crm-1", "error-rate-watch", phase, "[9]", "2027-01-15T08:00:30Z")
-    return Analysis("crm-1", "new", phase, None, (answer,))
+def failed_analysis(phase: str = "Failed", name: str = "crm-1", taken: int = 1) -> AnalysisRun:
+    answer = Measurement(phase, "[9]", finished_at="2027-01-15T08:00:30Z")
+    result = AnalysisResult("error-rate-watch", phase, measurements=(answer,), taken=taken)
+    return AnalysisRun(name, "new", "1", "2027-01-15T08:00:00Z", phase, results=(result,))
 
 
 def requests(

@@ -271,8 +271,8 @@ def test_the_weight_0_after_a_promotion_is_no_answer_to_a_failure(monkeypatch: p
 
 
 def test_measurements_are_those_of_this_release() -> None:
-    earlier = replace(failed_analysis(), name="crm-0", taken=7)
-    now = replace(failed_analysis(), taken=3)
+    earlier = failed_analysis(name="crm-0", taken=7)
+    now = failed_analysis(taken=3)
     first, *others = bad().snapshots
     snapshots = [
         replace(first, analyses=(earlier,)),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf.global_settings import DATA_UPLOAD_MAX_MEMORY_SIZE
 
+from delivery.kubernetes.rollout import RolloutStatus
 from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, router, snapshot
 from tests.chart.rendering import ROUTERS, STRATEGIES, render, routed_by
 
@@ -27,7 +28,7 @@ def test_argo_rollouts_accepts_every_router_with_every_strategy(
 @pytest.mark.parametrize("provider", KINDS)
 def test_drills_find_the_weights_where_argo_rollouts_writes_them(provider: str) -> None:
     manifests = render("dev", "canary", values=routed_by(provider))
-    rollout = manifests.one("Rollout")
+    rollout = RolloutStatus.parse(manifests.one("Rollout"))
     assert router(rollout) == provider
     weighted = manifests.one(KINDS[provider], WEIGHTED_OBJECTS[provider].name)
     assert (

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from delivery.kubernetes.rollout import RolloutStatus
 from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, Pod, snapshot
 
 STEPS = [{"setWeight": 5}, {"pause": {"duration": "30s"}}, {"pause": {}}, {"setWeight": 100}]
@@ -48,13 +49,10 @@ def test_nothing_is_seen_where_nothing_is() -> None:
 
 
 def test_a_rollout_is_settled_when_its_newest_version_is_stable() -> None:
-    moving = snapshot(1.0, Objects(rollout=rollout_object())).rollout
-    there = snapshot(1.0, Objects(rollout=rollout_object(stableRS="b"))).rollout
-    stale = snapshot(1.0, Objects(rollout=rollout_object(stableRS="b", observedGeneration="6"))).rollout
+    moving = RolloutStatus.parse(rollout_object())
+    there = RolloutStatus.parse(rollout_object(stableRS="b"))
+    stale = RolloutStatus.parse(rollout_object(stableRS="b", observedGeneration="6"))
 
-    assert moving
-    assert there
-    assert stale
     assert (moving.settled, there.settled, stale.settled) == (False, True, False)
     assert (moving.image, moving.steps) == ("localhost:30500/crm@sha256:1", 4)
 
@@ -63,17 +61,8 @@ def test_a_rollout_is_settled_when_its_newest_version_is_stable() -> None:
 def test_only_a_pause_without_an_end_waits_for_a_person(step: int | None, waits: bool) -> None:
     paused = rollout_object(currentStepIndex=step, pauseConditions=[{"reason": "CanaryPauseStep"}])
 
-    rollout = snapshot(1.0, Objects(rollout=paused)).rollout
-
-    assert rollout
-    assert rollout.waits_for_person is waits
-
-
-def test_a_step_that_is_reached_but_not_paused_waits_for_nobody() -> None:
-    rollout = snapshot(1.0, Objects(rollout=rollout_object(currentStepIndex=2))).rollout
-
-    assert rollout
-    assert not rollout.waits_for_person
+    assert RolloutStatus.parse(paused).waits_for_person is waits
+    assert not RolloutStatus.parse(rollout_object(currentStepIndex=step)).waits_for_person
 
 
 SERVICES = [{"name": "crm-stable", "weight": 95}, {"name": "crm-canary", "weight": 5}]
@@ -84,10 +73,10 @@ DESTINATIONS = [
 ANNOTATION = "nginx.ingress.kubernetes.io/canary-weight"
 
 
-def routed_by(router: str) -> dict[str, Any]:
+def routed_by(router: str) -> RolloutStatus:
     rollout = rollout_object(canary={"weights": {"canary": {"weight": 50}}})
     rollout["spec"]["strategy"] = {"canary": {"steps": STEPS, "trafficRouting": {router: {}}}}
-    return rollout
+    return RolloutStatus.parse(rollout)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +95,18 @@ def test_weights_are_those_of_the_router(router: str, weighted: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("router", WEIGHTED_OBJECTS)
-def test_a_router_that_was_told_nothing_yet_gives_the_canary_nothing(router: str) -> None:
-    assert snapshot(1.0, Objects(rollout=routed_by(router))).weights == {"stable": 100, "canary": 0}
+def test_a_router_without_weights_yet_gives_the_canary_nothing(router: str) -> None:
+    assert snapshot(1.0, Objects(rollout=routed_by(router))).weights == {
+        "stable": 100,
+        "canary": 0,
+    }
 
 
 def test_another_routers_weights_are_those_that_argo_rollouts_wrote() -> None:
     rollout = rollout_object(canary={"weights": {"canary": {"weight": 20}, "stable": {"weight": 80}}})
 
-    assert snapshot(1.0, Objects(rollout=rollout)).canary_weight == 20
-    assert snapshot(1.0, Objects(rollout=rollout_object())).canary_weight == 0
+    assert snapshot(1.0, Objects(rollout=RolloutStatus.parse(rollout))).canary_weight == 20
+    assert snapshot(1.0, Objects(rollout=RolloutStatus.parse(rollout_object()))).canary_weight == 0
 
 
 @pytest.mark.parametrize(("active", "stable", "share"), [("a", "a", 0), ("b", "a", 100), ("b", "b", 0)])
@@ -122,7 +114,7 @@ def test_blue_green_gives_everything_to_the_active_version(active: str, stable: 
     rollout = rollout_object(stableRS=stable, blueGreen={"activeSelector": active})
     rollout["spec"]["strategy"] = {"blueGreen": {}}
 
-    assert snapshot(1.0, Objects(rollout=rollout)).canary_weight == share
+    assert snapshot(1.0, Objects(rollout=RolloutStatus.parse(rollout))).canary_weight == share
 
 
 def test_pods_that_go_and_pods_of_others_do_not_count() -> None:
@@ -140,55 +132,11 @@ def test_pods_that_go_and_pods_of_others_do_not_count() -> None:
     assert seen.ready_pods("a") == []
 
 
-def test_an_analysis_has_its_answers() -> None:
-    run = {
-        "metadata": {"name": "crm-1", "labels": {"rollouts-pod-template-hash": "b"}},
-        "status": {
-            "phase": "Failed",
-            "message": "Metric failed",
-            "metricResults": [
-                {
-                    "name": "latency",
-                    "measurements": [
-                        {"phase": "Failed", "value": "[7.1]", "finishedAt": "2027-01-15T08:00:00Z"}
-                    ],
-                }
-            ],
-        },
-    }
-
-    (analysis,) = snapshot(1.0, Objects(analysis_runs=[run])).analyses
-
-    assert (analysis.phase, analysis.pod_hash) == ("Failed", "b")
-    assert [(each.metric, each.value) for each in analysis.measurements] == [("latency", "[7.1]")]
-
-
-def test_an_application_says_what_it_wants_and_what_it_is() -> None:
-    thing = {
-        "metadata": {"name": "crm-dev"},
-        "spec": {
-            "source": {
-                "targetRevision": "c0ffee",
-                "helm": {"valuesObject": {"image": {"digest": "sha256:1"}}},
-            }
-        },
-        "status": {
-            "sync": {"status": "Synced", "revision": "c0ffee"},
-            "health": {"status": "Healthy"},
-            "operationState": {"phase": "Succeeded", "finishedAt": "2027-01-15T08:00:00Z"},
-        },
-    }
-
-    application = snapshot(1.0, Objects(application=thing)).application
-
-    assert application
-    assert (application.wanted_revision, application.wanted_digest) == ("c0ffee", "sha256:1")
-    assert (application.sync, application.health, application.operation) == ("Synced", "Healthy", "Succeeded")
-
-
 def test_only_the_time_may_differ_between_equal_snapshots() -> None:
-    first, second = (snapshot(at, Objects(rollout=rollout_object())) for at in (1.0, 2.0))
-    other = snapshot(2.0, Objects(rollout=rollout_object(phase="Healthy")))
+    first, second = (
+        snapshot(at, Objects(rollout=RolloutStatus.parse(rollout_object()))) for at in (1.0, 2.0)
+    )
+    other = snapshot(2.0, Objects(rollout=RolloutStatus.parse(rollout_object(phase="Healthy"))))
 
     assert first.same_as(second)
     assert not first.same_as(other)

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
+from delivery.kubernetes.objects import Object
+from delivery.kubernetes.rollout import RolloutStatus
 from drills.errors import NotReady
 from drills.observe import watcher
-from drills.observe.snapshot import Object
 from drills.observe.watcher import Informer, Informers
 
 SECONDS = 5.0
@@ -158,6 +159,10 @@ def test_weights_are_read_of_the_router_that_a_release_has() -> None:
     )
     become(thing("crm", weights="here"), lambda: informers.objects().weighted)
     found = informers.objects()
-    assert (found.rollout, found.pods, found.application) == (rollout, [thing("p")], None)
+    assert (found.rollout, found.pods, found.application) == (
+        RolloutStatus.parse(rollout),
+        [thing("p")],
+        None,
+    )
     assert not istio.lists
     informers.stop()
