@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from monitoring.objectives import AVAILABILITY, BURNS, LATENCY, LIMITS, VERDICT, Objective
+from delivery.kubernetes.limits import VERDICT
+from monitoring.objectives import AVAILABILITY, BURNS, LATENCY, LIMITS, Objective
 from monitoring.panels import Dashboard, Panel, Query, Row
 
 _HERE = 'namespace="crm-$environment"'

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from delivery.kubernetes.limits import VERDICT
 from monitoring import alertmanager, dashboards, grafana, objectives
 from monitoring.alerts import Alert, alerts
 from monitoring.sources import SOURCES
@@ -74,7 +75,7 @@ def _templates(folder: str) -> Environment:
         "number": float,
         "seconds": objectives.seconds,
         "notified_after": objectives.seconds(objectives.NOTIFIED_AFTER),
-        "verdict": objectives.VERDICT,
+        "verdict": VERDICT,
         "objectives": objectives.OBJECTIVES,
         "period": objectives.PERIOD,
         "burns": objectives.BURNS,

@@ -1,4 +1,4 @@
-"""What is promised to users, when a release is bad, and when somebody is notified: the one place of such numbers.
+"""What is promised to users, and when somebody is notified. When a release is bad: delivery/kubernetes/limits.py.
 
 `python -m monitoring` writes them into the rules, the dashboards and the tables of docs/monitoring.md; the analyses of
 analysis-templates/ name some of them themselves, and a test compares.
@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from delivery.kubernetes.limits import VERDICT
+
 Severity = Literal["critical", "warning"]
 Duration = str
 """As Prometheus writes it: 30s, 5m, 1h, 3d."""
@@ -20,29 +22,6 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def seconds(duration: Duration) -> int:
     """Raises KeyError or ValueError for what is no single number with a unit."""
     return int(duration[:-1]) * SECONDS[duration[-1]]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """When a new version is proven bad or fine: docs of the arithmetic in rules/verdicts.yaml."""
-
-    limit: float
-    """More than this share of bad requests is too much."""
-    slow: float
-    """Seconds. A request that takes longer is a bad one; an edge of the application's histogram."""
-    error_chance: float
-    """How often a release that sits exactly at the limit may be judged wrongly."""
-    against: tuple[str, ...]
-    """λ, the bets that a version is bad: what of a bettor's money is set on each request."""
-    in_favour: tuple[str, ...]
-    """μ, the bets that it is fine."""
-    budget: int
-    """Requests from which on the measured share decides."""
-
-    @property
-    def proof(self) -> float:
-        """The evidence from which on something is proven, as the files write it."""
-        return math.floor(-math.log(self.error_chance) * 10) / 10
 
 
 @dataclass(frozen=True)
@@ -117,14 +96,6 @@ class Limits:
 
 
 PERIOD: Duration = "30d"
-VERDICT = Verdict(
-    limit=0.05,
-    slow=2.0,
-    error_chance=0.01,
-    against=("0.6", "1.5", "4", "10", "18"),
-    in_favour=("0.3", "0.6", "0.85", "1.0"),
-    budget=3000,
-)
 AVAILABILITY = Objective("availability", "A request is not answered 5xx.", 0.999)
 LATENCY = Objective("latency", f"A request is answered within {VERDICT.slow:g} s.", 0.99)
 OBJECTIVES = (AVAILABILITY, LATENCY)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from delivery.kubernetes.limits import VERDICT
 from delivery.kubernetes.objects import POD_HASH, Object, annotations_of, labels_of, spec_of, status_of
 
-_LIMIT = "limit 5 %"
+_LIMIT = f"limit {100 * VERDICT.limit:g} %"
 _BAD = {"error-rate": "failed", "latency": "were slow"}
 # What is proven where an analysis weighs something else than a version's requests.
 _PROVEN = {
-    "worker-failures": "more than 1 in 20 tasks of {version} fail",
+    "worker-failures": f"more than 1 in {1 / VERDICT.limit:g} tasks of {{version}} fail",
     "business": (
         "a request of {version} leads to less than half as many deals or sign-ins as one of the stable version"
     ),
@@ -23,7 +24,7 @@ _PROVEN = {
 # What an analysis that weighs evidence measures: one number, in brackets.
 _MEASURED = re.compile(r"\[([-+.e0-9]+)\]")
 WEIGHED = frozenset({*_BAD, *_PROVEN})
-PROVEN = 4.6  # ln 100
+PROVEN = VERDICT.proof
 
 
 ATTEMPT = "rollout.argoproj.io/revision"
@@ -179,7 +180,7 @@ def _proven(question: str, version: str, last: Measurement, count: RequestCount 
     if question == "saturation" and share_waited is not None:
         # Health checks wait as well, and their time is not counted: together more than 100 % of the requests'.
         waited = f"{version} waited {min(100 * share_waited, 100):.0f} % of its time"
-        return f"{waited} for a processor or a database connection (50 % aborts)"
+        return f"{waited} for a processor or a database connection ({100 * VERDICT.saturation:g} % aborts)"
     return f"{version} was proven bad (measured {_measured(last)})"
 
 

@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from delivery.kubernetes.limits import VERDICT
 from drills.load.results import Second
 from drills.observe import timeline
 from drills.observe.timeline import Moment
 from drills.report.result import ScenarioResult
 from monitoring.dashboard_charts import STYLE
-from monitoring.objectives import VERDICT
 
 # Okabe and Ito's palette: distinct for all common kinds of colour vision, and in grey by their lightness.
 STABLE, CANARY, FAILED, NEUTRAL = "#0072B2", "#E69F00", "#D55E00", "#4D4D4D"

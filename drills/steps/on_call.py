@@ -27,6 +27,7 @@ from typing import Any, Self
 import httpx
 
 from cluster import addresses
+from delivery.kubernetes.limits import VERDICT
 from drills.errors import NotReady
 from drills.fixtures import inbox, local
 from drills.load.traffic import RunningTraffic
@@ -35,7 +36,7 @@ from drills.report.result import AlertResult
 from drills.steps.story import Environment, Given, minutes, seconds
 from monitoring import generated
 from monitoring.alerts import Alert, alerts
-from monitoring.objectives import LEVELS, VERDICT
+from monitoring.objectives import LEVELS
 from monitoring.objectives import seconds as seconds_of
 
 _TIMEOUT_SECONDS = 10

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from crm.metrics.middleware import LATENCY_EDGES
+from delivery.kubernetes.limits import VERDICT
 from monitoring import generated
 from monitoring.alerts import alerts
-from monitoring.objectives import BURNS, LEVELS, VERDICT, seconds
+from monitoring.objectives import BURNS, LEVELS, seconds
 from tests.chart.rendering import ROOT
 
 # Judged by evidence; the others have thresholds of their own, each explained in its file.
@@ -42,9 +43,14 @@ def test_no_rules_are_shipped_that_nobody_generates() -> None:
 
 
 @pytest.mark.parametrize("name", BY_EVIDENCE)
-def test_questions_ask_for_the_same_proof(name: str) -> None:
+def test_analyses_ask_for_the_same_proof(name: str) -> None:
     text = (ROOT / f"analysis-templates/{name}.yaml").read_text()
     assert set(re.findall(r"[<>]=? -?(\d+\.\d+)", text)) == {str(VERDICT.proof)}
+
+
+def test_saturation_asks_for_the_same_share() -> None:
+    text = (ROOT / "analysis-templates/saturation.yaml").read_text()
+    assert set(re.findall(r">= (0\.\d+)", text)) == {str(VERDICT.saturation)}
 
 
 def test_the_slow_edge_is_one_of_the_applications_histogram() -> None:
