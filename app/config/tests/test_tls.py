@@ -164,11 +164,12 @@ def test_another_authority_or_name_is_refused_in_one_sentence(
     }[changed]
     environment = secured.environment | wrong
     said = {"authority": "certificate verify failed", "name": 'does not match host name "127.0.0.1"'}
-    with Role("migrate", environment | {"MIGRATE_DEADLINE": "1"}, tmp_path / "migrate.log") as migrate:
-        assert migrate.process.wait(30) == 1
+    with (
+        Role("migrate", environment | {"MIGRATE_DEADLINE": "1"}, tmp_path / "migrate.log") as migrate,
+        Role("worker", environment, tmp_path / "worker.log") as worker,
+    ):
+        assert migrate.process.wait(60) == 1
+        worker.wait_until(lambda: "certificate verify failed" in worker.output(), seconds=60)
     (sentence,) = [line for line in migrate.output().splitlines() if "CommandError" in line]
     assert said[changed] in sentence
-    assert "Traceback" not in migrate.output()
-    with Role("worker", environment, tmp_path / "worker.log") as worker:
-        worker.wait_until(lambda: "certificate verify failed" in worker.output(), seconds=30)
-    assert "Traceback" not in worker.output()
+    assert "Traceback" not in migrate.output() + worker.output()
