@@ -18,8 +18,8 @@ from delivery.cli import commands, diff, history_table, status, status_watch, ve
 from delivery.errors import Refused
 from delivery.gitops import dora, git, history
 from delivery.gitops.branch import fetch_existing
-from delivery.guard import maintenance_loop, request_counts, server, synthetic_traffic
-from delivery.guard.config import GuardConfig, VerdictsConfig
+from delivery.guard import request_counts, server
+from delivery.guard.config import PORT_VARIABLE, GuardConfig
 from delivery.guard.health import Health
 from delivery.guard.image_policy import ImagePolicy
 from delivery.guard.maintenance_loop import MaintenanceLoop
@@ -110,7 +110,9 @@ def _verdicts(repository: git.Repository) -> None:
     """Until SIGTERM, or Ctrl-C."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    config = VerdictsConfig.read(os.environ)
+    config = GuardConfig.read(os.environ)
+    if config.port is None:
+        raise Refused(f"{PORT_VARIABLE} must be the port to answer at.")
     policy = ImagePolicy(repository, config.key, config.registries, config.sbom_key)
     health = Health()
     with server.serving(config.port, lambda path: server.verdict(path, policy, health)):
@@ -130,7 +132,7 @@ def _guard(repository: git.Repository) -> None:
             threads.enter_context(server.serving(config.port, lambda path: server.answer(path, rollbacks)))
         if prometheus:
             traffic = SyntheticTraffic(Cluster.from_here(), environments, prometheus, liveness=liveness)
-            threads.enter_context(synthetic_traffic.running(traffic, stopped))
+            threads.enter_context(traffic.running(stopped))
         maintenance = MaintenanceLoop(
             Cluster.from_here(),
             threads.enter_context(git.opened(repository.remote, Path.cwd(), GIT_SECONDS)),
@@ -140,7 +142,7 @@ def _guard(repository: git.Repository) -> None:
             notifier=Notifier(config.channels, rollbacks.started, partial(request_counts.fetch, prometheus)),
             liveness=liveness,
         )
-        threads.enter_context(maintenance_loop.running(maintenance, stopped))
+        threads.enter_context(maintenance.running(stopped))
         rollbacks.run(stopped)
 
 

@@ -1,1 +1,1 @@
-"""The guard: Git follows what the cluster proved. It goes back in Git when a release was aborted."""
+"""The guard: a controller that rolls Git back when a release was aborted, and promotes what proved healthy."""

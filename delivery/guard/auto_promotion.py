@@ -17,7 +17,7 @@ from delivery.gitops.branch import Change, EnvironmentsBranch, publish
 from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, replacing, strategy_of
 from delivery.gitops.git import HISTORY_COMMITS, Repository
 from delivery.gitops.release import NAME, Release
-from delivery.kubernetes.client import ClusterClient
+from delivery.kubernetes.client import Cluster
 
 VARIABLE = "DELIVERY_PROMOTIONS"
 _BY_A_PERSON = "production"
@@ -39,7 +39,7 @@ class Promotion:
 
 
 def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
-    """What the variable says, such as `dev>staging=15m`, of the environments that are watched. Raises Refused."""
+    """The promotions that the variable names, like `dev>staging=15m`, of watched environments. Raises Refused."""
     found: dict[str, Promotion] = {}
     for each in (part.strip() for part in text.split(",")):
         if not each:
@@ -63,7 +63,7 @@ def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
 
 def promote(
     promotion: Promotion,
-    cluster: ClusterClient,
+    cluster: Cluster,
     repository: Repository,
     branch: EnvironmentsBranch,
     now: datetime,
@@ -96,7 +96,7 @@ def promote(
 
     def decide(branch: EnvironmentsBranch) -> Change | None:
         if (branch.last_commit(source), branch.last_commit(target)) != (commit, looked_at):
-            return None  # somebody's newer word: it is looked at again
+            return None  # somebody was faster: it is decided anew
         if why := hindrance(branch):
             raise Refused(f"{release.image.version} is not promoted: {why}")
         was = branch.current(target)
@@ -127,7 +127,7 @@ _SAME = "it is there"
 def _hindrance(
     promotion: Promotion,
     release: Release,
-    cluster: ClusterClient,
+    cluster: Cluster,
     branch: EnvironmentsBranch,
     *,
     now: datetime,

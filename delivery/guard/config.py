@@ -1,4 +1,4 @@
-"""What `delivery guard` and `delivery verdicts` are told by environment variables: read once, refused in a sentence."""
+"""The environment variables of `delivery guard` and `delivery verdicts`: read once, refused in a sentence."""
 
 from __future__ import annotations
 
@@ -33,42 +33,29 @@ class GuardConfig:
     """Says where users are too few for a verdict, and has a rollback's request counts; empty: it does neither."""
     promotions: tuple[auto_promotion.Promotion, ...] = ()
     channels: Mapping[str, channels.Channel] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, variables: Mapping[str, str]) -> Self:
-        """Raises Refused."""
-        named = variables.get(ENVIRONMENTS_VARIABLE, "")
-        environments = tuple(named.split(",")) if named else ENVIRONMENTS
-        port = variables.get(PORT_VARIABLE, "")
-        return cls(
-            environments,
-            int(port) if port.isdecimal() else None,
-            variables.get(PROMETHEUS_VARIABLE, "").rstrip("/"),
-            auto_promotion.parse(variables.get(auto_promotion.VARIABLE, ""), environments),
-            channels.channels(
-                variables.get(channels.VARIABLE) or variables.get(channels.FORMER_VARIABLE, "")
-            ),
-        )
-
-
-@dataclass(frozen=True)
-class VerdictsConfig:
-    port: int
     key: EllipticCurvePublicKey | None = None
     """Who signs scan results."""
     sbom_key: EllipticCurvePublicKey | None = None
+    """Who signs the lists of what is in an image."""
     registries: Mapping[str, str] = field(default_factory=dict)
     """Where a registry is reached from here, by its name in images, where those differ."""
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Self:
         """Raises Refused."""
-        port = variables.get(PORT_VARIABLE, "")
-        key, sbom_key = (_key(name, variables.get(name, "")) for name in (KEY_VARIABLE, SBOM_KEY_VARIABLE))
-        registries = registries_from(variables.get(REGISTRIES_VARIABLE, ""))
-        if not port.isdecimal():
-            raise Refused(f"{PORT_VARIABLE} must be the port to answer at, not {port!r}.")
-        return cls(int(port), key, sbom_key, registries)
+        named, port = variables.get(ENVIRONMENTS_VARIABLE, ""), variables.get(PORT_VARIABLE, "")
+        environments = tuple(named.split(",")) if named else ENVIRONMENTS
+        folder = variables.get(channels.VARIABLE) or variables.get(channels.FORMER_VARIABLE, "")
+        return cls(
+            environments,
+            int(port) if port.isdecimal() else None,
+            variables.get(PROMETHEUS_VARIABLE, "").rstrip("/"),
+            auto_promotion.parse(variables.get(auto_promotion.VARIABLE, ""), environments),
+            channels.channels(folder),
+            _key(KEY_VARIABLE, variables.get(KEY_VARIABLE, "")),
+            _key(SBOM_KEY_VARIABLE, variables.get(SBOM_KEY_VARIABLE, "")),
+            registries_from(variables.get(REGISTRIES_VARIABLE, "")),
+        )
 
 
 def _key(variable: str, path: str) -> EllipticCurvePublicKey | None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from delivery.kubernetes.client import ClusterClient, EnvironmentObjects
+from delivery.kubernetes.client import Cluster, EnvironmentObjects
 from delivery.kubernetes.objects import Object
 
 _NAME = re.compile(r"[a-z0-9-]+-config-[0-9a-f]+")
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[a-z0-9-]+-config-[0-9a-f]+")
 _YOUNG = timedelta(hours=1)
 
 
-def collect_garbage(cluster: ClusterClient, environment: str, now: datetime) -> str:
+def collect_garbage(cluster: Cluster, environment: str, now: datetime) -> str:
     """Delete what is not used while the environment is at rest; what was deleted, empty where nothing was.
 
     Raises ClusterUnreachable.

@@ -29,7 +29,7 @@ _GRACE = timedelta(seconds=15)
 
 @dataclass(frozen=True)
 class Rollback:
-    """Git goes back `to` a release that was fully promoted; `blame` quarantines the image that is left."""
+    """Git returns `to` a release that was fully promoted; `blame` quarantines the image that is left."""
 
     to: ReleaseRecord
     left: Release
@@ -93,7 +93,7 @@ class ObservedState(EnvironmentObjects):
     is_rollback: bool
     """The release was promoted through its gates here before, and nothing speaks against it since."""
     was_promoted: bool = False
-    """It reached everybody here before, through its gates or not."""
+    """It was fully promoted here before, through its gates or not."""
     history: tuple[ReleaseRecord, ...] = ()
     migration: Migration | None = None
     missing_image: str = ""
@@ -106,7 +106,7 @@ class ObservedState(EnvironmentObjects):
     frozen: str = ""
     """Why the commit should not have been pushed: the environment was frozen. Empty where it was not."""
     before: ReleaseRecord | None = None
-    """The release that was promoted before Git's, where everybody has Git's already."""
+    """The release that was promoted before Git's, where Git's is stable already."""
 
     @cached_property
     def failure(self) -> Failure | None:
@@ -135,7 +135,7 @@ class ObservedState(EnvironmentObjects):
         if failure is None or to is None:
             return None
         same_image = to.release.image.digest == self.release.image.digest
-        # What everybody had before is not to blame for a rollback to it that did not arrive.
+        # What was fully promoted before is not to blame for a rollback to it that did not arrive.
         blame = failure.blame and not same_image and not self.was_promoted
         return Rollback(to, self.release, self.commit, failure.reasons, blame, failure.handled)
 
@@ -158,7 +158,7 @@ class ObservedState(EnvironmentObjects):
 
 
 def decide(state: ObservedState) -> Decision:
-    """What the first row says whose condition holds."""
+    """By the first row whose condition holds."""
     for condition, decision in TABLE:
         if condition(state):
             return decision(state) if callable(decision) else decision
@@ -260,7 +260,7 @@ def _denied_by_admission(state: ObservedState) -> Failure | None:
 
 
 def _failed_migration(state: ObservedState) -> Failure | None:
-    """Of Git's release; one that was rolled back already tells about another attempt."""
+    """Of Git's release; one that was rolled back already was another attempt."""
     migration, image = state.migration, state.release.image
     handled = f"migration {migration.uid}" if migration else ""
     if migration is None or handled == state.handled:
@@ -296,7 +296,7 @@ def _failed_rollout(state: ObservedState) -> Failure | None:
     found = [each for run in runs for each in findings(run, version, state.request_counts)]
     reasons = tuple(dict.fromkeys(finding.message for finding in found))
     if stuck:
-        # What a Rollout says while it does not know of its deadline explains nothing.
+        # A Rollout's message without its deadline explains nothing.
         why = message if "timed out" in message else "the new pods did not become ready in time"
         reasons += (f"progress: {why}",)
     blame = stuck or any(finding.phase == "Failed" for finding in found)

@@ -1,7 +1,7 @@
 """The analysis `health`: is the new version as healthy as the stable one, which is asked at the same moment?
 
-Both are asked for /health/ through their own Services, as a user's request arrives. What both lack is nobody's fault:
-PostgreSQL, Redis or the one worker is away from everybody.
+Both are asked for /health/ through their own Services, as a user's request arrives. What both lack is not the release's
+fault: PostgreSQL, Redis or the one worker is away.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 class _Answer:
     """What one version answered, in words, and which of its checks failed; None if it named none."""
 
-    says: str
+    summary: str
     lacks: frozenset[str] | None = None
 
     @property
@@ -57,12 +57,14 @@ class Health:
                 )
         ask = partial(self._ask, name=name, namespace=namespace)
         if (canary := ask("canary")).healthy:
-            return CheckResult(FINE, canary.says)
+            return CheckResult(FINE, canary.summary)
         stable = ask("stable")
         # Once more: what both need may have come back between the two answers.
         if canary.is_worse_than(stable) and (canary := ask("canary")).is_worse_than(stable):
-            return CheckResult(BAD, f"{canary.says}; stable: {stable.says}")
-        return CheckResult(UNKNOWN, f"no worse than the stable version: {canary.says}; stable: {stable.says}")
+            return CheckResult(BAD, f"{canary.summary}; stable: {stable.summary}")
+        return CheckResult(
+            UNKNOWN, f"no worse than the stable version: {canary.summary}; stable: {stable.summary}"
+        )
 
     def _ask(self, version: str, *, name: str, namespace: str) -> _Answer:
         url = self.address.format(name=name, version=version, namespace=namespace)
@@ -79,9 +81,9 @@ class Health:
 
 def _read(answer: httpx.Response) -> _Answer:
     try:
-        said = answer.json()
-        name = one_line(str(said["version"]))[:_MOST_WORDS]
-        lacks = frozenset(str(check) for check, state in said["checks"].items() if state != "ok")
+        found = answer.json()
+        name = one_line(str(found["version"]))[:_MOST_WORDS]
+        lacks = frozenset(str(check) for check, state in found["checks"].items() if state != "ok")
     except (ValueError, AttributeError, KeyError, TypeError):
         return _Answer(f"{answer.status_code} from something that is no CRM")
     if answer.is_success:

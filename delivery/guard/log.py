@@ -1,4 +1,4 @@
-"""The guard's log: a line whenever what it has to say of an environment, or of a task, changes."""
+"""The guard's log: a line whenever the message of an environment, or of a task, changes."""
 
 from __future__ import annotations
 

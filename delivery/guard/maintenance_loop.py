@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -22,11 +22,11 @@ from delivery.gitops.history import Event, events
 from delivery.gitops.promoted import PromotionRecord
 from delivery.guard import auto_promotion
 from delivery.guard.config_gc import collect_garbage
-from delivery.guard.liveness import MAINTENANCE_SECONDS, Liveness
+from delivery.guard.liveness import MAINTENANCE_SECONDS, Liveness, repeating
 from delivery.guard.log import Log, now
 from delivery.guard.metrics import DELIVERY, DeliveryMetrics
 from delivery.guard.notifier import Notifier, Promoted
-from delivery.kubernetes.client import ClusterClient
+from delivery.kubernetes.client import Cluster
 
 _PART = "maintenance loop"
 # Of the branch the newest commits are read: with fifty a day, so many are three months, and DORA's metrics take one.
@@ -38,7 +38,7 @@ _GARBAGE_SECONDS = 300.0
 
 @dataclass
 class MaintenanceLoop:
-    cluster: ClusterClient
+    cluster: Cluster
     repository: Repository
     environments: Sequence[str]
     promotions: Sequence[auto_promotion.Promotion] = ()
@@ -55,14 +55,10 @@ class MaintenanceLoop:
     """When each revision was committed; None where that is not known."""
     _collected: float = -_GARBAGE_SECONDS
 
-    def run(self, stopped: threading.Event) -> None:
-        """Until stopped; should it ever end, the whole guard stops and is started anew."""
-        try:
-            while not stopped.is_set():
-                self.run_once()
-                stopped.wait(_EVERY_SECONDS)
-        finally:
-            stopped.set()
+    def running(self, stopped: threading.Event) -> AbstractContextManager[None]:
+        """In a thread of its own as long as this lasts."""
+        self.liveness.expect(_PART, MAINTENANCE_SECONDS)
+        return repeating(_PART, self.run_once, _EVERY_SECONDS, stopped)
 
     def run_once(self) -> None:
         self.liveness.expect(_PART, MAINTENANCE_SECONDS)
@@ -92,7 +88,7 @@ class MaintenanceLoop:
         self.log.attempt(name, work)
 
     def _copy(self, branch: EnvironmentsBranch) -> str:
-        """Write down on the branch which releases reached everybody, where that has changed."""
+        """Write down on the branch which releases were fully promoted, where that has changed."""
 
         def copied(branch: EnvironmentsBranch) -> Change | None:
             there = promoted.copies_of(branch)
@@ -157,7 +153,7 @@ class MaintenanceLoop:
         return (found.promoted - committed).total_seconds() if committed else None
 
     def _promoted(self, environment: str, branch: EnvironmentsBranch) -> Promoted | None:
-        """Git's release where everybody has it; None where not, or where it is a rollback."""
+        """Git's release where it is fully promoted; None where not, or where it is a rollback."""
         rollout, record = self.cluster.rollout(environment), self.records.get(environment)
         at, commit = rollout.promoted_at if rollout else None, branch.last_commit(environment)
         if rollout is None or at is None or commit is None or record is None:
@@ -183,16 +179,3 @@ class MaintenanceLoop:
             # What changes no pod is promoted as soon as it is in Git.
             max(at, released),
         )
-
-
-@contextmanager
-def running(loop: MaintenanceLoop, stopped: threading.Event) -> Iterator[None]:
-    """Run in a thread of its own as long as this lasts."""
-    loop.liveness.expect(_PART, MAINTENANCE_SECONDS)
-    thread = threading.Thread(target=loop.run, args=(stopped,), name="guard-maintenance")
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()

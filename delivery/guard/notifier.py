@@ -21,7 +21,7 @@ _YOUNG = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Promoted:
-    """A release that is fully promoted: since when it was in Git, and since when everybody has it."""
+    """A release that is fully promoted: since when it was in Git, and when it was promoted."""
 
     environment: str
     version: str

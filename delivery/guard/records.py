@@ -1,7 +1,7 @@
 """Keeps what became of each environment's releases, read from its Rollout alone, in a ConfigMap of the guard's own.
 
-Who may skip the canary's steps is decided by this, so nothing that people write is believed here: a message, a file on
-the branch or an annotation of a Rollout that is not the stable one.
+Who may skip the canary's steps is decided by this, so nothing that users of Git write is believed here: no message, no
+file on the branch, no annotation of a Rollout that is not the stable one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from delivery.gitops.promoted import IN_PROGRESS, PROMOTED, PromotionEntry, PromotionRecord
-from delivery.kubernetes.client import RECORD, ClusterClient
+from delivery.kubernetes.client import RECORD, Cluster
 from delivery.kubernetes.rollout import RolloutStatus, Workload
 
 
 @dataclass
 class Records:
-    cluster: ClusterClient
+    cluster: Cluster
     now: Callable[[], datetime]
     copy: Callable[[str], PromotionRecord | None] = lambda _environment: None
     """The copy on the branch: what is known where this cluster has no record yet."""
@@ -53,7 +53,7 @@ class Records:
             self.known[environment] = record
 
     def _first(self, environment: str, rollout: RolloutStatus) -> PromotionRecord:
-        """Where nothing is known yet, what everybody has counts as having passed its gates, and nothing else does."""
+        """Where nothing is known yet, what is stable counts as having passed its gates, and nothing else does."""
         found = self._stable(environment, rollout, gates=True)
         before = self.copy(environment) or PromotionRecord()
         return before.with_promoted(found) if found else before

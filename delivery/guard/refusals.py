@@ -16,17 +16,17 @@ from delivery.gitops import quarantine
 from delivery.gitops.branch import Change, EnvironmentsBranch, publish
 from delivery.gitops.git import Repository
 from delivery.gitops.quarantine import QuarantinedImage
-from delivery.kubernetes.client import REFUSED, ClusterClient
+from delivery.kubernetes.client import REFUSED, Cluster
 
 _KEY = "quarantine"
 
 
 @dataclass
 class Refusals:
-    cluster: ClusterClient
+    cluster: Cluster
     repository: Repository
     stable: Callable[[str], str]
-    """The digest that everybody has in an environment, which is not refused there; empty where nobody knows."""
+    """The stable digest of an environment, which is not refused there; empty where it is not known."""
     _kept: dict[str, str] = field(default_factory=dict)
     """The keys of the ConfigMap."""
 

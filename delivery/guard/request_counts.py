@@ -1,6 +1,6 @@
 """How many requests a version answered and how many of them badly, as Prometheus counted them for the verdicts.
 
-A message that says why is better with numbers, but a rollback must not wait for them: whatever does not come within a
+A reason is better with numbers, but a rollback must not wait for them: whatever does not come within a
 second is left out.
 """
 
@@ -27,7 +27,7 @@ _QUERY = (
 def fetch(prometheus: str, namespace: str, pod_hash: str) -> dict[str, RequestCount]:
     """The counts by analysis; empty where Prometheus does not answer within a second."""
     found: dict[str, RequestCount] = {}
-    # A thread, because a name that nobody resolves can take longer than any timeout of HTTP.
+    # A thread, because a name that does not resolve can take longer than any timeout of HTTP.
     fetching = threading.Thread(
         target=lambda: found.update(_ask(prometheus, namespace, pod_hash)),
         name="guard-request-counts",

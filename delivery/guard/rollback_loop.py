@@ -1,6 +1,6 @@
 """The rollback loop: reconciles every environment each second, and does what is decided.
 
-Git is fetched every few seconds, and at once when a Rollout is in trouble.
+Git is fetched every few seconds, and at once when a release has failed.
 
 What it has to remember is in ConfigMaps, so it may be killed at any moment. What cannot be reached is logged once and
 tried again the next time.
@@ -39,7 +39,7 @@ from delivery.guard.refusals import Refusals
 from delivery.guard.rollback import roll_back
 from delivery.kubernetes.analysis import RequestCount
 from delivery.kubernetes.application import Migration
-from delivery.kubernetes.client import ClusterClient
+from delivery.kubernetes.client import Cluster
 from delivery.kubernetes.rollout import RolloutStatus
 
 RUNBOOKS = "docs/runbooks/"
@@ -62,7 +62,7 @@ class _Arrival:
 
 @dataclass
 class RollbackLoop:
-    cluster: ClusterClient
+    cluster: Cluster
     repository: Repository
     environments: Sequence[str]
     started: datetime = field(default_factory=now)
@@ -265,9 +265,9 @@ class RollbackLoop:
     def _frozen(
         self, environment: str, branch: EnvironmentsBranch, commit: str, entry: PromotionEntry | None
     ) -> str:
-        """Why that commit should not have been pushed; empty where it was allowed, or where nobody can tell."""
+        """Why that commit should not have been pushed; empty where it was allowed, or where that is not known."""
         arrived = self._arrivals[environment].at
-        # What everybody had before it was pushed is a rollback, whoever made it and however.
+        # What was fully promoted before it was pushed is a rollback, whoever made it and however.
         is_rollback = entry is not None and entry.since <= arrived
         if is_rollback or freeze.DESPITE.search(self.repository.message(commit)):
             return ""
@@ -276,7 +276,7 @@ class RollbackLoop:
         except Refused:
             return ""
         return (
-            f"{found}; if it cannot wait, say in the commit's message {freeze.TRAILER}: REASON"
+            f"{found}; if it cannot wait, add to the commit's message {freeze.TRAILER}: REASON"
             if found
             else ""
         )

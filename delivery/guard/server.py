@@ -84,14 +84,14 @@ def _health(why: str) -> Answer:
 
 
 def _verdict(place: str, judged: Callable[[], CheckResult]) -> Answer:
-    """Always JSON: Argo Rollouts takes any other text for a success, whatever it says."""
+    """Always JSON: Argo Rollouts takes any other text for a success."""
     try:
         status, verdict = 200, judged()
     except Refused as refusal:
         status, verdict = 400, CheckResult(UNKNOWN, one_line(refusal))
     except Exception as error:
         LOG.exception("%s:", place)
-        status, verdict = 200, CheckResult(UNKNOWN, f"it cannot be told: {one_line(repr(error))}")
+        status, verdict = 200, CheckResult(UNKNOWN, f"it is not known: {one_line(repr(error))}")
     return Answer(status, json.dumps(asdict(verdict), ensure_ascii=False) + "\n", "application/json")
 
 

@@ -1,4 +1,4 @@
-"""Synthetic traffic for both versions where users are too few to tell: a release at night is judged as by day.
+"""Synthetic traffic for both versions where users are too few for a verdict: a release at night is judged as by day.
 
 A synthetic request is GET /probe/ at a version's own Service, with a header (docs/decisions/0022). They are sent only
 while a gate of the Rollout waits for its answer and Prometheus says that users hardly ask the new version. The pods
@@ -22,9 +22,9 @@ import httpx
 from delivery import web
 from delivery.errors import Refused
 from delivery.guard import metrics
-from delivery.guard.liveness import RECONCILE_SECONDS, Liveness
+from delivery.guard.liveness import RECONCILE_SECONDS, Liveness, repeating
 from delivery.guard.log import Log
-from delivery.kubernetes.client import ClusterClient
+from delivery.kubernetes.client import Cluster
 from delivery.kubernetes.rollout import RolloutStatus
 
 VERSIONS = ("canary", "stable")
@@ -56,8 +56,8 @@ def at_its_service(name: str, environment: str, version: str) -> str:
 def users_query(environment: str, pod_hash: str) -> str:
     """PromQL: what users ask a version, in requests a second.
 
-    Nothing where one of them was answered badly in the last two minutes: then users tell more than synthetic requests,
-    whose successes would water down what they say.
+    Nothing where one of them was answered badly in the last two minutes: then users prove more than synthetic
+    requests, whose successes would water that down.
     """
     users = (
         f'namespace="crm-{environment}", rollouts_pod_template_hash="{pod_hash}", '
@@ -96,7 +96,7 @@ class _Release:
 class SyntheticTraffic:
     """`prometheus`: its address; `url`: where a version of an environment is asked."""
 
-    cluster: ClusterClient
+    cluster: Cluster
     environments: Sequence[str]
     prometheus: str
     log: Log = field(default_factory=Log)
@@ -105,18 +105,20 @@ class SyntheticTraffic:
     liveness: Liveness = field(default_factory=Liveness)
     _releases: dict[str, _Release] = field(default_factory=dict)
 
-    def run(self, stopped: threading.Event) -> None:
-        """Reconcile all environments until stopped; what ends it stops the guard too, which is then started anew."""
+    @contextmanager
+    def running(self, stopped: threading.Event) -> Iterator[None]:
+        """In a thread of its own as long as this lasts."""
         try:
-            while not stopped.is_set():
-                for environment in self.environments:
-                    self.liveness.expect(_PART, RECONCILE_SECONDS)
-                    self.log.attempt(f"{environment}: {_PART}", partial(self.reconcile, environment))
-                stopped.wait(_EVERY_SECONDS)
+            with repeating(_PART, self.run_once, _EVERY_SECONDS, stopped):
+                yield
         finally:
             for release in self._releases.values():
                 release.pause.set()
-            stopped.set()
+
+    def run_once(self) -> None:
+        for environment in self.environments:
+            self.liveness.expect(_PART, RECONCILE_SECONDS)
+            self.log.attempt(f"{environment}: {_PART}", partial(self.reconcile, environment))
 
     def reconcile(self, environment: str) -> str:
         """Begin or end to send where that is needed. Returns why, once a release."""
@@ -197,18 +199,6 @@ class SyntheticTraffic:
                         f"{environment}: {version} answers a synthetic request with {answer}, so it gets no more"
                     )
                 release.pause.wait(max(0.0, started + _PACE_SECONDS - time.monotonic()))
-
-
-@contextmanager
-def running(traffic: SyntheticTraffic, stopped: threading.Event) -> Iterator[None]:
-    """Run in a thread of its own as long as this lasts."""
-    thread = threading.Thread(target=traffic.run, args=(stopped,), name=_PART, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def _asked(client: httpx.Client, url: str) -> str:

@@ -78,10 +78,10 @@ class AnalysisResult:
 class AnalysisRun:
     name: str
     pod_hash: str
-    attempt: str
+    attempt: str = ""
     """The Rollout's count of changes when it was made."""
-    created: str
-    phase: str
+    created: str = ""
+    phase: str = "Pending"
     message: str | None = None
     terminated: bool = False
     """Whether it was ended before its time."""

@@ -10,7 +10,7 @@ from typing import Self
 
 from delivery.kubernetes.objects import Object, spec_of, status_of, time
 
-# How the API server says that a webhook, such as Kyverno's, or a policy of its own has refused something.
+# How the API server reports that a webhook, such as Kyverno's, or a policy of its own has refused something.
 _DENIED = re.compile(r"\bdenied (?:the )?request: (.*)", re.DOTALL)
 
 
@@ -31,9 +31,9 @@ class Application:
     synced_release: tuple[str | None, str | None] = (None, None)
     """The image's digest and the revision that the operation brings."""
     syncs_outdated_source: bool = False
-    """Whether it is in the middle of a sync whose source is no longer the one that it is told to sync."""
+    """Whether it is in the middle of a sync whose source is no longer that of its specification."""
     denied: str = ""
-    """What a policy of the cluster said to the operation; empty if it let all in."""
+    """Why a policy of the cluster refused something of the operation; empty if it let all in."""
     errors: tuple[str, ...] = ()
 
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from kubernetes import client, config
 
@@ -37,7 +37,7 @@ _NO_CONFIG_MAP = (
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentObjects:
-    """The Kubernetes objects that tell about one environment; None or empty where there is none."""
+    """The Kubernetes objects of one environment; None or empty where there is none."""
 
     rollout: RolloutStatus | None = None
     replica_sets: tuple[ReplicaSet, ...] = ()
@@ -49,40 +49,8 @@ class EnvironmentObjects:
         return next((each for each in self.replica_sets if pod_hash and each.pod_hash == pod_hash), None)
 
 
-class ClusterClient(Protocol):
-    """What the guard reads and writes in the cluster; each call raises ClusterUnreachable when there is no answer."""
-
-    def rollout(self, environment: str) -> RolloutStatus | None: ...
-
-    def observe(self, environment: str) -> EnvironmentObjects: ...
-
-    def application(self, environment: str) -> Application | None: ...
-
-    def migration(self, environment: str) -> Migration | None: ...
-
-    def missing_migration_image(self, environment: str) -> str: ...
-
-    def promote_in_full(self, environment: str, rollout: RolloutStatus) -> None: ...
-
-    def abort(self, environment: str, rollout: RolloutStatus) -> None: ...
-
-    def scale_to_zero(self, environment: str, replica_set: str) -> None: ...
-
-    def terminate_sync(self, environment: str) -> None: ...
-
-    def guard_data(self, name: str, key: str) -> str: ...
-
-    def write_guard_data(self, name: str, key: str, text: str) -> None: ...
-
-    def config_maps(self, environment: str) -> dict[str, datetime]: ...
-
-    def delete_config_map(self, environment: str, name: str) -> None: ...
-
-    def workloads(self, environment: str) -> list[Object]: ...
-
-
 class Cluster:
-    """One cluster, as ClusterClient says.
+    """One cluster; each call raises ClusterUnreachable where there is no answer.
 
     Written are a Rollout's promotion in full and abort, aborted pods, a sync's end and ConfigMaps.
     """

@@ -93,7 +93,7 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutStatus(Workload):
-    """What Argo Rollouts says about a Rollout, whose image and replicas are those of its specification."""
+    """What Argo Rollouts reports about a Rollout, whose image and replicas are those of its specification."""
 
     phase: str | None = None
     message: str | None = None
@@ -117,7 +117,7 @@ class RolloutStatus(Workload):
     last_gate: Mapping[str, str] = field(default_factory=dict)
     """The labels of the strategy's last analysis run; empty where the strategy has no gate."""
     routers: frozenset[str] | None = None
-    """The routers that are told the weights; None where replicas alone make them."""
+    """The routers that get the weights; None where replicas alone make them."""
     canary_weight: int | None = None
     stable_weight: int | None = None
     active_hash: str | None = None
@@ -200,7 +200,7 @@ class RolloutStatus(Workload):
         return found.since if found and found.is_true else None
 
     def is_of(self, release: Release) -> bool:
-        """Whether it is told to run that release; what an older chart does not note does not count."""
+        """Whether its specification is that release; what an older chart does not note does not count."""
         return (
             self.digest == release.image.digest
             and self.revision in ("", release.revision)

@@ -8,12 +8,12 @@ from delivery.errors import ClusterUnreachable
 from delivery.guard.tests.states import BAD, GOOD, replica_set, run
 from delivery.kubernetes.analysis import AnalysisRun
 from delivery.kubernetes.application import Application, Migration
-from delivery.kubernetes.client import EnvironmentObjects
+from delivery.kubernetes.client import Cluster, EnvironmentObjects
 from delivery.kubernetes.objects import Object
 from delivery.kubernetes.rollout import ReplicaSet, RolloutStatus
 
 
-class FakeCluster:
+class FakeCluster(Cluster):
     """What the test has set is production's; other environments have a Rollout at most."""
 
     def __init__(self) -> None:

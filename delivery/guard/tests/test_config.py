@@ -10,13 +10,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.errors import Refused
-from delivery.guard.config import GuardConfig, VerdictsConfig, registries_from
+from delivery.guard.config import GuardConfig, registries_from
 
 KEY = ec.generate_private_key(ec.SECP256R1()).public_key()
 
 
 def test_without_variables_the_guard_watches_all_environments_and_does_nothing_more() -> None:
-    assert GuardConfig.read({}) == GuardConfig(("dev", "staging", "production"), None, "", (), {})
+    assert GuardConfig.read({}) == GuardConfig(
+        ("dev", "staging", "production"), port=None, prometheus="", channels={}
+    )
 
 
 def test_each_variable_is_read() -> None:
@@ -40,8 +42,8 @@ def test_the_key_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "public.pem"
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     file.write_bytes(KEY.public_bytes(serialization.Encoding.PEM, form))
-    config = VerdictsConfig.read({"DELIVERY_PORT": "8080", "DELIVERY_SCAN_KEY": str(file)})
-    assert (config.port, config.key, config.sbom_key) == (8080, KEY, None)
+    config = GuardConfig.read({"DELIVERY_SCAN_KEY": str(file)})
+    assert (config.key, config.sbom_key) == (KEY, None)
 
 
 @pytest.mark.parametrize("text", [None, "no key"])
@@ -50,12 +52,7 @@ def test_a_key_that_cannot_be_used_is_refused_by_the_variables_name(tmp_path: Pa
     if text:
         file.write_text(text)
     with pytest.raises(Refused, match=r"DELIVERY_SCAN_KEY names .*public\.pem, which cannot be used: "):
-        VerdictsConfig.read({"DELIVERY_PORT": "8080", "DELIVERY_SCAN_KEY": str(file)})
-
-
-def test_verdicts_without_a_port_are_refused() -> None:
-    with pytest.raises(Refused, match="DELIVERY_PORT must be the port to answer at, not ''"):
-        VerdictsConfig.read({})
+        GuardConfig.read({"DELIVERY_SCAN_KEY": str(file)})
 
 
 def test_registries_are_pairs() -> None:

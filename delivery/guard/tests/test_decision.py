@@ -7,8 +7,12 @@ import pytest
 
 from delivery.gitops.branch import ReleaseRecord
 from delivery.guard.decision import (
+    HEALTHY,
+    TABLE,
     Abort,
+    Decision,
     Nothing,
+    ObservedState,
     PromoteInFull,
     Rollback,
     ScaleToZero,
@@ -43,6 +47,40 @@ def nothing(**other: Any) -> str:
     decision = decide(observed(**other))
     assert isinstance(decision, Nothing), decision
     return decision.why
+
+
+# By the condition of each row of the table: a state in which it is the first to hold, and what is decided then.
+ROWS: dict[str, tuple[ObservedState, type[Decision]]] = {
+    "no_rollout": (replace(observed(), rollout=None), Nothing),
+    "aborted_canary_keeps_traffic": (
+        observed(replica_sets=[replica_set(GOOD, "old", 3), replica_set(BAD, "new")]),
+        ScaleToZero,
+    ),
+    "rollback_meets_another_release": (observed(release=GOOD, is_rollback=True, rollout=rollout(BAD)), Abort),
+    "sync_is_outdated": (
+        observed(application=not_let_in(GOOD) | {"spec": {"source": {"targetRevision": "newer"}}}),
+        TerminateSync,
+    ),
+    "failed_long_ago": (observed(started=NOW + timedelta(minutes=21)), Nothing),
+    "failed_before_any_promotion": (observed(rollout=aborted(stableRS="")), Nothing),
+    "failed_as_the_stable_release": (
+        observed(rollout=rollout(BAD, stableRS="new"), frozen="frozen", analysis_runs=[]),
+        Nothing,
+    ),
+    "failed_after_a_quarantined_release": (observed(quarantined=frozenset({GOOD.image.digest})), Nothing),
+    "failed": (observed(), Rollback),
+    "rollback_takes_steps": (observed(is_rollback=True, rollout=rollout()), PromoteInFull),
+}
+
+
+def test_each_row_of_the_table_decides_in_its_state() -> None:
+    assert [row.condition.__name__ for row in TABLE] == list(ROWS)
+    for name, (state, expected) in ROWS.items():
+        first = next(row for row in TABLE if row.condition(state))
+        assert (first.condition.__name__, type(decide(state))) == (name, expected)
+    nothing_holds = observed(rollout=rollout())
+    assert not any(row.condition(nothing_holds) for row in TABLE)
+    assert decide(nothing_holds) == HEALTHY
 
 
 def test_a_failed_verdict_goes_back_and_blames_the_image() -> None:

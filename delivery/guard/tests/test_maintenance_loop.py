@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
+from delivery.conftest import wait_for
 from delivery.gitops import git
 from delivery.gitops import promoted as promoted_file
 from delivery.gitops.promoted import PROMOTED, PromotionRecord
@@ -245,12 +246,11 @@ def test_garbage_is_collected_only_now_and_then(cluster: FakeCluster, repository
 
 
 def test_it_runs_until_it_is_stopped(cluster: FakeCluster, repository: git.Repository) -> None:
-    stopped = threading.Event()
-    running = threading.Thread(target=maintenance(cluster, repository).run, args=(stopped,))
-    running.start()
-    stopped.set()
-    running.join(20)
-    assert not running.is_alive()
+    loop, stopped = maintenance(cluster, repository), threading.Event()
+    with loop.running(stopped):
+        wait_for(lambda: "delivery_deployments_total" in values(loop))
+    assert stopped.is_set()
+    assert all(each.name != "maintenance loop" for each in threading.enumerate())
 
 
 def test_what_nobody_expected_ends_neither_the_other_tasks_nor_the_guard(

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from delivery.guard import metrics, synthetic_traffic
 from delivery.guard.config import PROMETHEUS_VARIABLE
 from delivery.guard.log import Log
 from delivery.guard.rollback_loop import RollbackLoop
-from delivery.guard.synthetic_traffic import SyntheticTraffic, at_its_service, running, users_query
+from delivery.guard.synthetic_traffic import SyntheticTraffic, at_its_service, users_query
 from delivery.guard.tests.cluster import FakeCluster
 from delivery.guard.tests.states import rollout
 from delivery.kubernetes.objects import Object
@@ -418,7 +418,7 @@ def test_five_a_second_are_sent(
 
 def test_it_runs_until_it_is_stopped(traffic: SyntheticTraffic, canary: Server, stable: Server) -> None:
     stopped = threading.Event()
-    with running(traffic, stopped):
+    with traffic.running(stopped):
         until(lambda: bool(canary.asked and stable.asked))
     assert stopped.is_set()
     assert rests(canary, stable)
@@ -430,7 +430,7 @@ def test_what_nobody_expected_concerns_one_environment(
     """An object that no Rollout looks like: it is logged once, with its traceback, and read again."""
     well, cluster.state = cluster.state, {"status": "nonsense"}
     stopped = threading.Event()
-    with running(traffic, stopped):
+    with traffic.running(stopped):
         until(lambda: any(each.exc_info for each in caplog.records))
         cluster.state = well
         until(lambda: bool(canary.asked))
@@ -450,7 +450,12 @@ def test_the_guard_sends_where_it_has_a_prometheus(
     monkeypatch.setenv(PROMETHEUS_VARIABLE, configured)
     monkeypatch.setattr(RollbackLoop, "run", lambda *_: None)
     asked: list[str] = []
-    monkeypatch.setattr(SyntheticTraffic, "run", lambda self, _: asked.append(self.prometheus))
+
+    def running(self: SyntheticTraffic, _: threading.Event) -> AbstractContextManager[None]:
+        asked.append(self.prometheus)
+        return nullcontext()
+
+    monkeypatch.setattr(SyntheticTraffic, "running", running)
 
     assert main.main(["guard", "--remote", str(remote.path)]) == 0
 

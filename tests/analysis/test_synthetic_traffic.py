@@ -1,4 +1,4 @@
-"""What the prober asks Prometheus before it stands in for users: do they ask the new version, and are they answered?"""
+"""Before synthetic traffic stands in for users: do they ask the new version, and are they answered?"""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def test_only_users_of_the_new_version_count(promtool: Promtool) -> None:
     promtool.check((pods, [near(QUERY, 0, AT)]))
 
 
-def test_a_user_who_met_an_error_is_not_drowned_in_probes_for_two_minutes(promtool: Promtool) -> None:
+def test_a_user_who_met_an_error_is_not_drowned_in_synthetic_requests_for_two_minutes(
+    promtool: Promtool,
+) -> None:
     """The series begins with its first error, so that `increase` would see none."""
     met = canary().answers("200", "0+1x200").answers("500", "_x20 1x200")
     promtool.check(
@@ -52,9 +54,11 @@ def test_nor_one_who_waited_too_long(promtool: Promtool) -> None:
 
 
 @pytest.mark.parametrize(("status", "proven"), [("200", "<= bool -4.6"), ("500", ">= bool 4.6")])
-def test_probes_are_evidence_as_users_requests_are(promtool: Promtool, status: str, proven: str) -> None:
-    probed = canary().answers(status, "0+10x13 130x900", endpoint="probe")
+def test_synthetic_requests_are_evidence_as_users_requests_are(
+    promtool: Promtool, status: str, proven: str
+) -> None:
+    synthetic = canary().answers(status, "0+10x13 130x900", endpoint="probe")
     evidence = (
         f'crm:verdict_evidence{{question="error-rate", window="total", rollouts_pod_template_hash="{NEW}"}}'
     )
-    promtool.check(([probed], [near(f"sum({evidence}) {proven}", 1, AT)]))
+    promtool.check(([synthetic], [near(f"sum({evidence}) {proven}", 1, AT)]))
