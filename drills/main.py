@@ -23,31 +23,13 @@ from drills.observe.watcher import Kubernetes
 from drills.report import charts, html, markdown, whole_run
 from drills.report.result import ScenarioResult
 from drills.scenarios.alerts import ALERTS
-from drills.scenarios.releases import EXTENDED, GOOD, MATRIX, Scenario
+from drills.scenarios.releases import EXTENDED, MATRIX
+from drills.scenarios.scenario import GOOD, Scenario
 from drills.steps import on_call
-from drills.steps.story import Environment
+from drills.steps.environment import Environment
 
 SUITES = {"proof": MATRIX, "extended": EXTENDED, "alerts": ALERTS}
 SCENARIOS = tuple(scenario for suite in SUITES.values() for scenario in suite)
-
-# Built before the first scenario begins: a build under load would slow it down.
-RECIPES = (
-    *map(images.good, GOOD),
-    images.errors(),
-    images.errors(share=0.1, version="1.2-some"),
-    images.errors(share=0.02, version="1.2-little"),
-    images.bursts(),
-    images.slow(),
-    images.stray_error(),
-    images.crash_loop(),
-    images.never_ready(),
-    images.bad_migration(),
-    images.failing_tasks(),
-    images.lost_writes(),
-    images.sick(),
-    images.hoarding(),
-    images.lost_wins(),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,7 +102,8 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
     with step("Tell Argo CD and the Git server about the CRM"):
         bootstrap.install()
     with step("Build and push the images"):
-        for recipe in RECIPES:
+        # All before the first scenario begins: a build under load would be felt.
+        for recipe in (*map(images.good, GOOD), *(each for scenario in chosen for each in scenario.recipes)):
             images.image(recipe)
     for addition in sorted({name for scenario in chosen for name in scenario.additions}):
         with step(f"Add {addition.capitalize()} to the cluster"):
@@ -150,11 +133,11 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
             kubernetes,
             drill=f"{scenario.name}{number}",
             title=scenario.title,
-            tell=runner.tell,
+            log=runner.log,
             strategy=scenario.strategy,
             router=scenario.router,
         )
-        result = runner.perform(environment, scenario.play)
+        result = runner.perform(environment, scenario.run)
         results.append(result)
         if result.problem is None:
             resume.keep(result, time.monotonic() - started)

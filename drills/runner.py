@@ -11,10 +11,10 @@ from cluster.progress import console
 from drills.errors import DrillFailed, NotReady
 from drills.report import html
 from drills.report.result import ScenarioResult
-from drills.steps.story import Environment
+from drills.steps.environment import Environment
 
 
-def tell(fact: str) -> None:
+def log(fact: str) -> None:
     """A fact of the drill that is played."""
     console.print(f"  [dim]·[/] {fact}")
 

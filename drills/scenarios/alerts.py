@@ -1,4 +1,4 @@
-"""The alerts' drills: a fault, the alert, who is told, the page's own commands, the end."""
+"""The alerts' drills: a fault, the alert, its notification, the runbook's own commands, the end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from cluster import addresses, processes
 from drills.fixtures import images, inbox, local, settings
+from drills.fixtures.images import Recipe
 from drills.fixtures.manifests import manifest
 from drills.load.traffic import Traffic, traffic
-from drills.scenarios.releases import AT_ONCE, USUAL, Scenario, arrives, other_good_version, serving_now
+from drills.scenarios.scenario import AT_ONCE, TO_VERDICT, Scenario, other_good, serving_now
+from drills.steps.duration import minutes, seconds
+from drills.steps.environment import Environment
 from drills.steps.on_call import OnCall
-from drills.steps.story import Environment, When, minutes, seconds
+from drills.steps.release import ReleaseAttempt
 from monitoring.objectives import LIMITS
 
 _FEW = traffic(10)
@@ -34,112 +37,115 @@ _TASKS = 150
 _ENOUGH = 10_000
 """Requests of the quiet 15 minutes, none of which may fail."""
 
-Play = Callable[[OnCall], None]
+Play = Callable[..., None]
+"""Takes whoever is on call, and then the scenario's recipes."""
 
 
 def redis_hangs(on_call: OnCall) -> None:
-    """It takes connections and answers nobody; whoever is called first does nothing, and the next one is called."""
-    on_call.begins("Redis takes connections and answers nobody")
+    """It takes connections and answers nobody; whoever is notified first does nothing, and the next one is notified."""
+    on_call.fault_begins("Redis takes connections and answers nobody")
     _in_pod(on_call, "redis-0", "sh", "-c", f"{_REDIS} client pause 900000")
-    on_call.hears("RedisDown")
-    on_call.climbs("RedisDown")
-    on_call.looks("RedisDown")
-    on_call.does("RedisDown", "kubectl rollout restart statefulset redis")
-    on_call.hears_the_end("RedisDown")
+    on_call.wait_for_alert("RedisDown")
+    on_call.wait_for_escalation("RedisDown")
+    on_call.diagnose("RedisDown")
+    on_call.mitigate("RedisDown", "kubectl rollout restart statefulset redis")
+    on_call.wait_for_end("RedisDown")
 
 
 def postgresql_hangs(on_call: OnCall) -> None:
     """It takes connections and answers nobody, so that no web pod is ready."""
-    on_call.begins("PostgreSQL takes connections and answers nobody")
+    on_call.fault_begins("PostgreSQL takes connections and answers nobody")
     with local.hanging(on_call.environment.namespace, "postgresql-0"):
-        on_call.hears("CRMDown")
-        on_call.climbs("CRMDown")
-        on_call.looks("CRMDown")
-    on_call.did("PostgreSQL goes on")
-    on_call.hears_the_end("CRMDown")
+        on_call.wait_for_alert("CRMDown")
+        on_call.wait_for_escalation("CRMDown")
+        on_call.diagnose("CRMDown")
+    on_call.fault_ends("PostgreSQL goes on")
+    on_call.wait_for_end("CRMDown")
 
 
-def errors(on_call: OnCall) -> None:
+def errors(on_call: OnCall, recipe: Recipe) -> None:
     """Everybody gets a version that answers 500; few ask, so that the slow windows end with the drill."""
-    with on_call.asks(every=4) as user:
-        when = on_call.given.released(images.errors())
-        on_call.environment.until(lambda _: bool(user.first_failed_at), USUAL, "a first 500")
-        on_call.begins("every answer is a 500", at=user.first_failed_at)
-        on_call.hears("HighErrorRate")
-        on_call.hears("AvailabilityBudgetBurn 1h", held_back=True)
-        on_call.looks("HighErrorRate")
-        on_call.looks("AvailabilityBudgetBurn")
-        on_call.does("HighErrorRate", "delivery rollback production")
-        _is_back(on_call, when)
+    with on_call.user(every=4) as user:
+        release = on_call.given.release(recipe)
+        on_call.environment.wait_until(lambda _: bool(user.first_failed_at), TO_VERDICT, "a first 500")
+        on_call.fault_begins("every answer is a 500", at=user.first_failed_at)
+        on_call.wait_for_alert("HighErrorRate")
+        on_call.wait_for_alert("AvailabilityBudgetBurn 1h", inhibited=True)
+        on_call.diagnose("HighErrorRate")
+        on_call.diagnose("AvailabilityBudgetBurn")
+        on_call.mitigate("HighErrorRate", "delivery rollback production")
+        _wait_for_rollback(on_call, release)
         _burns(on_call, "AvailabilityBudgetBurn")
-    with on_call.many_ask(300):
-        on_call.hears_the_end("HighErrorRate", *_windows("AvailabilityBudgetBurn"))
+    with on_call.strangers(300):
+        on_call.wait_for_end("HighErrorRate", *_windows("AvailabilityBudgetBurn"))
 
 
-def slow(on_call: OnCall) -> None:
+def slow(on_call: OnCall, recipe: Recipe) -> None:
     """Everybody gets a version that answers after 3 s; few ask."""
-    with on_call.asks(every=4) as user:
-        when = on_call.given.released(images.slow())
-        on_call.environment.until(lambda _: bool(user.first_failed_at), USUAL, "a first slow answer")
-        on_call.begins("every answer takes 3 s", at=user.first_failed_at)
-        on_call.hears("LatencyBudgetBurn 1h")
-        on_call.looks("LatencyBudgetBurn")
-        on_call.does("LatencyBudgetBurn", "delivery rollback production")
-        _is_back(on_call, when)
+    with on_call.user(every=4) as user:
+        release = on_call.given.release(recipe)
+        on_call.environment.wait_until(
+            lambda _: bool(user.first_failed_at), TO_VERDICT, "a first slow answer"
+        )
+        on_call.fault_begins("every answer takes 3 s", at=user.first_failed_at)
+        on_call.wait_for_alert("LatencyBudgetBurn 1h")
+        on_call.diagnose("LatencyBudgetBurn")
+        on_call.mitigate("LatencyBudgetBurn", "delivery rollback production")
+        _wait_for_rollback(on_call, release)
         _burns(on_call, "LatencyBudgetBurn")
-    with on_call.many_ask(150):
-        on_call.hears_the_end(*_windows("LatencyBudgetBurn"))
+    with on_call.strangers(150):
+        on_call.wait_for_end(*_windows("LatencyBudgetBurn"))
 
 
-def hoarding(on_call: OnCall) -> None:
+def hoarding(on_call: OnCall, recipe: Recipe) -> None:
     """Everybody gets a version whose requests wait for connections to the database."""
-    when = on_call.given.released(images.hoarding())
-    on_call.environment.until(
-        lambda _: on_call.environment.answering_version() == when.image.version,
-        USUAL,
+    release = on_call.given.release(recipe)
+    on_call.environment.wait_until(
+        lambda _: on_call.environment.answering_version() == release.image.version,
+        TO_VERDICT,
         "an answer of the release",
     )
-    on_call.begins("requests hoard the connections to the database")
-    on_call.hears("DatabasePoolExhausted")
-    on_call.looks("DatabasePoolExhausted")
-    on_call.does("DatabasePoolExhausted", "delivery rollback production")
-    _is_back(on_call, when)
-    on_call.hears_the_end("DatabasePoolExhausted")
+    on_call.fault_begins("requests hoard the connections to the database")
+    on_call.wait_for_alert("DatabasePoolExhausted")
+    on_call.diagnose("DatabasePoolExhausted")
+    on_call.mitigate("DatabasePoolExhausted", "delivery rollback production")
+    _wait_for_rollback(on_call, release)
+    on_call.wait_for_end("DatabasePoolExhausted")
 
 
 def worker_gone(on_call: OnCall) -> None:
     """Somebody scales the worker to nothing while Argo CD is away, and tasks are queued."""
     with _by_hand(on_call):
-        on_call.begins("the worker is scaled to nothing")
+        on_call.fault_begins("the worker is scaled to nothing")
         _scale(on_call, "crm-worker", 0)
         code = f"from crm.notifications.tasks import *\nfor _ in range({_TASKS}): send_overdue_emails.delay()"
         _in_pod(
             on_call, _a_web_pod(on_call), "python", "manage.py", "shell", "--no-imports", "--command", code
         )
-        on_call.hears("WorkerLost")
-        on_call.hears("QueueTooLong", held_back=True)
-        on_call.hears("QueueTooOld", held_back=True)
+        on_call.wait_for_alert("WorkerLost")
+        on_call.wait_for_alert("QueueTooLong", inhibited=True)
+        on_call.wait_for_alert("QueueTooOld", inhibited=True)
         for rule in ("WorkerLost", "QueueTooLong", "QueueTooOld"):
-            on_call.looks(rule)
-        on_call.does("WorkerLost", "kubectl scale deployment crm-worker")
-        on_call.hears_the_end("WorkerLost", "QueueTooLong", "QueueTooOld")
+            on_call.diagnose(rule)
+        on_call.mitigate("WorkerLost", "kubectl scale deployment crm-worker")
+        on_call.wait_for_end("WorkerLost", "QueueTooLong", "QueueTooOld")
 
 
 def beats(on_call: OnCall) -> None:
     """Somebody scales beat to nothing, and then to two, while Argo CD is away."""
     with _by_hand(on_call):
-        on_call.begins("beat is scaled to nothing")
+        on_call.fault_begins("beat is scaled to nothing")
         _scale(on_call, "crm-beat", 0)
-        on_call.hears("BeatSilent")
-        on_call.looks("BeatSilent")
-        on_call.does("BeatSilent", "kubectl scale deployment crm-beat")
-        on_call.hears_the_end("BeatSilent")
-        on_call.begins("beat is scaled to two")
+        on_call.wait_for_alert("BeatSilent")
+        on_call.diagnose("BeatSilent")
+        on_call.mitigate("BeatSilent", "kubectl scale deployment crm-beat")
+        on_call.wait_for_end("BeatSilent")
+        on_call.fault_begins("beat is scaled to two")
         _scale(on_call, "crm-beat", 2)
-        on_call.hears("BeatDoubled")
-        on_call.looks("BeatDoubled")
-        on_call.does("BeatDoubled", "kubectl scale deployment crm-beat")
-        on_call.hears_the_end("BeatDoubled")
+        on_call.wait_for_alert("BeatDoubled")
+        on_call.diagnose("BeatDoubled")
+        on_call.mitigate("BeatDoubled", "kubectl scale deployment crm-beat")
+        on_call.wait_for_end("BeatDoubled")
 
 
 def cache_emptied(on_call: OnCall) -> None:
@@ -157,97 +163,97 @@ def cache_emptied(on_call: OnCall) -> None:
         _meanwhile(on_call, _a_web_pod(on_call), "python", "-c", asking),
         _meanwhile(on_call, "redis-0", "sh", "-c", emptying),
     ):
-        on_call.begins("somebody empties the cache again and again")
-        on_call.hears("RedisHitRateLow")
-        on_call.looks("RedisHitRateLow")
-        on_call.does("RedisHitRateLow", "kubectl exec")
-        on_call.hears_the_end("RedisHitRateLow")
+        on_call.fault_begins("somebody empties the cache again and again")
+        on_call.wait_for_alert("RedisHitRateLow")
+        on_call.diagnose("RedisHitRateLow")
+        on_call.mitigate("RedisHitRateLow", "kubectl exec")
+        on_call.wait_for_end("RedisHitRateLow")
     _in_pod(on_call, "redis-0", "sh", "-c", f"{_REDIS} acl setuser default +flushdb +flushall")
 
 
-def guard_gone(on_call: OnCall) -> None:
+def guard_gone(on_call: OnCall, recipe: Recipe) -> None:
     """There is no guard when a release is aborted: a person does what it would have done."""
     kubectl = ("kubectl", "scale", "deployment", "delivery-guard", "--namespace=argocd")
-    gone = on_call.begins("the guard is scaled to nothing")
+    gone = on_call.fault_begins("the guard is scaled to nothing")
     local.output([*kubectl, "--replicas=0"])
     try:
-        when = on_call.given.released(images.errors())
-        when.rollout_is("Degraded", within=USUAL)
-        on_call.begins("a release is aborted, and Git still names it")
-        on_call.hears("RolloutAborted")
-        on_call.hears("ArgoCDDegraded", held_back=True)
-        on_call.looks("RolloutAborted", without=("job/crm-migrate",))
-        on_call.looks("ArgoCDDegraded")
-        on_call.does("RolloutAborted", "delivery rollback production")
-        _is_back(on_call, when)
-        on_call.hears_the_end("RolloutAborted", "ArgoCDDegraded")
-        on_call.hears("GuardSilent", of=gone)
-        on_call.looks("GuardSilent", without=("kubectl logs",))
-        on_call.does("GuardSilent", "kubectl scale deployment delivery-guard")
-        on_call.hears_the_end("GuardSilent")
+        release = on_call.given.release(recipe)
+        release.wait_for_rollout("Degraded", within=TO_VERDICT)
+        on_call.fault_begins("a release is aborted, and Git still names it")
+        on_call.wait_for_alert("RolloutAborted")
+        on_call.wait_for_alert("ArgoCDDegraded", inhibited=True)
+        on_call.diagnose("RolloutAborted", without=("job/crm-migrate",))
+        on_call.diagnose("ArgoCDDegraded")
+        on_call.mitigate("RolloutAborted", "delivery rollback production")
+        _wait_for_rollback(on_call, release)
+        on_call.wait_for_end("RolloutAborted", "ArgoCDDegraded")
+        on_call.wait_for_alert("GuardSilent", of=gone)
+        on_call.diagnose("GuardSilent", without=("kubectl logs",))
+        on_call.mitigate("GuardSilent", "kubectl scale deployment delivery-guard")
+        on_call.wait_for_end("GuardSilent")
     finally:
         local.output([*kubectl, "--replicas=1"])
 
 
-def quarantined(on_call: OnCall) -> None:
+def quarantined(on_call: OnCall, recipe: Recipe) -> None:
     """A release fails because of its image; a person finds that the image was not to blame."""
-    when = on_call.given.released(images.errors())
-    when.rollout_is("Degraded", within=USUAL)
-    when.healed(within=seconds(10), blamed=True)
-    on_call.begins("the guard quarantines an image")
-    on_call.hears("ImageQuarantined")
-    on_call.looks("ImageQuarantined")
-    on_call.does("ImageQuarantined", "delivery unquarantine", **{"sha256:…": when.image.digest})
-    on_call.hears_the_end("ImageQuarantined")
-    when.rollout_is("Healthy", within=AT_ONCE)
+    release = on_call.given.release(recipe)
+    release.wait_for_rollout("Degraded", within=TO_VERDICT)
+    release.wait_for_automatic_rollback(within=seconds(10), quarantined=True)
+    on_call.fault_begins("the guard quarantines an image")
+    on_call.wait_for_alert("ImageQuarantined")
+    on_call.diagnose("ImageQuarantined")
+    on_call.mitigate("ImageQuarantined", "delivery unquarantine", **{"sha256:…": release.image.digest})
+    on_call.wait_for_end("ImageQuarantined")
+    release.wait_for_rollout("Healthy", within=AT_ONCE)
 
 
 def approval_forgotten(on_call: OnCall) -> None:
-    when = on_call.given.released(images.good(other_good_version(on_call.environment)))
-    when.waits_for_approval(within=minutes(4))
-    on_call.begins("a release waits for its approval")
-    on_call.hears("RolloutPausedTooLong")
-    on_call.looks("RolloutPausedTooLong")
-    on_call.does("RolloutPausedTooLong", "kubectl argo rollouts promote")
-    on_call.hears_the_end("RolloutPausedTooLong")
-    arrives(when, within=USUAL)
+    release = on_call.given.release(other_good(on_call.given))
+    release.wait_for_approval_step(within=minutes(4))
+    on_call.fault_begins("a release waits for its approval")
+    on_call.wait_for_alert("RolloutPausedTooLong")
+    on_call.diagnose("RolloutPausedTooLong")
+    on_call.mitigate("RolloutPausedTooLong", "kubectl argo rollouts promote")
+    on_call.wait_for_end("RolloutPausedTooLong")
+    release.wait_until_promoted(within=TO_VERDICT)
 
 
-def never_ready(on_call: OnCall) -> None:
+def never_ready(on_call: OnCall, recipe: Recipe) -> None:
     """Its deadline is two minutes here, so that the alert comes before the abort."""
-    on_call.begins("pods of a release do not become ready")
-    when = on_call.given.released(images.never_ready())
-    on_call.hears("RolloutStuck")
-    on_call.looks("RolloutStuck")
-    on_call.does("RolloutStuck", "delivery rollback production")
-    on_call.hears_the_end("RolloutStuck")
-    _is_back(on_call, when)
+    on_call.fault_begins("pods of a release do not become ready")
+    release = on_call.given.release(recipe)
+    on_call.wait_for_alert("RolloutStuck")
+    on_call.diagnose("RolloutStuck")
+    on_call.mitigate("RolloutStuck", "delivery rollback production")
+    on_call.wait_for_end("RolloutStuck")
+    _wait_for_rollback(on_call, release)
 
 
 def unrendered(on_call: OnCall) -> None:
     """Settings are released that the chart refuses."""
     refused = settings.merged(on_call.environment.settings, {"routing": {"provider": "none"}})
-    on_call.begins("settings are released that the chart refuses")
-    when = on_call.given.released_again(
+    on_call.fault_begins("settings are released that the chart refuses")
+    release = on_call.given.release_settings(
         settings.with_settings(on_call.environment.name, refused, file=settings.LOCAL_SETTINGS)
     )
-    on_call.hears("ArgoCDOutOfSync")
-    on_call.looks("ArgoCDOutOfSync")
-    on_call.does("ArgoCDOutOfSync", "delivery rollback production")
-    on_call.does("ArgoCDOutOfSync", "kubectl annotate application crm")
-    on_call.hears_the_end("ArgoCDOutOfSync")
-    _is_back(on_call, when)
+    on_call.wait_for_alert("ArgoCDOutOfSync")
+    on_call.diagnose("ArgoCDOutOfSync")
+    on_call.mitigate("ArgoCDOutOfSync", "delivery rollback production")
+    on_call.mitigate("ArgoCDOutOfSync", "kubectl annotate application crm")
+    on_call.wait_for_end("ArgoCDOutOfSync")
+    _wait_for_rollback(on_call, release)
 
 
 def processor_held_back(on_call: OnCall) -> None:
     """One web pod computes all the time, against the limit that this drill gives it."""
     busy = "import os\nos.fork()\nwhile True: pass"
     with _meanwhile(on_call, _a_web_pod(on_call), "python", "-c", busy):
-        on_call.begins("one web pod computes all the time")
-        on_call.hears("HighCPUUsage")
-        on_call.looks("HighCPUUsage")
-        on_call.does("HighCPUUsage", "kubectl argo rollouts restart crm")
-        on_call.hears_the_end("HighCPUUsage")
+        on_call.fault_begins("one web pod computes all the time")
+        on_call.wait_for_alert("HighCPUUsage")
+        on_call.diagnose("HighCPUUsage")
+        on_call.mitigate("HighCPUUsage", "kubectl argo rollouts restart crm")
+        on_call.wait_for_end("HighCPUUsage")
 
 
 def memory_full(on_call: OnCall) -> None:
@@ -258,11 +264,11 @@ def memory_full(on_call: OnCall) -> None:
     )
     hog = f"import time\ntaken = b'x' * {free:.0f}\ntime.sleep(3600)"
     with _meanwhile(on_call, pod, "python", "-c", hog):
-        on_call.begins("one web pod takes 95 % of its memory")
-        on_call.hears("HighMemoryUsage")
-        on_call.looks("HighMemoryUsage")
-        on_call.does("HighMemoryUsage", "kubectl argo rollouts restart crm")
-        on_call.hears_the_end("HighMemoryUsage")
+        on_call.fault_begins("one web pod takes 95 % of its memory")
+        on_call.wait_for_alert("HighMemoryUsage")
+        on_call.diagnose("HighMemoryUsage")
+        on_call.mitigate("HighMemoryUsage", "kubectl argo rollouts restart crm")
+        on_call.wait_for_end("HighMemoryUsage")
 
 
 def certificate_old(on_call: OnCall) -> None:
@@ -275,14 +281,14 @@ def certificate_old(on_call: OnCall) -> None:
     files = (f"--cert={desk}/tls.crt", f"--key={desk}/tls.key")
     local.output(["kubectl", "create", "secret", "tls", "crm-tls", here, *files])
     try:
-        on_call.begins("the router serves a certificate that ends in five days")
+        on_call.fault_begins("the router serves a certificate that ends in five days")
         local.output(["kubectl", "apply", "--filename", "-"], stdin=route)
-        on_call.hears("CertificateExpiresSoon")
+        on_call.wait_for_alert("CertificateExpiresSoon")
         # Here nobody runs cert-manager.
-        on_call.looks("CertificateExpiresSoon", without=("certificaterequest", "describe certificate"))
+        on_call.diagnose("CertificateExpiresSoon", without=("certificaterequest", "describe certificate"))
         _certificate(desk, host, days=90)
-        on_call.does("CertificateExpiresSoon", "kubectl create secret tls crm-tls")
-        on_call.hears_the_end("CertificateExpiresSoon")
+        on_call.mitigate("CertificateExpiresSoon", "kubectl create secret tls crm-tls")
+        on_call.wait_for_end("CertificateExpiresSoon")
     finally:
         local.output(["kubectl", "delete", "--filename", "-"], stdin=route)
         local.output(["kubectl", "delete", "secret", "crm-tls", here])
@@ -297,22 +303,22 @@ def pod_frozen(on_call: OnCall) -> None:
         "    if pid not in (1, os.getpid()) and b'gunicorn' in (each / 'cmdline').read_bytes():\n"
         "        os.kill(pid, signal.SIGSTOP)"
     )
-    on_call.begins("one web pod answers nobody")
+    on_call.fault_begins("one web pod answers nobody")
     _in_pod(on_call, _a_web_pod(on_call), "python", "-c", freeze)
-    on_call.hears("ScrapeTargetDown")
-    on_call.looks("ScrapeTargetDown")
-    on_call.does("ScrapeTargetDown", "kubectl argo rollouts restart crm")
-    on_call.hears_the_end("ScrapeTargetDown")
+    on_call.wait_for_alert("ScrapeTargetDown")
+    on_call.diagnose("ScrapeTargetDown")
+    on_call.mitigate("ScrapeTargetDown", "kubectl argo rollouts restart crm")
+    on_call.wait_for_end("ScrapeTargetDown")
 
 
 def source_gone(on_call: OnCall) -> None:
     """Somebody deletes the monitor by which Prometheus finds Argo Rollouts."""
-    on_call.begins("nobody scrapes Argo Rollouts")
+    on_call.fault_begins("nobody scrapes Argo Rollouts")
     local.output(["kubectl", "delete", "podmonitor", "argo-rollouts", "--namespace=monitoring"])
-    on_call.hears("MetricsSourceAbsent")
-    on_call.looks("MetricsSourceAbsent")
-    on_call.does("MetricsSourceAbsent", "kubectl apply")
-    on_call.hears_the_end("MetricsSourceAbsent")
+    on_call.wait_for_alert("MetricsSourceAbsent")
+    on_call.diagnose("MetricsSourceAbsent")
+    on_call.mitigate("MetricsSourceAbsent", "kubectl apply")
+    on_call.wait_for_end("MetricsSourceAbsent")
 
 
 def alertmanager_hangs(on_call: OnCall) -> None:
@@ -322,44 +328,44 @@ def alertmanager_hangs(on_call: OnCall) -> None:
         for pid, words in processes.command_lines()
         if words.split(" ")[0].rpartition("/")[2] in {"alertmanager", "prometheus-alertmanager"}
     ]
-    on_call.begins("Alertmanager hangs")
+    on_call.fault_begins("Alertmanager hangs")
     subprocess.run(["kill", "-STOP", str(pid)], check=True)
-    on_call.misses_the_heartbeat(for_seconds=10)
-    on_call.looks(_SWITCH)
-    on_call.does(_SWITCH, "kubectl delete pod alertmanager-alertmanager-0")
-    on_call.hears_the_heartbeat()
+    on_call.wait_for_missing_heartbeat(for_seconds=10)
+    on_call.diagnose(_SWITCH)
+    on_call.mitigate(_SWITCH, "kubectl delete pod alertmanager-alertmanager-0")
+    on_call.wait_for_heartbeat_again()
 
 
 def quiet(production: Environment) -> None:
-    """Fifteen minutes under load and with a good release, no waiting time shortened: nobody is told of anything."""
+    """Fifteen minutes under load and with a good release, no waiting time shortened: no notification comes."""
     given = production.serving(serving_now(production))
-    _unquarantine_all(production)
-    _forgets(production)
+    _empty_quarantine(production)
+    _restart_prometheus(production)
     on_call = OnCall(production, given, time_scale=1)
-    on_call.can_be_reached()
-    began, users = time.time(), When(production, given.stable)
+    on_call.wait_for_heartbeat()
+    began = time.time()
 
     def passed(share: float) -> None:
         until = began + share * _QUIET.total_seconds()
-        production.until(lambda _: time.time() > until, _QUIET, "time to pass")
+        production.wait_until(lambda _: time.time() > until, _QUIET, "time to pass")
 
     # Twice, because nobody stays signed in for longer.
-    with users.rush(Traffic(20)):
-        arrives(given.released(images.good(other_good_version(production))), within=minutes(7))
+    with given.extra_load(Traffic(20)):
+        given.release(other_good(given)).wait_until_promoted(within=minutes(7))
         passed(0.5)
-    with users.rush(Traffic(20)):
+    with given.extra_load(Traffic(20)):
         passed(1)
         fired = _fired(production, time.time() - began)
-        looked = _scrape_seconds(production, time.time() - began)
+        scrape = _scrape_seconds(production, time.time() - began)
     if fired != {_SWITCH}:
         production.fail(f"{_SWITCH} alone to fire in {_QUIET}", ", ".join(sorted(fired)) or "nothing")
-    told = on_call.was_told_of(began)
-    if told:
-        production.fail("nobody to be told", ", ".join(sorted(told)))
-    production.tell(f"in {time.time() - began:.0f} s only {_SWITCH} fired, and nobody was told of anything")
-    if looked > LIMITS.scrape_seconds:
-        production.fail(f"a look at a pod to take {LIMITS.scrape_seconds} s", f"{looked:.3f} s")
-    production.tell(f"half of the looks at a pod took at most {1000 * looked:.0f} ms")
+    notified = on_call.notified_of(began)
+    if notified:
+        production.fail("no notification", ", ".join(sorted(notified)))
+    production.log(f"in {time.time() - began:.0f} s only {_SWITCH} fired, without a notification")
+    if scrape > LIMITS.scrape_seconds:
+        production.fail(f"a scrape of a pod to take {LIMITS.scrape_seconds} s", f"{scrape:.3f} s")
+    production.log(f"half of the scrapes of a pod took at most {1000 * scrape:.0f} ms")
     sent = production.record()
     if len(sent) < _ENOUGH or sent.failed:
         production.fail(f"{_ENOUGH} good answers", f"{len(sent.failed)} of {len(sent)} failed")
@@ -370,23 +376,25 @@ def quiet(production: Environment) -> None:
 
 def _drill(
     play: Play, *, load: Traffic | None = _FEW, changed: dict[str, Any] | None = None, forgetful: bool = False
-) -> Callable[[Environment], None]:
+) -> Callable[..., None]:
     """With waiting times divided by the receiver's factor.
 
     `changed`: more of the settings. `forgetful`: Prometheus begins anew, so that a few bad requests weigh enough.
     """
 
-    def played(production: Environment) -> None:
-        production.settings = settings.merged({"alerts": {"timeScale": inbox.TIME_SCALE}}, changed or {})
+    def played(production: Environment, *recipes: Recipe) -> None:
+        production.configure(
+            settings=settings.merged({"alerts": {"timeScale": inbox.TIME_SCALE}}, changed or {})
+        )
         given = production.serving(serving_now(production))
-        _unquarantine_all(production)
+        _empty_quarantine(production)
         if forgetful:
-            _forgets(production)
+            _restart_prometheus(production)
         if load:
             given.under(load)
         on_call = OnCall(production, given)
-        on_call.can_be_reached()
-        play(on_call)
+        on_call.wait_for_heartbeat()
+        play(on_call, *recipes)
 
     return played
 
@@ -396,26 +404,26 @@ def _windows(rule: str) -> list[str]:
 
 
 def _burns(on_call: OnCall, rule: str) -> None:
-    """The slower windows' alerts, of which nobody hears while the fastest fires."""
+    """The slower windows' alerts, which are inhibited while the fastest fires."""
     for name in _windows(rule)[1:]:
-        on_call.hears(name, held_back=True)
+        on_call.wait_for_alert(name, inhibited=True)
 
 
-def _is_back(on_call: OnCall, when: When) -> None:
+def _wait_for_rollback(on_call: OnCall, release: ReleaseAttempt) -> None:
     """What a command of the page has taken back is back."""
     environment = on_call.environment
-    when.is_taken_back()
-    arrives(when, within=minutes(2))
-    environment.tell(f"{environment.answering_version()} answers again")
+    release.expect_rollback()
+    release.wait_until_promoted(within=minutes(2))
+    environment.log(f"{environment.answering_version()} answers again")
 
 
-def _unquarantine_all(production: Environment) -> None:
-    """What the drills before have brought into quarantine would still be told of."""
+def _empty_quarantine(production: Environment) -> None:
+    """There would still be notifications of what the drills before have brought into quarantine."""
     for digest in production.quarantine():
         production.deliver("unquarantine", digest, "--reason", "a drill begins anew")
 
 
-def _forgets(production: Environment) -> None:
+def _restart_prometheus(production: Environment) -> None:
     """A new Prometheus that has seen this environment for a few scrapes."""
     deleted_at = time.time()
     local.output(
@@ -423,7 +431,7 @@ def _forgets(production: Environment) -> None:
     )
     up = f'up{{namespace="{production.namespace}"}}'
     query = f"min(timestamp({up})) and count({up}) > 3"
-    production.until(
+    production.wait_until(
         lambda _: _value(query) > deleted_at, minutes(3), "a new Prometheus that has asked all pods"
     )
 
@@ -451,10 +459,10 @@ def _fired(production: Environment, for_seconds: float) -> set[str]:
 
 
 def _scrape_seconds(production: Environment, for_seconds: float) -> float:
-    """What half of the looks at a pod took at most, of the pod at which they took longest; of those that are there."""
+    """What half of the scrapes of a pod took at most, of the pod with the longest; of those that are there."""
     here = f'{{namespace="{production.namespace}"}}'
-    looks = f"quantile_over_time(0.5, scrape_duration_seconds{here}[{for_seconds:.0f}s])"
-    return max(value for _, value in _series(f"{looks} and on (pod) up{here} == 1"))
+    scrapes = f"quantile_over_time(0.5, scrape_duration_seconds{here}[{for_seconds:.0f}s])"
+    return max(value for _, value in _series(f"{scrapes} and on (pod) up{here} == 1"))
 
 
 def _series(query: str) -> list[tuple[dict[str, str], float]]:
@@ -467,7 +475,7 @@ def _series(query: str) -> list[tuple[dict[str, str], float]]:
 @contextmanager
 def _by_hand(on_call: OnCall) -> Iterator[None]:
     """Argo CD is away, so that what is changed in the cluster alone stays changed."""
-    with When(on_call.environment, on_call.given.stable).argocd_down():
+    with on_call.given.argocd_down():
         yield
 
 
@@ -477,7 +485,7 @@ def _scale(on_call: OnCall, deployment: str, replicas: int) -> None:
 
 
 def _a_web_pod(on_call: OnCall) -> str:
-    seen = on_call.environment.until(
+    seen = on_call.environment.wait_until(
         lambda seen: any(pod.ready for pod in seen.pods), minutes(1), "a web pod"
     )
     return next(pod.name for pod in seen.pods if pod.ready)
@@ -542,17 +550,28 @@ ALERTS = (
     Scenario("worker-gone", "No worker, and 150 tasks", _drill(worker_gone)),
     Scenario("beats", "No beat, and two", _drill(beats)),
     Scenario("cache-emptied", "The cache is emptied again and again", _drill(cache_emptied, load=None)),
-    Scenario("pool-exhausted", "Requests hoard connections", _drill(hoarding), "rolling-update"),
     Scenario(
-        "guard-gone", "A release is aborted while there is no guard", _drill(guard_gone, load=traffic())
+        "pool-exhausted",
+        "Requests hoard connections",
+        _drill(hoarding),
+        (images.hoarding(),),
+        "rolling-update",
     ),
-    Scenario("quarantined", "An image is quarantined", _drill(quarantined, load=traffic())),
+    Scenario(
+        "guard-gone",
+        "A release is aborted while there is no guard",
+        _drill(guard_gone, load=traffic()),
+        (images.errors(),),
+    ),
+    Scenario(
+        "quarantined", "An image is quarantined", _drill(quarantined, load=traffic()), (images.errors(),)
+    ),
     Scenario(
         "approval-forgotten",
         "A release waits for a person",
         _drill(approval_forgotten, load=traffic(), changed={"strategy": {"approval": True}}),
     ),
-    Scenario("stuck", "A release does not come to an end", _drill(never_ready)),
+    Scenario("stuck", "A release does not come to an end", _drill(never_ready), (images.never_ready(),)),
     Scenario("unrendered", "Argo CD cannot render a release", _drill(unrendered)),
     Scenario(
         "processor-held-back",
@@ -568,12 +587,14 @@ ALERTS = (
         "budget-errors",
         "Everybody has a version that answers 500",
         _drill(errors, load=None, forgetful=True),
+        (images.errors(),),
         "rolling-update",
     ),
     Scenario(
         "budget-slow",
         "Everybody has a version that answers after 3 s",
         _drill(slow, load=None, forgetful=True),
+        (images.slow(),),
         "rolling-update",
     ),
     Scenario("quiet", "15 minutes without a fault", quiet),

@@ -26,8 +26,11 @@ from drills.observe.snapshot import Snapshot
 from drills.observe.watcher import Kubernetes
 from drills.report import html, whole_run
 from drills.report.result import ScenarioResult
-from drills.scenarios import releases
-from drills.steps.story import Environment, minutes, seconds
+from drills.scenarios import verdicts
+from drills.scenarios.scenario import GOOD
+from drills.steps.duration import minutes, seconds
+from drills.steps.environment import Environment
+from drills.steps.given import Given
 
 _GOOD, _BAD = images.good("1.0"), images.errors()
 # A plain rolling update never goes back by itself: it is watched for so long, and then taken back by hand.
@@ -104,7 +107,7 @@ def _play() -> list[ScenarioResult]:
     with step("Tell Argo CD and the Git server about the CRM"):
         bootstrap.install()
     with step("Build and push the images"):
-        for recipe in (_GOOD, _BAD, *map(images.good, releases.GOOD)):
+        for recipe in (_GOOD, _BAD, *map(images.good, GOOD)):
             images.image(recipe)
     kubernetes = Kubernetes()
     return [
@@ -120,10 +123,10 @@ def _play() -> list[ScenarioResult]:
                 kubernetes,
                 drill="ours",
                 title="This platform",
-                tell=runner.tell,
+                log=runner.log,
                 strategy="canary",
             ),
-            releases.errors,
+            lambda production: verdicts.errors(production, _BAD),
         ),
     ]
 
@@ -133,21 +136,20 @@ def _theirs(
 ) -> ScenarioResult:
     with _namespace():
         good, bad = images.image(_GOOD), images.image(_BAD)
-        environment = Environment(NAME, kubernetes, drill=drill, title=title, tell=runner.tell)
+        environment = Environment(NAME, kubernetes, drill=drill, title=title, log=runner.log)
 
         def play(environment: Environment) -> None:
             _apply(way(baselines.rendered(good)))
             # Nobody puts the migration before the pods here.
             _kubectl("wait", "--for=condition=complete", "job/crm-migrate", "--timeout=4m", seconds=250)
-            environment.until(
+            environment.wait_until(
                 lambda _: environment.answering_version() == good.version,
                 minutes(4),
                 f"{good.version} to answer",
             )
-            environment.stable, environment.released = good, bad
-            environment.load = traffic().start(NAME, environment.folder)
-            push = environment.done("push", f"push {bad.version}")
-            environment.pushed_at = push.at
+            Given(environment, good).under(traffic())
+            push = environment.log_action(f"push {bad.version}", kind="push")
+            environment.attempt(bad, before=good, push=push)
             _apply(_workload(way(baselines.rendered(bad))))
             ending(environment)
 
@@ -156,10 +158,12 @@ def _theirs(
 
 def _undone(environment: Environment) -> None:
     _kubectl("rollout", "status", "deployment/crm", "--timeout=5m", seconds=310)
-    environment.tell("the rolling update is complete")
+    environment.log("the rolling update is complete")
     until = time.monotonic() + _WATCHED.total_seconds()
-    environment.until(lambda _: time.monotonic() > until, _WATCHED + seconds(10), "a few minutes to pass")
-    environment.done("push", "kubectl rollout undo")
+    environment.wait_until(
+        lambda _: time.monotonic() > until, _WATCHED + seconds(10), "a few minutes to pass"
+    )
+    environment.log_action("kubectl rollout undo", kind="push")
     _kubectl("rollout", "undo", "deployment/crm")
     _kubectl("rollout", "status", "deployment/crm", "--timeout=5m", seconds=310)
 
@@ -169,18 +173,14 @@ def _aborted(environment: Environment) -> None:
 
     def aborted(seen: Snapshot) -> bool:
         nonlocal relieved
-        before = environment.load
-        if before and time.monotonic() - relieved > _ONE_LOAD.total_seconds():
-            folder = environment.folder / f"load-{len(environment.rushes) + 1}"
+        if time.monotonic() - relieved > _ONE_LOAD.total_seconds():
             # With the version before, past the router: the bad one registers nobody.
-            environment.load = traffic().start(NAME, folder, sign_up_at=_stable())
-            before.stop()
-            environment.rushes.append(before)
+            environment.start_load(traffic(), sign_up_at=_stable())
             relieved = time.monotonic()
         return bool(seen.rollout and seen.rollout.aborted)
 
-    environment.until(aborted, _DOCUMENTED, "the documented analysis to abort")
-    environment.until(lambda seen: not seen.canary_weight, minutes(1), "the weight 0")
+    environment.wait_until(aborted, _DOCUMENTED, "the documented analysis to abort")
+    environment.wait_until(lambda seen: not seen.canary_weight, minutes(1), "the weight 0")
 
 
 def _stable() -> str:

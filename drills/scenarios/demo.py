@@ -21,7 +21,10 @@ from drills.load.traffic import traffic
 from drills.observe.watcher import Kubernetes
 from drills.report import html
 from drills.report.result import ScenarioResult
-from drills.steps.story import Environment, Given, When, minutes, seconds
+from drills.steps.duration import minutes, seconds
+from drills.steps.environment import Environment
+from drills.steps.given import Given
+from drills.steps.release import ReleaseAttempt
 
 WEIGHTS = (5, 20, 50, 100)
 RATE = 20
@@ -38,60 +41,68 @@ class Scene:
 
     name: str
     title: str
-    play: Callable[[Given], None]
+    play: Callable[[Given, Recipe], None]
+    recipe: Recipe
+
+    def run(self, given: Given) -> None:
+        self.play(given, self.recipe)
 
 
-def good_release(given: Given) -> None:
-    when = given.released(images.good("1.1"))
+def good_release(given: Given, recipe: Recipe) -> None:
+    release = given.release(recipe)
     # As fast as the machine starts pods beside the load: one at half speed needed more than 40 s (2026-11-26).
-    when.first_canary_pod_is_ready(within=minutes(2))
-    when.weight_is(5, within=minutes(2))
-    when.canary_pod_deleted()
-    when.stable_pod_deleted()
-    when.prometheus_deleted()
-    when.rollout_is("Healthy", within=minutes(8))
-    when.weights_seen_are(*WEIGHTS)
-    when.load_goes_on(until_requests=REQUESTS + AFTER)
-    when.no_request_failed(of_at_least=REQUESTS)
+    release.wait_for_first_canary_pod(within=minutes(2))
+    release.wait_for_weight(5, within=minutes(2))
+    release.delete_canary_pod()
+    release.delete_stable_pod()
+    release.delete_prometheus_pod()
+    release.wait_for_rollout("Healthy", within=minutes(8))
+    release.assert_weights(*WEIGHTS)
+    release.wait_until_sent(REQUESTS + AFTER)
+    release.assert_no_failed_requests(of_at_least=REQUESTS, after=0)
 
 
-def errors(given: Given) -> None:
-    when = _rolled_back(given, images.errors())
-    when.load_goes_on(until_requests=REQUESTS)
-    when.weight_was_back_at_zero(within=seconds(20))
-    when.failed_requests_are(below=0.01, of_at_least=REQUESTS - AFTER)
+def errors(given: Given, recipe: Recipe) -> None:
+    release = _rolled_back(given, recipe)
+    release.wait_until_sent(REQUESTS)
+    release.assert_weight_back_at_zero(within=seconds(20))
+    release.assert_error_rate_below(0.01, of_at_least=REQUESTS - AFTER, after=0)
 
 
-def slow(given: Given) -> None:
-    when = _rolled_back(given, images.slow())
-    when.no_request_failed(of_at_least=AFTER)
+def slow(given: Given, recipe: Recipe) -> None:
+    _rolled_back(given, recipe).assert_no_failed_requests(of_at_least=AFTER, after=0)
 
 
 SCENES = (
-    Scene("good-release", "1.1, a good release, is promoted while pods and Prometheus die", good_release),
-    Scene("errors", "1.2, which answers 500, is rolled back by the guard", errors),
-    Scene("slow", "1.3, which takes 3 s to answer, is rolled back by the guard", slow),
+    Scene(
+        "good-release",
+        "1.1, a good release, is promoted while pods and Prometheus are deleted",
+        good_release,
+        images.good("1.1"),
+    ),
+    Scene("errors", "1.2, which answers 500, is rolled back by the guard", errors, images.errors()),
+    Scene("slow", "1.3, which takes 3 s to answer, is rolled back by the guard", slow, images.slow()),
 )
-RECIPES = (images.good("1.0"), images.good("1.1"), images.errors(), images.slow())
+RECIPES = (images.good("1.0"), *(scene.recipe for scene in SCENES))
 
 
-def _rolled_back(given: Given, recipe: Recipe) -> When:
+def _rolled_back(given: Given, recipe: Recipe) -> ReleaseAttempt:
     """The release aborts itself, and the guard rolls it back in Git and quarantines its image."""
-    when = given.released(recipe)
-    when.rollout_is("Degraded", within=minutes(3))
-    when.weight_is(0, within=seconds(10))
-    when.weight_was_never_above(20)
-    when.healed(within=seconds(20), blamed=True)
-    when.was_left_because(f"The image of {when.image.version} is quarantined.")
-    when.rollout_is("Healthy", within=minutes(1))
-    when.argocd_is_content(within=minutes(1))
-    when.no_new_steps_were_taken()
-    when.canary_service_was_left_alone()
-    when.requests_go_on(AFTER)
-    given.environment.refuses(
-        "release", "--image", when.image.reference, "--to", given.environment.name, because="quarantined"
+    release = given.release(recipe)
+    release.wait_for_rollout("Degraded", within=minutes(3))
+    release.wait_for_weight(0, within=seconds(10))
+    release.assert_weight_at_most(20)
+    release.wait_for_automatic_rollback(within=seconds(20), quarantined=True)
+    release.assert_rollback_reason(f"The image of {release.image.version} is quarantined.")
+    release.wait_for_rollout("Healthy", within=minutes(1))
+    release.wait_for_argocd(within=minutes(1))
+    release.assert_no_new_steps()
+    release.assert_canary_service_stable()
+    release.wait_for_requests(AFTER)
+    given.environment.assert_refused(
+        "release", "--image", release.image.reference, "--to", given.environment.name, because="quarantined"
     )
-    return when
+    return release
 
 
 def main() -> int:
@@ -138,11 +149,11 @@ def _play() -> list[ScenarioResult]:
 
 def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> ScenarioResult:
     environment = _environment(kubernetes, scene.name, scene.title)
-    return runner.perform(environment, lambda it: scene.play(it.serving(stable).under(traffic(RATE))))
+    return runner.perform(environment, lambda it: scene.run(it.serving(stable).under(traffic(RATE))))
 
 
 def _environment(kubernetes: Kubernetes, drill: str, title: str) -> Environment:
-    return Environment("production", kubernetes, drill=drill, title=title, tell=runner.tell)
+    return Environment("production", kubernetes, drill=drill, title=title, log=runner.log)
 
 
 if __name__ == "__main__":

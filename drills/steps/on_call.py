@@ -1,10 +1,10 @@
-"""Whoever is on call in a drill: hears of an alert, opens its page, and does what stands there.
+"""Whoever is on call in a drill: is notified of an alert, opens its runbook, and runs the commands there.
 
-on_call.begins("Redis hangs")
-on_call.hears("RedisDown")
-on_call.looks("RedisDown")
-on_call.does("RedisDown", "kubectl rollout restart statefulset redis")
-on_call.hears_the_end("RedisDown")
+on_call.fault_begins("Redis hangs")
+on_call.wait_for_alert("RedisDown")
+on_call.diagnose("RedisDown")
+on_call.mitigate("RedisDown", "kubectl rollout restart statefulset redis")
+on_call.wait_for_end("RedisDown")
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from drills.fixtures import inbox, local
 from drills.load.traffic import RunningTraffic
 from drills.observe.snapshot import Snapshot
 from drills.report.result import AlertResult
-from drills.steps.story import Environment, Given, minutes, seconds
+from drills.steps.duration import minutes, seconds
+from drills.steps.environment import Environment
+from drills.steps.given import Given
 from monitoring import generated
 from monitoring.alerts import Alert, alerts
 from monitoring.objectives import LEVELS
@@ -41,7 +43,7 @@ from monitoring.objectives import seconds as seconds_of
 
 _TIMEOUT_SECONDS = 10
 _FIRST_ERROR = 500
-# A command of a page: of kubectl and grep the latter may find nothing.
+# A command of a runbook: of kubectl and grep the latter may find nothing.
 _COMMAND_SECONDS = 180
 _NOTHING_FOUND = 1
 _HEARTBEAT_SECONDS = 20
@@ -61,11 +63,11 @@ class Fault:
 
 
 @dataclass
-class Heard:
+class SeenAlert:
     alert: Alert
     fault: Fault
     fired_at: float
-    told_at: float | None
+    notified_at: float | None
 
 
 @dataclass
@@ -74,60 +76,60 @@ class OnCall:
     given: Given
     time_scale: float = inbox.TIME_SCALE
     _fault: Fault | None = None
-    _heard: dict[str, Heard] = field(default_factory=dict)
-    _did: tuple[float, str] = (0.0, "")
+    _seen: dict[str, SeenAlert] = field(default_factory=dict)
+    _ended: tuple[float, str] = (0.0, "")
 
     # --- what happens
 
-    def can_be_reached(self) -> None:
-        """The heartbeat comes: all the way from Prometheus to people works."""
-        self.environment.until(
+    def wait_for_heartbeat(self) -> None:
+        """A heartbeat comes: notifications work all the way from Prometheus to people."""
+        self.environment.wait_until(
             lambda _: time.time() - self._last_heartbeat() < _HEARTBEAT_SECONDS, minutes(3), "a heartbeat"
         )
 
-    def begins(self, what: str, *, at: float | None = None) -> Fault:
+    def fault_begins(self, what: str, *, at: float | None = None) -> Fault:
         """A fault begins now, or began then."""
-        self.environment.done("action", what)
+        self.environment.log_action(what)
         self._fault = Fault(at or time.time(), what)
         return self._fault
 
-    def hears(self, name: str, *, of: Fault | None = None, held_back: bool = False) -> None:
-        """The alert fires, and somebody is told, within the time that is promised from the fault on.
+    def wait_for_alert(self, name: str, *, of: Fault | None = None, inhibited: bool = False) -> None:
+        """The alert fires, and a notification comes, within the time that is promised from the fault on.
 
-        `held_back`: another alert of the same fault says more, so nobody needs to be told of this one.
+        `inhibited`: another alert of the same fault says more, so this one needs no notification.
         """
         alert, fault = known()[name], of or self._fault
         if fault is None:
-            raise NotReady("Something must begin before anybody hears of it.")
+            raise NotReady("A fault begins before its alert is waited for.")
         promised = alert.promised(time_scale=self.time_scale)
         left = seconds(max(fault.at + promised - time.time(), 0))
         # One that fires already has another cause.
         since = fault.at - _EARLIER_SECONDS
-        self.environment.until(lambda _: self.firing().get(name, 0.0) > since, left, f"{name} to fire")
+        self.environment.wait_until(lambda _: self.firing().get(name, 0.0) > since, left, f"{name} to fire")
         # Pending since then; it is evaluated every few seconds, and so long it waits.
         fired_at = self.firing()[name] + math.ceil(seconds_of(alert.waits) / self.time_scale)
-        told_at = None if held_back else self._told(alert, fault, promised)
-        self._heard[name] = Heard(alert, fault, fired_at, told_at)
-        told = "nobody needs to be told" if told_at is None else f"told after {told_at - fault.at:.0f} s"
-        self.environment.tell(f"{name} fired {fired_at - fault.at:.0f} s after the fault, {told}")
+        notified_at = None if inhibited else self._notified_at(alert, fault, promised)
+        self._seen[name] = SeenAlert(alert, fault, fired_at, notified_at)
+        notified = "inhibited" if notified_at is None else f"notified after {notified_at - fault.at:.0f} s"
+        self.environment.log(f"{name} fired {fired_at - fault.at:.0f} s after the fault, {notified}")
 
-    def climbs(self, name: str) -> None:
+    def wait_for_escalation(self, name: str) -> None:
         """Nobody acknowledges it: one person after the other gets an e-mail, none of them too early."""
-        heard = self._heard[name]
+        seen = self._seen[name]
         waits = [seconds_of(level) / self.time_scale for level in LEVELS]
         for person, wait in zip(inbox.RECIPIENTS, waits, strict=True):
 
             def has_mail(_: Snapshot, person: str = person) -> bool:
-                return bool(self._mails(heard, person))
+                return bool(self._mails(seen, person))
 
-            self.environment.until(has_mail, seconds(wait + 30), f"an e-mail about {name} to {person}")
-            took = self._mails(heard, person)[0] - heard.fired_at
+            self.environment.wait_until(has_mail, seconds(wait + 30), f"an e-mail about {name} to {person}")
+            took = self._mails(seen, person)[0] - seen.fired_at
             if took < wait - 2:  # Prometheus evaluates every two seconds
                 self.environment.fail(f"no e-mail to {person} before {wait:.0f} s", f"one after {took:.0f} s")
-            self.environment.tell(f"{person} has an e-mail {took:.0f} s after {name} fired")
+            self.environment.log(f"{person} has an e-mail {took:.0f} s after {name} fired")
 
-    def looks(self, rule: str, *, without: Sequence[str] = ()) -> None:
-        """Every command of the page's diagnosis ends well, and at least one says something.
+    def diagnose(self, rule: str, *, without: Sequence[str] = ()) -> None:
+        """Every command of the runbook's diagnosis ends with status 0, and at least one prints something.
 
         `without`: words of commands that need what the local cluster does not have.
         """
@@ -136,30 +138,30 @@ class OnCall:
             for command in page_commands(rule, "Diagnosis")
             if not any(word in command for word in without)
         ]
-        said = [self._run(command) for command in commands]
-        if not any(said):
-            self.environment.fail(f"a command of {rule}.md to say something", "nothing")
+        printed = [self._run(command) for command in commands]
+        if not any(printed):
+            self.environment.fail(f"a command of {rule}.md to print something", "nothing")
 
-    def does(self, rule: str, start: str, **words: str) -> None:
-        """The one command of the page's mitigation that begins so; `words` are put in place of what it leaves open."""
+    def mitigate(self, rule: str, start: str, **words: str) -> None:
+        """The one command of the runbook's mitigation that begins so; `words` fill in what it leaves open."""
         found = [each for each in page_commands(rule, "Mitigation") if each.startswith(start)]
         if len(found) != 1:
             self.environment.fail(f"one command {start!r} in {rule}.md", f"{len(found)}")
         command = found[0]
         for word, value in words.items():
             command = command.replace(word, value)
-        self.environment.done("action", command)
-        self._did = (time.time(), found[0])
+        self.environment.log_action(command)
+        self._ended = (time.time(), found[0])
         self._run(command)
 
-    def did(self, what: str) -> None:
-        """What ends the fault where no command of the page does."""
-        self.environment.done("action", what)
-        self._did = (time.time(), what)
+    def fault_ends(self, what: str) -> None:
+        """What ends the fault where no command of the runbook does."""
+        self.environment.log_action(what)
+        self._ended = (time.time(), what)
 
-    def hears_the_end(self, *names: str, within: timedelta = OVER_WITHIN) -> None:
-        """The alerts fire no more, and whoever was told of them is told that as well."""
-        at, _ = self._did
+    def wait_for_end(self, *names: str, within: timedelta = OVER_WITHIN) -> None:
+        """The alerts fire no more, and whoever was notified of them is notified of that as well."""
+        at, _ = self._ended
         over: dict[str, float] = {}
 
         def are_over(_: Snapshot) -> bool:
@@ -171,48 +173,48 @@ class OnCall:
                     over.pop(name, None)
             return len(over) == len(names)
 
-        self.environment.until(are_over, within, f"{' and '.join(names)} to be over")
+        self.environment.wait_until(are_over, within, f"{' and '.join(names)} to be over")
         for name in names:
-            heard = self._heard[name]
-            if heard.told_at is not None:
-                self.environment.until(
-                    lambda _, heard=heard: self._messages("Over", heard.alert, at) != [],  # type: ignore[misc]
+            seen = self._seen[name]
+            if seen.notified_at is not None:
+                self.environment.wait_until(
+                    lambda _, seen=seen: self._messages("Over", seen.alert, at) != [],  # type: ignore[misc]
                     minutes(1),
                     f"a message that {name} is over",
                 )
-            self._measure(heard, over[name])
+            self._measure(seen, over[name])
 
-    def misses_the_heartbeat(self, *, for_seconds: float) -> None:
+    def wait_for_missing_heartbeat(self, *, for_seconds: float) -> None:
         """The dead man's switch stays away for so long: whoever waits for it would call."""
         fault, alert = self._fault, known()["DeadMansSwitch"]
         if fault is None:
-            raise NotReady("Something must begin before anybody hears of it.")
+            raise NotReady("A fault begins before its alert is waited for.")
 
         def silent(_: Snapshot) -> bool:
             return time.time() - max(fault.at, self._last_heartbeat()) > for_seconds
 
-        self.environment.until(
+        self.environment.wait_until(
             silent, seconds(alert.promised(time_scale=self.time_scale)), "no heartbeat any more"
         )
-        self._heard[alert.name] = Heard(alert, fault, time.time(), None)
-        self.environment.tell(
+        self._seen[alert.name] = SeenAlert(alert, fault, time.time(), None)
+        self.environment.log(
             f"the last heartbeat came {self._last_heartbeat() - fault.at:.0f} s after the fault"
         )
 
-    def hears_the_heartbeat(self) -> None:
-        at, _ = self._did
-        self.environment.until(lambda _: self._last_heartbeat() > at, minutes(3), "a heartbeat again")
-        self._measure(self._heard["DeadMansSwitch"], self._last_heartbeat())
+    def wait_for_heartbeat_again(self) -> None:
+        at, _ = self._ended
+        self.environment.wait_until(lambda _: self._last_heartbeat() > at, minutes(3), "a heartbeat again")
+        self._measure(self._seen["DeadMansSwitch"], self._last_heartbeat())
 
-    def was_told_of(self, since: float) -> set[str]:
-        """The rules that people were told to fire since then; heartbeats are left out, and ends, which began before."""
+    def notified_of(self, since: float) -> set[str]:
+        """The rules with a notification since then; heartbeats are left out, and ends, which began before."""
         titles = (_ALERT.match(title) for _, _, title in self._titles(since))
         return {found["rule"] for found in titles if found and found["state"] != "Over"}
 
     # --- what there is
 
     def firing(self) -> dict[str, float]:
-        """The environment's alerts that fire now, and since when they are pending; nothing if nobody says."""
+        """The environment's alerts that fire now, and since when they are pending; none without an answer."""
         try:
             answer = httpx.get(f"{addresses.PROMETHEUS}/api/v1/alerts", timeout=_TIMEOUT_SECONDS)
             found = answer.raise_for_status().json()["data"]["alerts"]
@@ -231,12 +233,12 @@ class OnCall:
             firing[name] = min(since, firing.get(name, since))
         return firing
 
-    def asks(self, *, every: float) -> Asking:
+    def user(self, *, every: float) -> User:
         """A user who asks for the deals that often, in seconds; to be used in a `with`."""
-        return Asking(self.environment, every)
+        return User(self.environment, every)
 
     @contextmanager
-    def many_ask(self, rate: int) -> Iterator[None]:
+    def strangers(self, rate: int) -> Iterator[None]:
         """Strangers ask for the deals and are refused: as requests they count like all others."""
         environment = self.environment
         folder = environment.folder / "strangers"
@@ -247,7 +249,7 @@ class OnCall:
             f'"header": {{"Host": ["{local.api_host(environment.name)}"]}}}}\n',
             encoding="utf-8",
         )
-        environment.done("action", f"{rate} strangers a second")
+        environment.log_action(f"{rate} strangers a second")
         # Not a part of the drill's record: a refusal is no answer that a user wants.
         load = RunningTraffic(rate, minutes(14).total_seconds(), targets, folder / "requests.bin")
         try:
@@ -257,24 +259,24 @@ class OnCall:
 
     # --- how
 
-    def _measure(self, heard: Heard, over_at: float) -> None:
+    def _measure(self, seen: SeenAlert, over_at: float) -> None:
         """Write down the times of an alert that is over."""
-        (at, ended_by), fault, name = self._did, heard.fault, heard.alert.name
-        self.environment.alerts[name] = AlertResult(
+        (at, ended_by), fault, name = self._ended, seen.fault, seen.alert.name
+        result = AlertResult(
             fault=fault.what,
-            promised=round(heard.alert.promised(time_scale=self.time_scale), 1),
-            fired=round(heard.fired_at - fault.at, 1),
-            notified=None if heard.told_at is None else round(heard.told_at - fault.at, 1),
+            promised=round(seen.alert.promised(time_scale=self.time_scale), 1),
+            fired=round(seen.fired_at - fault.at, 1),
+            notified=None if seen.notified_at is None else round(seen.notified_at - fault.at, 1),
             ended_by=ended_by,
             over=round(max(over_at - at, 0.0), 1),
         )
-        self.environment.tell(f"{name} was over {over_at - at:.0f} s later")
+        self.environment.log_alert(name, result, f"{name} was over {over_at - at:.0f} s later")
 
-    def _told(self, alert: Alert, fault: Fault, promised: float) -> float:
+    def _notified_at(self, alert: Alert, fault: Fault, promised: float) -> float:
         """When the message came. Fails if it is later than promised."""
         left = seconds(max(fault.at + promised - time.time(), 0))
         status = alert.severity.upper()
-        self.environment.until(
+        self.environment.wait_until(
             lambda _: bool(self._messages(status, alert, fault.at)),
             left,
             f"a message about {alert.name} in {_CHANNELS[alert.severity]}",
@@ -285,12 +287,12 @@ class OnCall:
         """When Slack messages with that title came to the alert's channel."""
         title = f"{status}: {alert.rule} in {self.environment.namespace}"
         return [
-            at for at, by, said in self._titles(since) if (by, said) == (_CHANNELS[alert.severity], title)
+            at for at, to, found in self._titles(since) if (to, found) == (_CHANNELS[alert.severity], title)
         ]
 
-    def _mails(self, heard: Heard, person: str) -> list[float]:
-        title = f"{heard.alert.severity.upper()}: {heard.alert.rule} in {self.environment.namespace}"
-        return [at for at, by, said in self._titles(heard.fault.at) if (by, said) == (person, title)]
+    def _mails(self, seen: SeenAlert, person: str) -> list[float]:
+        title = f"{seen.alert.severity.upper()}: {seen.alert.rule} in {self.environment.namespace}"
+        return [at for at, to, found in self._titles(seen.fault.at) if (to, found) == (person, title)]
 
     def _titles(self, since: float) -> list[tuple[float, str, str]]:
         """When something came, to which channel or address, and its title; heartbeats are left out."""
@@ -307,7 +309,7 @@ class OnCall:
         )
 
     def _run(self, command: str) -> str:
-        """A page's command as typed at the desk; what it says. Fails unless it ends well."""
+        """A runbook's command as typed at the desk; what it prints. Fails unless it ends with status 0."""
         environment = self.environment
         desk = self.desk()
         done = subprocess.run(
@@ -325,7 +327,7 @@ class OnCall:
         found_nothing = "| grep" in command and done.returncode == _NOTHING_FOUND and not done.stderr
         if done.returncode and not found_nothing:
             environment.fail(
-                f"{command!r} to end well",
+                f"{command!r} to end with status 0",
                 f"status {done.returncode}: {(done.stderr or done.stdout).strip()}",
             )
         return done.stdout
@@ -339,14 +341,14 @@ class OnCall:
         return desk
 
 
-class Asking:
+class User:
     """One user who asks for the deals again and again, at a pace that no load generator goes down to."""
 
     def __init__(self, environment: Environment, every: float) -> None:
         self._environment = environment
         self._every = every
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._ask, name="asking", daemon=True)
+        self._thread = threading.Thread(target=self._ask, name="user", daemon=True)
         self.first_failed_at: float | None = None
         """When an answer was a 5xx for the first time, or took longer than anybody waits."""
 
@@ -398,7 +400,7 @@ def known() -> dict[str, Alert]:
 
 
 def page_commands(rule: str, part: str) -> list[str]:
-    """The commands under that heading of an alert's page."""
+    """The commands under that heading of an alert's runbook."""
     text = (generated.RUNBOOKS / f"{rule}.md").read_text(encoding="utf-8")
     found = re.search(rf"^## {part}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return re.findall(r"^    (\S.*)$", found.group(1), re.MULTILINE) if found else []

@@ -8,9 +8,59 @@ from typing import Any
 from delivery.kubernetes.objects import STRATEGY, Object
 from delivery.kubernetes.rollout import RolloutStatus
 from drills.fixtures.images import Image
+from drills.load.results import Record, Request
+from drills.load.traffic import RunningTraffic, Traffic
 from drills.observe.snapshot import Objects
+from drills.steps.duration import seconds
+from drills.steps.release import ReleaseAttempt
 
 REVISION = "c0ffee"
+SHORT = seconds(0.3)
+ENOUGH = seconds(5)
+
+
+def image_of(version: str) -> Image:
+    return Image(version, f"sha256:{version}", REVISION)
+
+
+class Load(RunningTraffic):
+    """A load generator that has sent what it was told."""
+
+    def __init__(self, requests: list[Request] | None = None) -> None:
+        self.rate = 100
+        self._requests = Record(requests or [])
+        self._sent = 100
+        self._stopped = False
+
+    def sent(self) -> int:
+        self._sent += 50
+        return self._sent
+
+    def check(self) -> None: ...
+
+    @property
+    def ended(self) -> bool:
+        return self._stopped
+
+    def stop(self) -> Record:
+        self._stopped = True
+        return self._requests
+
+
+class Sends(Traffic):
+    """Users who send that load."""
+
+    def __init__(self, load: Load) -> None:
+        object.__setattr__(self, "_load", load)
+
+    def start(self, *_: object, **__: object) -> Load:
+        load: Load = vars(self)["_load"]
+        return load
+
+
+def users_send(release: ReleaseAttempt, requests: list[Request]) -> None:
+    """Those requests from now on, in place of the load before."""
+    release.environment.start_load(Sends(Load(requests)))
 
 
 class MadeUp:

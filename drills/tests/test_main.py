@@ -17,7 +17,8 @@ from drills.fixtures import bootstrap, images, local, settings
 from drills.main import SCENARIOS
 from drills.report import html, markdown
 from drills.report.result import ScenarioResult
-from drills.scenarios.releases import EXTENDED, MATRIX, Scenario
+from drills.scenarios.releases import EXTENDED, MATRIX
+from drills.scenarios.scenario import Scenario
 from drills.tests import drills
 from drills.tests.drills import bad, failed_analysis, good
 
@@ -232,9 +233,26 @@ def test_a_cluster_that_is_not_there_is_one_sentence(
     assert "drills: No cluster is there." in capsys.readouterr().out
 
 
-def test_names_are_unique_and_every_image_is_built_before() -> None:
+def test_names_are_unique() -> None:
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
-    assert len({recipe.version for recipe in main.RECIPES}) == len(main.RECIPES)
+    recipes = {recipe for scenario in SCENARIOS for recipe in scenario.recipes}
+    assert len({recipe.version for recipe in recipes}) == len(recipes)
+
+
+def test_the_images_of_the_chosen_scenarios_are_built_before(
+    played: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def build(recipe: images.Recipe) -> None:
+        assert not played
+        built.append(recipe.version)
+
+    monkeypatch.setattr(images, "image", build)
+
+    main.main(["slow", "newer-push", "quarantined"])
+
+    assert sorted(built) == ["1.0", "1.1", "1.2", "1.2-little", "1.3"]
 
 
 def test_the_page_says_what_was_measured_and_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from drills.observe.watcher import Kubernetes
 from drills.report import html
 from drills.report.result import ScenarioResult
 from drills.scenarios import demo
-from drills.steps.story import Environment
+from drills.steps.environment import Environment
 
 RESULTS = pytest.StashKey[list[ScenarioResult]]()
 FAILURE = pytest.StashKey[str]()
@@ -64,7 +64,8 @@ def environment(
 ) -> Iterator[Callable[[str], Environment]]:
     """Environments by name, for one drill that is named after the test."""
     drill = request.node.name.removeprefix("test_").replace("_", "-").replace("[", "-").removesuffix("]")
-    title = (request.function.__doc__ or drill).strip().splitlines()[0].rstrip(".")
+    scene = getattr(request.node, "callspec", None) and request.node.callspec.params.get("scene")
+    title = scene.title if scene else (request.function.__doc__ or drill).strip().splitlines()[0].rstrip(".")
     console = Console(highlight=False)
     opened: list[Environment] = []
 
@@ -72,8 +73,8 @@ def environment(
 
         def open_one(name: str) -> Environment:
             folder = drill if not opened else f"{drill}-{name}"
-            tell: Callable[[str], None] = lambda fact: console.print(f"  [dim]·[/] {fact}")  # noqa: E731
-            made = Environment(name, kubernetes, drill=folder, title=title, tell=tell)
+            log: Callable[[str], None] = lambda fact: console.print(f"  [dim]·[/] {fact}")  # noqa: E731
+            made = Environment(name, kubernetes, drill=folder, title=title, log=log)
             opened.append(stack.enter_context(made))
             return made
 
@@ -83,7 +84,7 @@ def environment(
         for each in opened:
             if problem:
                 each.failed(problem)
-            if each.released:
+            if each.attempts:
                 result = each.result()
                 if len(result.record):  # a drill without load has nothing to draw
                     html.write_drill(result, each.folder)

@@ -10,8 +10,9 @@ from drills.fixtures import argocd
 from drills.fixtures.images import good
 from drills.fixtures.settings import push_by_hand
 from drills.load.traffic import traffic
-from drills.scenarios.releases import other_good_version, serving_now
-from drills.steps.story import Environment, minutes, seconds
+from drills.scenarios.scenario import other_good, serving_now
+from drills.steps.duration import minutes, seconds
+from drills.steps.environment import Environment
 
 pytestmark = pytest.mark.e2e
 
@@ -29,12 +30,12 @@ def test_a_rolling_update_costs_no_request(dev: Environment) -> None:
     # As few as in test_production, and for the same reason (decision 0015).
     given = dev.serving("1.0").under(traffic(rate=20))
 
-    when = given.released(good("1.1"))
+    release = given.release(good("1.1"))
 
-    when.rollout_is("Healthy", within=minutes(2))
-    when.requests_go_on(200)
-    when.load_goes_on(until_requests=1_100)
-    when.no_request_failed(of_at_least=1_000)
+    release.wait_for_rollout("Healthy", within=minutes(2))
+    release.wait_for_requests(200)
+    release.wait_until_sent(1_100)
+    release.assert_no_failed_requests(of_at_least=1_000, after=0)
 
 
 def test_argocd_app_sync_works_by_hand(dev: Environment) -> None:
@@ -51,17 +52,17 @@ def test_an_unreadable_release_file_stops_only_its_own_environment(
 ) -> None:
     dev, production = environment("dev"), environment("production")
     before = serving_now(dev)
-    dev.serving(before)
-    production.serving(serving_now(production))
-    text, complaint = BROKEN_FILES[broken]
+    in_dev = dev.serving(before)
+    in_production = production.serving(serving_now(production))
+    text, error = BROKEN_FILES[broken]
 
     push_by_hand("dev/release.yaml", text, f"a release file that {broken}")
 
-    dev.argocd_complains(within=seconds(60))
-    dev.refuses("promote", "dev", "staging", because=complaint)
-    production.serving(other_good_version(production))
-    dev.still_serves(before)
+    dev.wait_for_argocd_error(within=seconds(60))
+    dev.assert_refused("promote", "dev", "staging", because=error)
+    production.serving(other_good(in_production))
+    dev.assert_serves(before)
     dev.deliver("rollback", "dev")
-    dev.argocd_looks_again()
-    dev.argocd_complains_no_more(within=seconds(60))
-    dev.serving(other_good_version(dev))
+    dev.refresh_argocd()
+    dev.wait_for_end_of_argocd_error(within=seconds(60))
+    dev.serving(other_good(in_dev))

@@ -13,7 +13,8 @@ import pytest
 from cluster import addresses
 from drills.load.traffic import traffic
 from drills.scenarios import demo
-from drills.steps.story import Environment, minutes
+from drills.steps.duration import minutes
+from drills.steps.environment import Environment
 
 pytestmark = pytest.mark.e2e
 MOST_BYTES = 256 * 1024
@@ -45,26 +46,25 @@ def router() -> Router:
 @pytest.mark.parametrize("scene", demo.SCENES, ids=lambda scene: scene.name)
 def test_the_demo(production: Environment, scene: demo.Scene) -> None:
     """A scene of the demo."""
-    production.title = scene.title
     allocated, routed = router()
 
-    scene.play(production.serving(STABLE[scene.name]).under(traffic(demo.RATE)))
+    scene.run(production.serving(STABLE[scene.name]).under(traffic(demo.RATE)))
 
     after = router()
     assert (after.allocated - allocated) / (after.routed - routed) < MOST_BYTES
 
 
-def test_a_person_takes_a_promoted_release_back_without_the_canarys_steps(production: Environment) -> None:
-    """A person takes a promoted release back."""
+def test_a_person_rolls_a_promoted_release_back_without_the_canarys_steps(production: Environment) -> None:
+    """A person rolls a promoted release back."""
     given = production.serving("1.1").under(traffic(demo.RATE))
 
-    when = given.taken_back()
+    release = given.roll_back()
 
-    when.rollout_is("Healthy", within=minutes(3))
-    when.argocd_is_content(within=minutes(2))
+    release.wait_for_rollout("Healthy", within=minutes(3))
+    release.wait_for_argocd(within=minutes(2))
     # Its pods may still be there, and then the first step is taken before the guard has seen it.
-    when.weight_was_never_above(5)
-    when.requests_go_on(200)
-    when.load_goes_on(until_requests=1_100)
-    when.no_request_failed(of_at_least=1_000)
-    production.still_serves("1.0")
+    release.assert_weight_at_most(5)
+    release.wait_for_requests(200)
+    release.wait_until_sent(1_100)
+    release.assert_no_failed_requests(of_at_least=1_000, after=0)
+    production.assert_serves("1.0")

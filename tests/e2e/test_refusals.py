@@ -7,7 +7,8 @@ import pytest
 from drills.fixtures import images, local
 from drills.fixtures.images import good
 from drills.fixtures.settings import with_settings
-from drills.steps.story import Environment, minutes
+from drills.steps.duration import minutes
+from drills.steps.environment import Environment
 
 pytestmark = pytest.mark.e2e
 
@@ -15,18 +16,20 @@ NOWHERE = "sha256:" + "0" * 64
 
 
 def test_an_image_that_the_registry_lacks_is_refused(production: Environment) -> None:
-    production.refuses(
+    production.assert_refused(
         "release", "--image", f"{local.REPOSITORY}@{NOWHERE}", "--to", "production", because="no image"
     )
 
 
 def test_an_image_without_a_digest_or_tag_is_refused(production: Environment) -> None:
-    production.refuses("release", "--image", local.REPOSITORY, "--to", "production", because="needs a digest")
+    production.assert_refused(
+        "release", "--image", local.REPOSITORY, "--to", "production", because="needs a digest"
+    )
 
 
 def test_a_strategy_that_does_not_exist_is_refused(production: Environment) -> None:
     reference = images.image(good("1.1")).reference
-    production.refuses(
+    production.assert_refused(
         *("release", "--image", reference, "--to", "production", "--strategy", "hope"),
         because="no strategy hope; it has: ab-test, blue-green, canary, rolling-update",
     )
@@ -34,7 +37,7 @@ def test_a_strategy_that_does_not_exist_is_refused(production: Environment) -> N
 
 def test_a_revision_that_nobody_pushed_is_refused(production: Environment) -> None:
     reference = images.image(good("1.1")).reference
-    production.refuses(
+    production.assert_refused(
         *("release", "--image", reference, "--to", "production", "--revision", "0" * 40),
         because="push it first",
     )
@@ -45,9 +48,9 @@ def test_settings_that_make_no_sense_never_reach_the_cluster(production: Environ
     given = production.serving("1.0")
     nonsense = with_settings("production", {"routing": {"provider": "none"}})
 
-    given.released(good("1.4"), revision=nonsense)
+    given.release(good("1.4"), revision=nonsense)
 
-    production.argocd_refuses(because="router", within=minutes(2))
-    production.still_serves("1.0")
+    production.wait_for_render_error("router", within=minutes(2))
+    production.assert_serves("1.0")
     production.deliver("rollback", "production")
     production.serving("1.0")

@@ -13,7 +13,7 @@ from drills import runner
 from drills.fixtures import baselines, images, local
 from drills.fixtures.baselines import Object
 from drills.fixtures.images import Image
-from drills.load.traffic import Traffic
+from drills.load.traffic import traffic
 from drills.scenarios import comparison
 from drills.tests.drills import bad, good
 
@@ -57,30 +57,20 @@ def test_the_documented_analysis_has_its_documented_numbers(rendered: list[Objec
 
 
 def test_new_users_sign_up_with_the_version_before_while_the_bad_one_has_its_share(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Seen: after 12 minutes the second load asked the router, and the bad version answered 500 to its users."""
     clock = [0.0]
     monkeypatch.setattr("drills.scenarios.comparison.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(local, "output", lambda _: "10.96.0.7:80")
-    loads = [Mock(name="first"), Mock(name="second")]
-    started: list[tuple[str, str | None]] = []
-
-    def start(_: Traffic, name: str, folder: Path, *, sign_up_at: str | None = None) -> Mock:
-        started.append((folder.name, sign_up_at))
-        return loads[1]
-
-    monkeypatch.setattr(Traffic, "start", start)
-    environment = Mock(folder=tmp_path, load=loads[0], rushes=[])
+    environment = Mock()
 
     comparison._aborted(environment)
-    aborted = environment.until.call_args_list[0].args[0]
+    aborted = environment.wait_until.call_args_list[0].args[0]
     for clock[0], is_aborted in ((60.0, False), (721.0, False), (722.0, False), (723.0, True)):
         assert aborted(Mock(rollout=Mock(aborted=is_aborted))) == is_aborted
 
-    assert started == [("load-1", "http://10.96.0.7:80")]
-    assert (environment.load, environment.rushes) == (loads[1], [loads[0]])
-    loads[0].stop.assert_called_once()
+    environment.start_load.assert_called_once_with(traffic(), sign_up_at="http://10.96.0.7:80")
 
 
 def test_users_and_the_bad_version_come_after_the_migration(
@@ -89,7 +79,8 @@ def test_users_and_the_bad_version_come_after_the_migration(
     """Seen: pods that answered before the migration was done failed the whole comparison."""
     done: list[str] = []
     environment = Mock(folder=tmp_path)
-    environment.until.side_effect = lambda *_: done.append("answers")
+    environment.wait_until.side_effect = lambda *_: done.append("answers")
+    monkeypatch.setattr(comparison, "Given", lambda *_: Mock(under=note("load")))
 
     def note(name: str) -> Any:
         return lambda *_, **__: done.append(name)
@@ -103,7 +94,6 @@ def test_users_and_the_bad_version_come_after_the_migration(
     monkeypatch.setattr(comparison, "Environment", lambda *_, **__: environment)
     monkeypatch.setattr(comparison, "_apply", note("apply"))
     monkeypatch.setattr(comparison, "_kubectl", kubectl)
-    monkeypatch.setattr(Traffic, "start", note("load"))
     monkeypatch.setattr(runner, "perform", lambda environment, play: play(environment))
 
     comparison._theirs("deployment", "Theirs", baselines.as_deployment, note("ending"), Mock())

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 import yaml
@@ -55,12 +55,12 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Stage]:
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
     monkeypatch.setattr(demo, "Kubernetes", object)
     monkeypatch.setattr(demo, "_environment", lambda _, drill, __: made[drill])
-    _plays(monkeypatch, lambda _: None)
+    _plays(monkeypatch, lambda *_: None)
     return made
 
 
-def _plays(monkeypatch: pytest.MonkeyPatch, play: Callable[[Any], None]) -> None:
-    scenes = tuple(demo.Scene(scene.name, scene.title, play) for scene in demo.SCENES)
+def _plays(monkeypatch: pytest.MonkeyPatch, play: Callable[..., None]) -> None:
+    scenes = tuple(replace(scene, play=play) for scene in demo.SCENES)
     monkeypatch.setattr(demo, "SCENES", scenes)
 
 

@@ -34,16 +34,19 @@ class Environment:
         self.inbox = inbox.Inbox()
         self.alerts: dict[str, AlertResult] = {}
 
-    def until(self, condition: Callable[[Any], bool], within: timedelta, expected: str) -> None:
+    def wait_until(self, condition: Callable[[Any], bool], within: timedelta, expected: str) -> None:
         if not condition(None):
             self.fail(f"{expected} within {within.total_seconds():.0f} s", "nothing")
 
     def fail(self, expected: str, found: str) -> Never:
         raise DrillFailed(f"Expected {expected}; found {found}.")
 
-    def done(self, _kind: str, _text: str) -> None: ...
+    def log_action(self, _text: str) -> None: ...
 
-    def tell(self, _fact: str) -> None: ...
+    def log(self, _fact: str) -> None: ...
+
+    def log_alert(self, name: str, result: AlertResult, _text: str) -> None:
+        self.alerts[name] = result
 
 
 class Cluster:
@@ -90,16 +93,16 @@ def person(tmp_path: Path) -> OnCall:
 
 
 def test_an_alert_that_fires_and_is_told_in_time_is_measured(person: OnCall, cluster: Cluster) -> None:
-    person.begins("Redis hangs", at=time.time() - 60)
-    began = person.begins("Redis hangs", at=time.time() - 50).at
+    person.fault_begins("Redis hangs", at=time.time() - 60)
+    began = person.fault_begins("Redis hangs", at=time.time() - 50).at
     cluster.fires("CRMDown", pending_since=began + 30)
     cluster.says(f"CRITICAL: CRMDown in {NAMESPACE}", "#crm-outage", at=began + 33)
 
-    person.hears("CRMDown")
-    person.did("the end of the fault")
+    person.wait_for_alert("CRMDown")
+    person.fault_ends("the end of the fault")
     cluster.alerts.clear()
     cluster.says(f"Over: CRMDown in {NAMESPACE}", "#crm-outage", at=time.time() + 1)
-    person.hears_the_end("CRMDown")
+    person.wait_for_end("CRMDown")
 
     found = person.environment.alerts["CRMDown"]
     assert (found.fault, found.fired, found.notified) == ("Redis hangs", 31, 33)
@@ -108,50 +111,50 @@ def test_an_alert_that_fires_and_is_told_in_time_is_measured(person: OnCall, clu
 
 
 def test_nobody_told_is_a_failure(person: OnCall, cluster: Cluster) -> None:
-    began = person.begins("Redis hangs", at=time.time() - 50).at
+    began = person.fault_begins("Redis hangs", at=time.time() - 50).at
     cluster.fires("CRMDown", pending_since=began + 30)
     cluster.says(f"CRITICAL: CRMDown in {NAMESPACE}", "#crm-alerts", at=began + 33)  # the wrong channel
     cluster.says("CRITICAL: CRMDown in crm-staging", "#crm-outage", at=began + 33)
     cluster.says(f"CRITICAL: CRMDown in {NAMESPACE}", "#crm-outage", at=began - 1)  # of an earlier fault
 
     with pytest.raises(DrillFailed, match="a message about CRMDown in #crm-outage"):
-        person.hears("CRMDown")
+        person.wait_for_alert("CRMDown")
 
 
 def test_an_alert_that_is_pending_or_anothers_does_not_fire(person: OnCall, cluster: Cluster) -> None:
-    person.begins("Redis hangs")
+    person.fault_begins("Redis hangs")
     cluster.fires("CRMDown", pending_since=time.time())
     cluster.alerts[0]["state"] = "pending"
     cluster.fires("RedisDown", pending_since=time.time())
 
     with pytest.raises(DrillFailed, match=r"CRMDown to fire within 1[45]. s"):
-        person.hears("CRMDown")
+        person.wait_for_alert("CRMDown")
 
 
 def test_windows_are_alerts_of_their_own(person: OnCall, cluster: Cluster) -> None:
-    person.begins("every answer is a 500")
+    person.fault_begins("every answer is a 500")
     cluster.fires("AvailabilityBudgetBurn", pending_since=time.time(), long="6h")
 
-    person.hears("AvailabilityBudgetBurn 6h", held_back=True)
+    person.wait_for_alert("AvailabilityBudgetBurn 6h", inhibited=True)
     with pytest.raises(DrillFailed, match="AvailabilityBudgetBurn 1h to fire"):
-        person.hears("AvailabilityBudgetBurn 1h", held_back=True)
+        person.wait_for_alert("AvailabilityBudgetBurn 1h", inhibited=True)
 
 
 def test_people_are_called_one_after_the_other(person: OnCall, cluster: Cluster) -> None:
-    began = person.begins("Redis hangs", at=time.time() - 100).at
+    began = person.fault_begins("Redis hangs", at=time.time() - 100).at
     title = f"CRITICAL: CRMDown in {NAMESPACE}"
     cluster.fires("CRMDown", pending_since=began + 9)
     cluster.says(title, "#crm-outage", at=began + 11)
     for number, wait in enumerate((0, 15, 30, 60), start=1):
         cluster.mails(title, f"level-{number}@crm.localhost", at=began + 11 + wait)
-    person.hears("CRMDown")
-    person.climbs("CRMDown")
+    person.wait_for_alert("CRMDown")
+    person.wait_for_escalation("CRMDown")
 
     cluster.messages[-1]["at"] -= 40
     with pytest.raises(
         DrillFailed, match=r"no e-mail to level-4@crm.localhost before 60 s; found one after 2"
     ):
-        person.climbs("CRMDown")
+        person.wait_for_escalation("CRMDown")
 
 
 def test_what_came_since_then_is_named_by_its_rules(person: OnCall, cluster: Cluster) -> None:
@@ -160,8 +163,8 @@ def test_what_came_since_then_is_named_by_its_rules(person: OnCall, cluster: Clu
     cluster.says(f"Over: RolloutStuck in {NAMESPACE}", "#crm-alerts", at=21)
     cluster.messages.append({"at": 20, "by": "heartbeat", "to": "heartbeat", "body": {}})
 
-    assert person.was_told_of(0) == {"RolloutStuck", "BeatSilent"}
-    assert person.was_told_of(10) == {"BeatSilent"}
+    assert person.notified_of(0) == {"RolloutStuck", "BeatSilent"}
+    assert person.notified_of(10) == {"BeatSilent"}
 
 
 def test_commands_run_as_they_stand_on_the_page(
@@ -175,17 +178,17 @@ def test_commands_run_as_they_stand_on_the_page(
     monkeypatch.setattr(generated, "RUNBOOKS", tmp_path)
     monkeypatch.setattr(OnCall, "desk", lambda _: tmp_path)
 
-    person.looks("X")
-    person.does("X", "echo", **{"sha256:…": "sha256:abc"})
+    person.diagnose("X")
+    person.mitigate("X", "echo", **{"sha256:…": "sha256:abc"})
     assert (tmp_path / "done.txt").read_text() == "sha256:abc\n"
     assert "$ echo seen\nseen" in (tmp_path / "on-call.txt").read_text()
-    with pytest.raises(DrillFailed, match="'false' to end well; found status 1"):
-        person.does("X", "false")
+    with pytest.raises(DrillFailed, match="'false' to end with status 0; found status 1"):
+        person.mitigate("X", "false")
     with pytest.raises(DrillFailed, match=r"one command 'never' in X.md; found 0"):
-        person.does("X", "never")
+        person.mitigate("X", "never")
     page.write_text("## Diagnosis\n\n    true\n")
-    with pytest.raises(DrillFailed, match=r"a command of X.md to say something"):
-        person.looks("X")
+    with pytest.raises(DrillFailed, match=r"a command of X.md to print something"):
+        person.diagnose("X")
 
 
 # --- the drills themselves, without a cluster
@@ -198,16 +201,16 @@ _CODE = (
 
 
 def test_every_alert_has_its_drill() -> None:
-    heard = set(re.findall(r'\.hears\(\s*"([^"]+)"', _CODE))
+    heard = set(re.findall(r'\.wait_for_alert\(\s*"([^"]+)"', _CODE))
     burns = set(re.findall(r'_burns\(on_call, "(\w+)"', _CODE))
     heard |= {name for rule in burns for name in alerts._windows(rule)[1:]}
-    heard |= {"DeadMansSwitch"} if "misses_the_heartbeat" in _CODE else set()
+    heard |= {"DeadMansSwitch"} if "wait_for_missing_heartbeat" in _CODE else set()
 
     assert heard == set(known())
 
 
 def test_every_command_of_a_drill_stands_on_its_page_once() -> None:
-    wanted = re.findall(r'\.does\(\s*"(\w+)",\s*"([^"]+)"', _CODE)
+    wanted = re.findall(r'\.mitigate\(\s*"(\w+)",\s*"([^"]+)"', _CODE)
 
     assert len(wanted) > 15
     for rule, start in wanted:
@@ -217,7 +220,7 @@ def test_every_command_of_a_drill_stands_on_its_page_once() -> None:
 
 
 def test_every_page_that_a_drill_opens_has_commands() -> None:
-    opened = set(re.findall(r'\.looks\(\s*"(\w+)"', _CODE)) | {"WorkerLost", "QueueTooLong", "QueueTooOld"}
+    opened = set(re.findall(r'\.diagnose\(\s*"(\w+)"', _CODE)) | {"WorkerLost", "QueueTooLong", "QueueTooOld"}
 
     assert opened == {each.rule for each in known().values()}
     assert all(page_commands(rule, "Diagnosis") for rule in opened)
