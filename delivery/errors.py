@@ -1,9 +1,9 @@
 class Refused(Exception):
-    """What was asked for cannot be done; the message is one sentence for a person."""
+    """A command or an action cannot be done; the message is one sentence for people."""
 
 
 class Unreadable(Refused):
-    """A file of the branch is not what it should be; the message ends a sentence that begins with the file's name."""
+    """A file of the branch is malformed; the message ends a sentence that begins with the file's name."""
 
 
 class UnreadableRelease(Refused):

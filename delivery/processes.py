@@ -1,4 +1,4 @@
-"""Programs with an end: so many seconds and so much that they say, and nobody whom they started stays behind."""
+"""Programs that are run with a limit of time and output, and end with all that they have started."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def run(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Done:
-    """Run a program to its end and take at most `most` bytes of what it says.
+    """Run a program to its end and take at most `most` bytes of its output.
 
-    It gets a session of its own, so no terminal is there to be asked, and it can be ended with all its children.
+    It gets a session of its own, so it has no terminal to ask at, and can be ended with all its children.
 
     Raises Late after `seconds`, FileNotFoundError if there is no such program.
     """
@@ -63,7 +63,7 @@ def run(
             thread.start()
         output.join(until - time.monotonic())
         status = process.wait(max(0.0, until - time.monotonic()))
-        # Somebody whom it left behind on purpose, such as one who keeps a password, may still hold this pipe.
+        # A process that it leaves running on purpose, such as a cache of passwords, may still hold this pipe.
         errors.join(_GRACE_SECONDS)
     except BaseException as error:
         _end(process)
@@ -74,7 +74,7 @@ def run(
 
 
 class _Reader(threading.Thread):
-    """Takes so much of a pipe and then closes it, which ends whoever goes on writing."""
+    """Reads so much of a pipe and then closes it, which ends a program that goes on writing."""
 
     def __init__(self, pipe: IO[bytes] | None, most: int) -> None:
         super().__init__(name="pipe", daemon=True)
@@ -85,8 +85,8 @@ class _Reader(threading.Thread):
         if self._pipe is None:
             return
         with self._pipe:
-            while said := os.read(self._pipe.fileno(), _PIECE):
-                self.read += said[: self._most - len(self.read)]
+            while piece := os.read(self._pipe.fileno(), _PIECE):
+                self.read += piece[: self._most - len(self.read)]
                 if len(self.read) == self._most:
                     self.cut = True
                     return
@@ -98,14 +98,14 @@ class _Writer(threading.Thread):
         self._pipe, self._given = pipe, given
 
     def run(self) -> None:
-        # Who reads no further, or is gone, says so by how it ends.
+        # A program that reads no further, or has ended, shows that by its exit status.
         with contextlib.suppress(BrokenPipeError), self._pipe or contextlib.nullcontext():
             if self._pipe:
                 self._pipe.write(self._given)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a program and whomever it has started."""
+    """End a program and all that it has started."""
     _signal(process, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_SECONDS)
@@ -114,6 +114,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """To its whole session, of which nobody may be left."""
+    """To its whole session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

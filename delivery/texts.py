@@ -1,11 +1,11 @@
-"""What others wrote, made fit for a commit message, a log, a terminal or a chat."""
+"""Text from elsewhere, made fit for a commit message, a log, a terminal or a chat."""
 
 MOST = 500
-"""Letters of one reason. The sentences that our own questions find have fewer than 200."""
+"""Characters of one reason. Those of our own analyses have fewer than 200."""
 
 
 def one_line(text: object, most: int = MOST) -> str:
-    """In one line, without what cannot be printed, and cut with an ellipsis after `most` letters."""
+    """In one line, without what cannot be printed, and cut with an ellipsis after `most` characters."""
     words = " ".join(str(text).split())
     shown = "".join(each if each.isprintable() else "\ufffd" for each in words[: most + 1])
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"

@@ -1,4 +1,4 @@
-"""Asking over HTTP with an end: whatever a server does, there is an answer or an error after so many seconds and bytes.
+"""HTTP requests with a limit: whatever a server does, there is an answer or an error after so many seconds and bytes.
 
 A client's own timeouts are for each piece of an answer, so a server that sends a byte each second keeps it for ever.
 """
@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 _MOST_REDIRECTS = 5
-# What a packed answer becomes cannot be bounded by what came.
-_PLAIN = {"Accept-Encoding": "identity"}
+# The size of what was compressed cannot be bounded by the bytes that came.
+_UNCOMPRESSED = {"Accept-Encoding": "identity"}
 
 
 def client(*, retries: int = 0, **settings: Any) -> httpx.Client:
@@ -39,13 +39,13 @@ def get(
 
     Raises httpx.HTTPError, httpx.InvalidURL.
     """
-    headers = {**_PLAIN, **(headers or {})}
+    headers = {**_UNCOMPRESSED, **(headers or {})}
     return _asked(client, client.build_request("GET", url, headers=headers, params=params), seconds, most)
 
 
 def post(client: httpx.Client, url: str, *, json: Any, seconds: float, most: int) -> httpx.Response:
-    """Like `get`, with something to tell."""
-    return _asked(client, client.build_request("POST", url, headers=_PLAIN, json=json), seconds, most)
+    """Like `get`, with a JSON body."""
+    return _asked(client, client.build_request("POST", url, headers=_UNCOMPRESSED, json=json), seconds, most)
 
 
 def _asked(client: httpx.Client, request: httpx.Request, seconds: float, most: int) -> httpx.Response:
@@ -80,7 +80,7 @@ def _received(
     # To some answers the end of the connection is their own end.
     connections.refuse_late(request)
     if "content-encoding" in answer.headers:
-        raise httpx.DecodingError("the answer is packed, and was asked for as it is", request=request)
+        raise httpx.DecodingError("the answer is compressed, which was not accepted", request=request)
     headers = [pair for pair in answer.headers.multi_items() if pair[0] != "transfer-encoding"]
     whole = httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=request)
     whole.next_request = answer.next_request
@@ -88,7 +88,7 @@ def _received(
 
 
 class Connections:
-    """Those that are ended when the time is over: whoever waits for one of them wakes up at once."""
+    """The connections that are ended when the time is over, which wakes up whatever waits for one of them."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""The commands that write to the branch, each of which returns what happened, and two that the pipeline asks."""
+"""The commands that write to the branch, each of which returns what happened, and those of the pipeline."""
 
 import re
 from datetime import UTC, datetime
@@ -122,7 +122,7 @@ def rollback(
     """Give an environment its last fully promoted release that is not quarantined.
 
     Nothing is changed where the guard, or somebody else, has rolled back already. `seen`: the version or the
-    image that the person saw there, which is then checked; `to`: the commit of another release.
+    image that the person saw there, which is checked; `to`: the commit of another release.
 
     Raises Refused.
     """
@@ -194,7 +194,7 @@ def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
     why = " ".join(reason.split())
     if not why:
         raise Refused(
-            "Lifting a quarantine needs a reason: say in --reason why the image may be released after all."
+            "Lifting a quarantine needs a reason: give in --reason why the image may be released after all."
         )
     fetch_existing(repository)
 
@@ -223,7 +223,7 @@ def freeze(
     environment_name(environment)
     why = " ".join(reason.split())
     if not why:
-        raise Refused("A freeze needs a reason: say in --reason why nothing may be released.")
+        raise Refused("A freeze needs a reason: give in --reason why nothing may be released.")
     starts = freezing.moment(since, "--from") if since else _now()
     ends = freezing.moment(until, "--until")
     if ends <= max(starts, _now()):
@@ -247,7 +247,7 @@ def thaw(repository: Repository, environment: str, *, reason: str) -> str:
     environment_name(environment)
     why = " ".join(reason.split())
     if not why:
-        raise Refused("A thaw needs a reason: say in --reason why releases may go on.")
+        raise Refused("A thaw needs a reason: give in --reason why releases may go on.")
     fetch_existing(repository)
 
     def decide(branch: EnvironmentsBranch) -> Change:
@@ -279,7 +279,7 @@ def current_image(repository: Repository, environment: str) -> str:
 
 
 def check_scan(image: str, key: EllipticCurvePublicKey, *, critical_only: bool = False) -> str:
-    """What the newest valid scan result says.
+    """The newest valid scan result.
 
     Raises Refused if there is none, Vulnerable if it has critical or, unless `critical_only`, high ones.
     """
@@ -317,7 +317,7 @@ def _before(
         past = branch.before(environment, leaving_out=quarantined)
         known = branch.before(environment)
     else:
-        others = [each for each in record.standing if now is None or each.identity != promoted.identity(now)]
+        others = [each for each in record.targets if now is None or each.identity != promoted.identity(now)]
         if now and (here := record.find(now)):
             others = [each for each in others if record.entries.index(each) < record.entries.index(here)]
         pasts = [promoted.release_record(branch, environment, each) for each in reversed(others)]

@@ -25,7 +25,7 @@ from delivery.texts import one_line
 _CHART = "charts/crm"
 _HELM_SECONDS = 60.0
 _MOST_RENDERED = 16 * 1024 * 1024
-# What the chart asks the cluster about: the Prometheus operator is part of the platform.
+# What the chart looks for in the cluster: the Prometheus operator is part of the platform.
 _APIS = ("monitoring.coreos.com/v1",)
 # A name that ends in its content's hash is the same object with another content.
 _CONTENT_HASH = re.compile(r"-[0-9a-f]{8,64}$")
@@ -116,8 +116,8 @@ def _helm(command: Sequence[str], folder: Path, given: str, release: Release) ->
         done = processes.run(
             command, cwd=folder, given=given.encode(), seconds=_HELM_SECONDS, most=_MOST_RENDERED
         )
-        said = one_line(done.errors.decode(errors="replace"), 1000)
-        why = (said or f"exit status {done.status}") if done.status else ""
+        reason = one_line(done.errors.decode(errors="replace"), 1000)
+        why = (reason or f"exit status {done.status}") if done.status else ""
     except FileNotFoundError as error:
         raise Refused("The program helm is not on PATH; install it, or see Argo CD's own diff.") from error
     except processes.Late as late:

@@ -38,7 +38,7 @@ def table(events: Iterable[Event]) -> Group:
             Text(each.environment or "all"),
             Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
             _version(each),
-            # Text: what people wrote in brackets is no style.
+            # Text: brackets in names are no style.
             Text(each.by),
         )
         for each in found
@@ -65,7 +65,7 @@ def _below(event: Event) -> Text:
 
 
 def outcome(event: Event) -> str:
-    """What became of a release: promoted, aborted at 5 %, replaced at 20 %; empty where nobody knows."""
+    """What became of a release: promoted, aborted at 5 %, replaced at 20 %; empty where unknown."""
     if event.outcome in (promoted.ABORTED, promoted.REPLACED) and event.weight is not None:
         return f"{event.outcome} at {event.weight} %"
     return event.outcome

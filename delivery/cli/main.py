@@ -30,7 +30,7 @@ from delivery.images import attestations
 from delivery.kubernetes.client import Cluster
 
 REMOTE_VARIABLE = "DELIVERY_REMOTE"
-# Of `verify`: what Prometheus wants to be shown, where it does not answer everybody.
+# Of `verify`: the token that Prometheus requires, if any.
 TOKEN_VARIABLE = "DELIVERY_PROMETHEUS_TOKEN"  # noqa: S105  # a variable's name
 _METRICS_DAYS = 30
 # Of version 1.0; they go on for two releases.
@@ -258,7 +258,7 @@ def _add_changes(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_questions(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """What people ask, and changes nothing."""
+    """What people look up."""
     found = command(
         "status", "Show what Git, Argo Rollouts and Argo CD report about each environment.", _status
     )
@@ -295,7 +295,7 @@ def _add_questions(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_pipeline(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """What the pipeline asks."""
+    """What the pipeline looks up."""
     image = command(
         "current-image",
         "Show the image, by its digest, that an environment has in Git.",

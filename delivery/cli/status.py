@@ -38,7 +38,7 @@ _PLACE = re.compile(r"execution error at \([^)]*\): ")
 
 
 def show(repository: Repository, *, as_json: bool) -> int:
-    """Print every environment. 0, or 1 when something could not be known (which is then said)."""
+    """Print every environment. 0, or 1 with a message when something could not be read."""
     overview = observe(fetch_existing(repository))
     if as_json:
         print(json.dumps(_as_json(overview), indent=2))

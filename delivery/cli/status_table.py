@@ -51,8 +51,8 @@ def table(environments: Iterable[EnvironmentStatus]) -> Table:
     shown.add_column(overflow="fold")
     for each in environments:
         shown.add_row(Text(each.name, style="bold"), _git(each.git))
-        for label, said in _below(each):
-            shown.add_row(Text(f"  {label}", style="dim"), said)
+        for label, line in _below(each):
+            shown.add_row(Text(f"  {label}", style="dim"), line)
     return shown
 
 
@@ -62,9 +62,9 @@ def _git(git: GitStatus) -> Text:
     if git.release is None:
         return Text("no release yet", style="dim")
     release = git.release
-    said = Text(release.image.version, style="bold")
+    line = Text(release.image.version, style="bold")
     details = (release.strategy, f"revision {release.revision[:8]}", f"image {release.image.digest[7:15]}")
-    return said.append(f"  {'  '.join(details)}", "not bold dim")
+    return line.append(f"  {'  '.join(details)}", "not bold dim")
 
 
 def _below(environment: EnvironmentStatus) -> Iterator[tuple[str, Text]]:
@@ -84,50 +84,50 @@ def _below(environment: EnvironmentStatus) -> Iterator[tuple[str, Text]]:
 
 
 def _version(version: VersionStatus) -> Text:
-    said = Text(version.version, style="bold")
+    line = Text(version.version, style="bold")
     if version.weight is not None:
-        said.append(f" {version.weight} %", "not bold")
-    return said.append(f"  {version.ready} ready", "not bold")
+        line.append(f" {version.weight} %", "not bold")
+    return line.append(f"  {version.ready} ready", "not bold")
 
 
 def _where(cluster: ClusterStatus) -> Text:
     """At which step it is, and what Argo Rollouts reports."""
-    said = Text(f"  step {cluster.step}" if cluster.step else "")
-    said.append("  ").append(Text("Aborted", style="red") if cluster.aborted else _coloured(cluster.phase))
+    line = Text(f"  step {cluster.step}" if cluster.step else "")
+    line.append("  ").append(Text("Aborted", style="red") if cluster.aborted else _coloured(cluster.phase))
     if cluster.message and cluster.canary:
-        said.append(f"  {cluster.message}")
-    return said
+        line.append(f"  {cluster.message}")
+    return line
 
 
 def _verdict(verdict: AnalysisVerdict) -> Text:
-    said = Text().append(_coloured(verdict.phase))
+    line = Text().append(_coloured(verdict.phase))
     weighed = _weighed(verdict)
     if weighed is not None:
-        said.append("  ").append(_meter(weighed))
+        line.append("  ").append(_meter(weighed))
     detail = verdict.message or (verdict.value if weighed is None else None)
-    return said.append(f"  {detail}", "dim") if detail else said
+    return line.append(f"  {detail}", "dim") if detail else line
 
 
 def _argocd(argocd: ArgoCDStatus) -> Text:
-    said = Text()
+    line = Text()
     if argocd.sync:
-        said.append(_coloured(argocd.sync)).append(", ").append(_coloured(argocd.health))
-        said.append(f"  at {(argocd.revision or '?')[:8]}", "dim")
+        line.append(_coloured(argocd.sync)).append(", ").append(_coloured(argocd.health))
+        line.append(f"  at {(argocd.revision or '?')[:8]}", "dim")
     if argocd.behind:
-        said.append("  has not seen Git's release yet", "yellow")
+        line.append("  has not seen Git's release yet", "yellow")
     if argocd.message:
-        said.append(f"  {argocd.message}" if said else argocd.message)
-    return said
+        line.append(f"  {argocd.message}" if line else argocd.message)
+    return line
 
 
 def _worth_showing(verdicts: list[AnalysisVerdict]) -> list[AnalysisVerdict]:
     """An analysis that runs both at the step and in the background is shown once while all is well."""
-    asked = {verdict.question for verdict in verdicts}
+    analyses = {verdict.question for verdict in verdicts}
     return [
         verdict
         for verdict in verdicts
         if verdict.phase in _COLOURS["red"]
-        or verdict.question.removesuffix(_WATCH) not in asked - {verdict.question}
+        or verdict.question.removesuffix(_WATCH) not in analyses - {verdict.question}
     ]
 
 

@@ -1,6 +1,6 @@
 """`delivery status --watch`: one live screen of all environments until Ctrl-C.
 
-Git and the cluster are asked in the background, so a server that is away stops neither the screen nor Ctrl-C.
+Git and the cluster are read in the background, so an unreachable server stops neither the screen nor Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
 from delivery.gitops.git import Repository
 
 _EVERY_SECONDS = 1.0
-# A look takes a second or two; after this long somebody should know how old it is.
+# Reading takes a second or two; after this long the screen shows how old it is.
 _OLD_SECONDS = 10.0
 _LEAVING_SECONDS = 3.0
 
@@ -34,34 +34,34 @@ class View:
     repository: Repository
     overview: Overview | None = None
     trouble: str = ""
-    """Why Git cannot be asked; empty when it can."""
+    """Why Git cannot be read; empty when it can."""
     _branch: EnvironmentsBranch | None = None
-    _looked: float = field(default_factory=time.monotonic)
+    _refreshed: float = field(default_factory=time.monotonic)
 
     def watch(self, stopped: threading.Event) -> None:
-        """Look until stopped."""
+        """Refresh until stopped."""
         while not stopped.is_set():
-            self.look()
+            self.refresh()
             stopped.wait(_EVERY_SECONDS)
 
-    def look(self) -> None:
-        """Ask Git and the cluster once; while Git is away, the cluster is asked about what it said last."""
+    def refresh(self) -> None:
+        """Read Git and the cluster once; while Git is unreachable, its last state counts."""
         trouble = ""
         try:
             self._branch = fetch_existing(self.repository)
         except Refused as refusal:
-            trouble = f"Git cannot be asked: {refusal}"
+            trouble = f"Git cannot be read: {refusal}"
         if self._branch:
             self.overview = observe(self._branch)
         self.trouble = trouble
-        self._looked = time.monotonic()
+        self._refreshed = time.monotonic()
 
     def picture(self) -> RenderableType:
-        age = time.monotonic() - self._looked
+        age = time.monotonic() - self._refreshed
         head = f"{datetime.now(tz=UTC):%H:%M:%S} UTC"
         if self.overview is None:
             return Text(
-                self.trouble or f"{head}  asking Git and the cluster …", style="red" if self.trouble else ""
+                self.trouble or f"{head}  reading Git and the cluster …", style="red" if self.trouble else ""
             )
         parts: list[RenderableType] = [Text(f"{head}  Ctrl-C ends this", style="dim")]
         if age > _OLD_SECONDS:

@@ -1,7 +1,7 @@
 """Is a release healthy where it has just been deployed? The CRM and Prometheus are asked, the cluster is not.
 
-Argo Rollouts judges a release while it gets its share of the requests: whoever fails 1 request in 20 is aborted. What
-is asked here comes after that and is stricter, because it decides whether the next environment gets the release too.
+Argo Rollouts analyses a release while it has its share of the requests: one that fails 1 in 20 is aborted. This check
+comes after that and is stricter, because it decides whether the next environment gets the release too.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SLOWEST_P95 = 0.5
 MOST_FAILED = 0.01
 """The share of requests that may be answered 5xx."""
 FEWEST = 300
-"""Requests below which nothing is said: with so many, a release that fails 3 % passes less than once in a hundred."""
+"""Requests that a decision needs: with so many, a release that fails 3 % passes less than once in a hundred."""
 _ROUND = 20
-"""Requests in a row, of which each must be answered by the new version; and how many are sent between two looks."""
+"""Requests in a row, of which each must be answered by the new version; and how many are sent between two queries."""
 _PAUSE_SECONDS = 2.0
 _TIMEOUT_SECONDS = 10.0
 _MOST_BYTES = 1024 * 1024  # a page
@@ -116,8 +116,8 @@ class Verification:
     def run(self) -> str:
         """Wait until all users get the version, and check that it is healthy.
 
-        Raises Refused if it does not arrive, is unhealthy, fails a request of the smoke test, has too few requests to
-        tell, or has a p95 or an error rate over its limit.
+        Raises Refused if it is not served, is unhealthy, fails a request of the smoke test, has too few requests,
+        or has a p95 or an error rate over its limit.
         """
         self._wait_for_it()
         self._smoke()
@@ -144,15 +144,15 @@ class Verification:
         return web.get(self.crm, path, seconds=_TIMEOUT_SECONDS, most=_MOST_BYTES)
 
     def _health(self) -> tuple[str, str]:
-        """What `/health/` says: status and version."""
+        """What `/health/` answers: status and version."""
         try:
-            said = self._get("/health/").json()
-            return str(said["status"]), str(said["version"])
+            answer = self._get("/health/").json()
+            return str(answer["status"]), str(answer["version"])
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
             return type(error).__name__, "nothing"
 
     def _smoke(self) -> None:
-        """What everybody may see is there, and what nobody may see is not."""
+        """Public pages are there, others are not."""
         for path, expected in (("/", 200), ("/api/v1/deals/", 401), ("/no-such-page/", 404)):
             try:
                 status = self._get(path).status_code
@@ -168,7 +168,7 @@ class Verification:
             if time.monotonic() > until:
                 raise Refused(
                     f"Prometheus knows of {counts.requests} requests to {self.version} in {self.namespace}, and"
-                    f" {FEWEST} are needed to tell: is it scraped there?"
+                    f" {FEWEST} are needed: is it scraped there?"
                 )
             for _ in range(_ROUND):
                 # Prometheus counts what was answered, and how; what got no answer is not counted and sent again.

@@ -18,8 +18,8 @@ README = """\
 # What runs where
 
 Each folder is an environment. Its `release.yaml` names a revision (a commit of the code: chart, settings and
-analysis templates come from it), an image and a strategy. Argo CD deploys what stands here; `git log` is the
-deployment history, and a rollback is a commit like any other.
+analysis templates come from it), an image and a strategy. Argo CD deploys what is written here; `git log` is
+the deployment history, and a rollback is a commit like any other.
 
     delivery release --image REPOSITORY@sha256:… --to dev
     delivery promote dev staging
@@ -187,7 +187,7 @@ def publish(
     """Push the change that `decide` makes of the branch; None if it wants none.
 
     `branch`: as it was fetched a moment ago, which saves fetching it again. When somebody else pushes at the same
-    moment, `decide` is asked again about the new branch. Raises Refused if others are faster every time.
+    moment, `decide` is called again with the new branch. Raises Refused if others are faster every time.
     """
     for attempt in range(_PUSH_ATTEMPTS):
         if branch is None or attempt:

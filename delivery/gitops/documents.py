@@ -1,7 +1,7 @@
-"""What people write on the branch `environments`, read so that nothing that stands there does any harm.
+"""Files of the branch `environments`, which anybody may write, read so that nothing in them does any harm.
 
 A file has texts, lists and fields, and not many of them: no aliases (they can expand without end), no tags (they can
-name code), no field twice (a person and a program may each believe another one), nothing nested out of sight. What is
+name code), no field twice (readers may take different ones), nothing nested deeply. What is
 no text, such as a number or a date, stays as it was written, so a month that no year has breaks nothing.
 """
 
@@ -45,13 +45,13 @@ def text(raw: bytes) -> str:
 
 
 def value(text: str) -> Any:
-    """What a file says: dicts, lists, str, None and NotText. Raises Unreadable."""
+    """A file's content: dicts, lists, str, None and NotText. Raises Unreadable."""
     root = node(text)
     return None if root is None else _value(root)
 
 
 def node(text: str) -> yaml.Node | None:
-    """What a file says, with the lines on which it says it; None if it says nothing. Raises Unreadable."""
+    """A file's content with its lines; None if it is empty. Raises Unreadable."""
     try:
         _check(text)
         root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
@@ -83,7 +83,7 @@ def _check(text: str) -> None:
 
 
 def _refuse_twice(root: yaml.Node) -> None:
-    """Raises Unreadable where a field stands twice or has no name."""
+    """Raises Unreadable where a field is there twice or has no name."""
     for child in _children(root):
         _refuse_twice(child)
     if isinstance(root, yaml.MappingNode):

@@ -30,7 +30,7 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKLY = re.compile(r"([a-z]{3}) (\d\d):(\d\d) ?[-–] ?([a-z]{3}) (\d\d):(\d\d)", re.IGNORECASE)  # noqa: RUF001
 _WEEK = timedelta(days=7)
 TRAILER = "Despite-freeze"
-# The guard puts a push during a freeze back, unless its message says why it cannot wait.
+# The guard reverts a push during a freeze, unless its message has a reason why it cannot wait.
 DESPITE = re.compile(rf"^{TRAILER}: *\S", re.MULTILINE | re.IGNORECASE)
 _FIELDS = {"environments", "from", "to", "weekly", "reason"}
 
@@ -112,7 +112,7 @@ def frozen(branch: EnvironmentsBranch, environment: str, now: datetime) -> Froze
 def passed(branch: EnvironmentsBranch, environment: str, now: datetime, despite: str | None = None) -> str:
     """The trailer of a commit message that passes a freeze with a reason; empty where there is no freeze.
 
-    Raises Refused while the environment is frozen, or nobody can tell, and no reason is given.
+    Raises Refused without a reason while the environment is frozen, or the file cannot be read.
     """
     why = " ".join((despite or "").split())
     try:
@@ -131,7 +131,7 @@ def passed(branch: EnvironmentsBranch, environment: str, now: datetime, despite:
 def text_with(branch: EnvironmentsBranch, window: Window) -> str:
     """The file with a window added. Raises Refused if it cannot be read."""
     before = windows(branch)
-    # What people wrote, and their remarks, stay where the entry can simply follow.
+    # The text and its comments stay as they are where the entry can simply be appended.
     text = f"{_text_of(branch).rstrip()}\n{window}" if before else ""
     try:
         if len(parsed(text)) == len(before) + 1:
@@ -159,7 +159,7 @@ def text_without(branch: EnvironmentsBranch, environment: str, now: datetime) ->
 
 
 def moment(text: str, what: str) -> datetime:
-    """A time that somebody wrote, in UTC where it names no offset. Raises Refused."""
+    """A time, in UTC where it names no offset. Raises Refused."""
     try:
         found = datetime.fromisoformat(text.strip())
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Plain Git on a bare repository of our own, so that nobody's checkout is ever touched.
+"""Plain Git on a bare repository of our own, so that no checkout is ever touched.
 
 The repository lives in a temporary directory for one command. Commits are made without a working tree and
 without local branches: until the push, nothing that anyone can see has changed.
@@ -23,7 +23,7 @@ from delivery.gitops import documents
 from delivery.texts import one_line
 
 PATIENCE_SECONDS = 300.0
-"""For one Git command of a person, whose network may be slow; a silent one is given up sooner."""
+"""For one Git command of a person, whose network may be slow; a silent connection ends sooner."""
 _SILENT_SECONDS = 30
 HISTORY_COMMITS = 10_000
 """Of each branch of the code, where the history is bounded: 3 MB without files, and years of a busy team."""
@@ -33,7 +33,7 @@ BATCH = 100  # files that are read at once
 # Each fetch that brings something leaves a pack, and what was fetched before a branch was rewritten stays.
 _FETCHES_BEFORE_TIDYING = 200
 REMOTE_TRACKING = "refs/remotes/origin"
-# Variables that would point Git at somebody's checkout (set inside hooks) and must not leak in.
+# Variables that would point Git at another checkout (set inside hooks) and must not leak in.
 _CHECKOUT_VARIABLES = (
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -59,7 +59,7 @@ _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
 
 class GitFailed(Refused):
-    """A Git command failed; the message says which remote and what Git said."""
+    """A Git command failed; the message has the remote and Git's reason."""
 
 
 class PushLost(Exception):
@@ -69,18 +69,18 @@ class PushLost(Exception):
 def origin_of(folder: Path) -> str:
     """The URL of `origin` in the checkout that holds `folder`. Raises Refused."""
     try:
-        url = _told(["remote", "get-url", "origin"], folder)
+        url = _output(["remote", "get-url", "origin"], folder)
     except GitFailed as error:
         raise Refused(
             "No remote: give --remote, set DELIVERY_REMOTE or run inside a Git checkout that has an origin."
         ) from error
-    top = Path(_told(["rev-parse", "--show-toplevel"], folder))
+    top = Path(_output(["rev-parse", "--show-toplevel"], folder))
     local = not re.match(r"[A-Za-z0-9+.-]+://|[^/]+:", url)
     return str((top / url).resolve()) if local else url
 
 
 def identity(folder: Path) -> dict[str, str]:
-    """Who makes a commit: what Git is told in this folder, else the account on this machine."""
+    """Who makes a commit: by Git's settings in this folder, else the account on this machine."""
     environment = {}
     for role in ("AUTHOR", "COMMITTER"):
         for key in ("name", "email"):
@@ -233,7 +233,7 @@ class Repository:
     def commits(self, tip: str, most: int | None = None) -> list[Commit]:
         """Commits up to one, newest first, with what each did to the one before it.
 
-        The `most` newest of them, and of any number only so many as Git tells in 32 MB.
+        The `most` newest of them, and of any number only so many as fit into 32 MB.
         """
         mark = f"<{secrets.token_hex(16)}>"  # in no message
         form = f"--format={mark}{mark.join(('%H', '%ct', '%an', '%B', ''))}"
@@ -264,7 +264,7 @@ class Repository:
         except GitFailed as error:
             if _NOT_FETCHED not in str(error):
                 raise
-            if len(asked) > 1:  # one of them; Git does not say which
+            if len(asked) > 1:  # one of them; Git does not name it
                 self._read(asked[: len(asked) // 2], most)
                 self._read(asked[len(asked) // 2 :], most)
             else:
@@ -272,8 +272,8 @@ class Repository:
             return
         sizes: dict[tuple[str, str], int] = {}
         for each, line in zip(asked, lines, strict=True):
-            *_, kind, told = line.split(b" ")
-            size = int(told) if kind == b"blob" else None
+            *_, kind, written = line.split(b" ")
+            size = int(written) if kind == b"blob" else None
             if size is not None and size <= most:
                 sizes[each] = size
             elif size is not None:
@@ -355,7 +355,7 @@ class Repository:
     def _raw(
         self, *arguments: str, given: bytes | None = None, place: Mapping[str, str] | None = None
     ) -> bytes:
-        # What was left out of a fetch is not fetched by a look at it, but where all of a commit is wanted.
+        # What was left out of a fetch is fetched only where all of a commit is wanted.
         lazily = {"GIT_NO_LAZY_FETCH": "0" if arguments[0] in _LOOKS_INTO_CODE else "1"}
         environment = {**self._identity, **_as_environment(self._settings), **lazily, **(place or {})}
         try:
@@ -364,7 +364,7 @@ class Repository:
             )
         except GitFailed as error:
             if isinstance(error.__cause__, processes.Late):
-                # Git has been killed, so what it was at is nobody's any more.
+                # Git was killed and has left these behind.
                 for left in (*self._path.rglob("*.lock"), *self._path.glob("objects/pack/tmp_*")):
                     left.unlink(missing_ok=True)
             raise GitFailed(f"{self.remote}: {error}") from error
@@ -372,7 +372,7 @@ class Repository:
 
 @contextmanager
 def opened(remote: str, folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[Repository]:
-    """A fresh bare repository for `remote`, gone afterwards. `folder` is where the person stands.
+    """A fresh bare repository for `remote`, gone afterwards. `folder`: the current one.
 
     patience: the seconds that one command of Git may take.
     """
@@ -389,7 +389,7 @@ def opened(remote: str, folder: Path, patience: float = PATIENCE_SECONDS) -> Ite
 def _settings_for_transport(folder: Path) -> dict[str, str]:
     """How the checkout at `folder` reaches its remotes and signs in: its own credential and http settings."""
     try:
-        listed = _told(["config", "--local", "-z", "--get-regexp", r"^(credential|http)\."], folder)
+        listed = _output(["config", "--local", "-z", "--get-regexp", r"^(credential|http)\."], folder)
     except GitFailed:
         return {}
     pairs = (entry.split("\n", 1) for entry in listed.split("\0") if entry)
@@ -398,7 +398,7 @@ def _settings_for_transport(folder: Path) -> dict[str, str]:
 
 def _setting(key: str, folder: Path) -> str:
     try:
-        return _told(["config", "--get", key], folder)
+        return _output(["config", "--get", key], folder)
     except GitFailed:
         return ""
 
@@ -424,13 +424,13 @@ def _time(seconds: str) -> datetime:
         return datetime.fromtimestamp(0, tz=UTC)
 
 
-def _told(arguments: Sequence[str], folder: Path) -> str:
+def _output(arguments: Sequence[str], folder: Path) -> str:
     return _decoded(_run(arguments, cwd=folder)).strip()
 
 
-def _decoded(said: bytes) -> str:
+def _decoded(output: bytes) -> str:
     """Names and messages may be in any encoding."""
-    return said.decode(errors="replace").replace("\r\n", "\n")
+    return output.decode(errors="replace").replace("\r\n", "\n")
 
 
 def _run(
@@ -444,7 +444,7 @@ def _run(
     """Raises GitFailed, which is because of Late where it took more than `patience` seconds."""
     inherited = {key: value for key, value in os.environ.items() if key not in _CHECKOUT_VARIABLES}
     # LC_ALL: messages are read; GIT_TERMINAL_PROMPT: a missing password is an error, not a question;
-    # GIT_LITERAL_PATHSPECS: what somebody called a folder is its name, and no pattern.
+    # GIT_LITERAL_PATHSPECS: a folder's name is no pattern.
     inherited |= {
         "LC_ALL": "C.UTF-8",
         "LANGUAGE": "",
@@ -465,7 +465,7 @@ def _run(
     except processes.Late as late:
         raise GitFailed(f"git {arguments[0]} {late}") from late
     if done.status and not done.cut:
-        # What a push says of the branch stands in its output; what a server's hook says may be long.
-        said = one_line(_decoded(done.output + done.errors), 2000) or f"exit status {done.status}"
-        raise GitFailed(f"git {arguments[0]} failed: {_PASSWORD_IN_URL.sub('', said)}")
+        # A push reports about the branch in its output; that of a server's hook may be long.
+        reason = one_line(_decoded(done.output + done.errors), 2000) or f"exit status {done.status}"
+        raise GitFailed(f"git {arguments[0]} failed: {_PASSWORD_IN_URL.sub('', reason)}")
     return done.output

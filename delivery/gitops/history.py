@@ -1,4 +1,4 @@
-"""What was released when, by whom and why, read from the log of the branch `environments` alone."""
+"""What was released when, by whom and why, from the log of the branch `environments` alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Event:
     problem: str | None = None
     """Why the release file that this commit brought cannot be read."""
     outcome: str = ""
-    """What became of the release, by the guard's record: promoted, aborted or replaced; empty where nobody knows."""
+    """What became of the release, by the guard's record: promoted, aborted or replaced; empty where unknown."""
     weight: int | None = None
     """The highest share of the traffic that it had as a canary, in percent."""
 
@@ -78,7 +78,7 @@ def events(repository: Repository, branch: EnvironmentsBranch, most: int | None 
 def _outcomes(
     branch: EnvironmentsBranch, commit: Commit
 ) -> Iterator[tuple[tuple[str, promoted.Identity], promoted.PromotionEntry]]:
-    """What the guard's record, if this commit wrote it, says of each release."""
+    """Each release's entry in the guard's record, if this commit wrote it."""
     if not commit.files.get(promoted.FILE):
         return
     for name, record in promoted.copies_of(branch, at=commit.name).items():
@@ -94,7 +94,7 @@ def _read_ahead(repository: Repository, commits: Iterable[Commit]) -> None:
 
 
 def _of_release(branch: EnvironmentsBranch, commit: Commit, environment: str, line: list[Release]) -> Event:
-    """`line` has the environment's releases before, and has this one afterwards."""
+    """`line`: the environment's releases before, to which this one is added."""
     release, problem, was = None, None, line[-1] if line else None
     try:
         release = branch.release(environment, at=commit.name)
@@ -130,7 +130,7 @@ def _by(commit: Commit) -> str:
 
 
 def _why(commit: Commit) -> str:
-    """The first paragraph after the subject, where it says why and not only what."""
+    """The first paragraph after the subject, if it is a reason."""
     _, _, body = commit.message.strip().partition("\n\n")
     paragraph = body.strip().split("\n\n", 1)[0]
     if paragraph.startswith(("image: ", "By: ")):

@@ -68,7 +68,7 @@ class PromotionEntry:
         return (self.revision, self.digest, self.strategy)
 
     @property
-    def stands(self) -> bool:
+    def is_promoted(self) -> bool:
         """Whether it was fully promoted and not rolled back since."""
         return self.outcome == PROMOTED and not self.rolled_back
 
@@ -83,7 +83,7 @@ class PromotionRecord:
 
     entries: tuple[PromotionEntry, ...] = ()
     handled: str = ""
-    """The failed migration or refused sync that the guard has rolled back last: it says nothing about a later try."""
+    """The failed migration or refused sync that the guard has rolled back last: a later attempt is another one."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -104,17 +104,17 @@ class PromotionRecord:
         return self.entries[-1] if self.entries else None
 
     @property
-    def standing(self) -> tuple[PromotionEntry, ...]:
-        """What a rollback may go to, oldest first; the last one is the stable release."""
-        return tuple(each for each in self.entries if each.stands)[-_ROLLBACK_TARGETS - 1 :]
+    def targets(self) -> tuple[PromotionEntry, ...]:
+        """The stable release, and before it those that a rollback may return to, oldest first."""
+        return tuple(each for each in self.entries if each.is_promoted)[-_ROLLBACK_TARGETS - 1 :]
 
     @property
     def stable(self) -> PromotionEntry | None:
-        return self.standing[-1] if self.standing else None
+        return self.targets[-1] if self.targets else None
 
     def find(self, release: Release) -> PromotionEntry | None:
-        """The standing entry of a release."""
-        return next((each for each in self.standing if each.identity == identity(release)), None)
+        """The entry of a release, if it is promoted."""
+        return next((each for each in self.targets if each.identity == identity(release)), None)
 
     def rolled_back_for(self, release: Release) -> PromotionEntry | None:
         """The release that was rolled back to this one: by the guard after an abort, or by a rollback in progress."""
@@ -145,11 +145,12 @@ class PromotionRecord:
             # Also where the same release got other pods, by a hand in the cluster.
             new = replace(stable, pod_hash=entry.pod_hash, version=entry.version)
             return self._having(tuple(new if each is stable else each for each in self.entries))
-        earlier = next((each for each in self.standing if each.identity == entry.identity), None)
+        earlier = next((each for each in self.targets if each.identity == entry.identity), None)
         if earlier:
             at = self.entries.index(earlier)
             later = tuple(
-                replace(each, rolled_back=True) if each.stands else each for each in self.entries[at + 1 :]
+                replace(each, rolled_back=True) if each.is_promoted else each
+                for each in self.entries[at + 1 :]
             )
             back = replace(earlier, pod_hash=entry.pod_hash)
             return self._having((*self.entries[:at], back, *_ended(later, entry.at)))
@@ -166,7 +167,7 @@ class PromotionRecord:
             weight = max(mine.weight or 0, entry.weight or 0) or None
             return self._having((*self.entries[:-1], replace(mine, weight=weight)))
         ended = _ended(self.entries, entry.at)
-        if any(each.identity == entry.identity and each.stands for each in ended):
+        if any(each.identity == entry.identity and each.is_promoted for each in ended):
             return self._having(ended)
         return self._having((*ended, entry))
 
@@ -182,9 +183,9 @@ class PromotionRecord:
         return self._having((*known.entries[:-1], replace(mine, outcome=ABORTED, at=entry.at)))
 
     def _having(self, entries: tuple[PromotionEntry, ...]) -> PromotionRecord:
-        standing = replace(self, entries=entries).standing
-        others = [each for each in entries if each not in standing][-_MOST_OTHERS:]
-        return replace(self, entries=tuple(each for each in entries if each in standing or each in others))
+        targets = replace(self, entries=entries).targets
+        others = [each for each in entries if each not in targets][-_MOST_OTHERS:]
+        return replace(self, entries=tuple(each for each in entries if each in targets or each in others))
 
 
 def _ended(entries: Iterable[PromotionEntry], at: str) -> tuple[PromotionEntry, ...]:
@@ -204,9 +205,9 @@ def copy_text(records: Mapping[str, PromotionRecord]) -> str:
 
 
 def copies_of(branch: EnvironmentsBranch, at: str | None = None) -> dict[str, PromotionRecord]:
-    """The records that the branch has, by environment, as far as they can be read: people may write there.
+    """The records that the branch has, by environment, as far as they can be read: anybody may write there.
 
-    No entry has passed any gates: only the guard's own record says so.
+    No entry has passed any gates: only the guard's own record knows that.
     """
     try:
         read = documents.value(branch.text(FILE, at) or "")
@@ -236,7 +237,7 @@ def release_record(
 
 
 def _shown(entry: PromotionEntry) -> dict[str, object]:
-    """Without what says nothing to people or nothing new."""
+    """Without what is internal or has its default."""
     left_out = {"pod_hash", *(() if entry.rolled_back else ("rolled_back",))}
     return {key: value for key, value in asdict(entry).items() if key not in left_out and value is not None}
 

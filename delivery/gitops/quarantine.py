@@ -28,12 +28,12 @@ class QuarantinedImage:
 
     @property
     def since(self) -> datetime:
-        """Raises Refused if a person wrote no time there."""
+        """Raises Refused if it is no time."""
         try:
             return datetime.fromisoformat(self.at).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise Refused(
-                f"{FILE} says {one_line(self.at, 40)!r} where a time like 2026-11-24T21:35:00Z belongs."
+                f"{FILE} has {one_line(self.at, 40)!r} in place of a time like 2026-11-24T21:35:00Z."
             ) from error
 
 

@@ -242,7 +242,7 @@ class RollbackLoop:
             return None
         objects = self.cluster.observe(environment)
         quarantined = quarantine.digests(branch)
-        before = [each for each in record.standing if each.identity != promoted.identity(release)]
+        before = [each for each in record.targets if each.identity != promoted.identity(release)]
         missing = migration and migration.is_active and self.cluster.missing_migration_image(environment)
         return ObservedState(
             **vars(objects),

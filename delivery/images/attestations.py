@@ -1,4 +1,4 @@
-"""What a scanner has signed about an image: cosign's attestation of vulnerabilities, with Trivy's report in it.
+"""A scanner's signed result for an image: cosign's attestation of vulnerabilities, with Trivy's report in it.
 
     trivy image --format cosign-vuln --output result.json IMAGE
     cosign attest --type vuln --predicate result.json --key … --replace --new-bundle-format=false IMAGE
@@ -53,11 +53,11 @@ class Scan:
 
 
 class Uncounted(Refused):
-    """There is no result to go by; the message says why as the end of a sentence."""
+    """There is no valid result; the message is a reason that ends a sentence."""
 
 
 class Vulnerable(Refused):
-    """A result that counts tells of vulnerabilities that an image must not have."""
+    """A valid result has vulnerabilities that an image must not have."""
 
 
 def public_key_of(path: str) -> ec.EllipticCurvePublicKey:
@@ -80,7 +80,7 @@ def public_key(pem: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def newest(envelopes: Iterable[bytes], *, digest: str, key: ec.EllipticCurvePublicKey, now: datetime) -> Scan:
-    """The newest result that counts. Raises Uncounted, which tells why the last one does not."""
+    """The newest valid result. Raises Uncounted, with the reason against the last one."""
     found: list[Scan] = []
     why = "no scan result of this digest is in the registry"
     for envelope in envelopes:
@@ -134,7 +134,7 @@ def _read(envelope: bytes, digest: str, key: ec.EllipticCurvePublicKey) -> Scan 
 def signed_statement(
     envelope: Any, key: ec.EllipticCurvePublicKey, what: str = "scan result"
 ) -> dict[str, Any]:
-    """What an envelope says that has our key's signature. Raises Uncounted."""
+    """The statement in an envelope with our key's signature. Raises Uncounted."""
     try:
         payload = base64.b64decode(envelope["payload"], validate=True)
         signatures = [base64.b64decode(each["sig"], validate=True) for each in envelope["signatures"]]

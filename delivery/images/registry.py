@@ -1,4 +1,4 @@
-"""What a container registry says about an image, by the OCI distribution API."""
+"""Images in a container registry, by the OCI distribution API."""
 
 import base64
 import contextlib
@@ -35,7 +35,7 @@ _ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 _ATTEMPTS = 2  # a dropped connection is tried once more
-SECONDS = 30.0  # for all that is asked about an image; in a cluster it takes less than one
+SECONDS = 30.0  # for all requests about an image; in a cluster they take less than one
 _MOST_MANIFEST = 4 * 1024 * 1024  # what registries take themselves, by OCI's specification
 # Of what is attached to an image, all together: a list of a thousand packages has 2 MB.
 _MOST_ATTACHED = 16 * 1024 * 1024
@@ -68,7 +68,7 @@ class Reference:
             raise Refused(f"{tag!r} cannot be a tag.")
         if not tag and not digest:
             raise Refused(
-                f"The image {text!r} needs a digest or a tag: without one nobody knows what would run."
+                f"The image {text!r} needs a digest or a tag: without one it is open what would run."
             )
         return cls(repository, tag or None, digest or None)
 
@@ -182,7 +182,7 @@ def _as_tag(reference: Reference) -> str:
 
 
 class _Registry:
-    """One conversation, which has an end after some seconds."""
+    """All requests about one image, which end after some seconds."""
 
     def __init__(self, reference: Reference, address: str | None = None) -> None:
         self._reference = reference
@@ -240,7 +240,7 @@ class _Registry:
             raise _NotThere(f"The registry has no image {self._reference}.")
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise Refused(
-                f"The registry {self._reference.host} wants a sign-in: docker login {self._reference.host}."
+                f"The registry {self._reference.host} requires a login: docker login {self._reference.host}."
             )
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise RegistryUnreachable(f"The registry {self._reference.host} answered {answer.status_code}.")
@@ -257,7 +257,7 @@ class _Registry:
         return self._send(url, headers, most)
 
     def _send(self, url: str, headers: dict[str, str], most: int = _MOST_MANIFEST) -> httpx.Response:
-        # It is asked for the last time when there is no time left.
+        # The last request is made when no time is left.
         seconds = max(0.1, self._until - time.monotonic())
         try:
             return web.get(self._http, url, headers=headers, seconds=seconds, most=most)
@@ -274,11 +274,11 @@ class _Registry:
         if scheme.lower() == "basic":
             self._authorization = basic
             return
-        asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        realm = asked.pop("realm", "")
+        parameters = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        realm = parameters.pop("realm", "")
         if urlsplit(realm).scheme != "https" and not self._base.startswith("http:"):
             return
-        query = httpx.QueryParams({key: asked[key] for key in ("service", "scope") if key in asked})
+        query = httpx.QueryParams({key: parameters[key] for key in ("service", "scope") if key in parameters})
         answer = self._send(f"{realm}?{query}", {"Authorization": basic} if basic else {})
         if answer.is_success:
             token = _json(answer.content)

@@ -1,4 +1,4 @@
-"""What an image is made of: the signed list (SBOM, SPDX) without which Kyverno lets nothing of the image start.
+"""The signed list of what is in an image (SBOM, SPDX), without which Kyverno admits no pod of it.
 
 `make sbom` attaches it, as cosign does.
 """
@@ -14,7 +14,7 @@ _LIST = "signed list of what is in it (SBOM)"
 
 
 def packages(bundles: Iterable[bytes], *, digest: str, key: ec.EllipticCurvePublicKey) -> int:
-    """How many packages the list has that counts. Raises Uncounted, which tells why the last one does not."""
+    """How many packages the first valid list has. Raises Uncounted, with the reason against the last one."""
     why = f"no {_LIST} is in the registry"
     for bundle in bundles:
         try:

@@ -6,7 +6,7 @@
     mail-to        addresses, separated by commas
     smtp-user      signs in with smtp-password, over TLS; without it neither
 
-Either works alone. What a file holds never stands in a message or a log.
+Either works alone. A file's content is never in a message or a log.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class _Slack:
 
     def __call__(self, message: Message) -> None:
         try:
-            # What people wrote must not become a mention of everybody.
+            # Text of a commit must not become a mention of the whole channel.
             text = escape(f"*{message.subject}*\n{message.text}", quote=False)
             with web.client() as client:
                 web.post(

@@ -32,11 +32,11 @@ def of_event(event: Event) -> Message:
 
 def of_promotion(environment: str, version: str, took: timedelta, counts: dict[str, RequestCount]) -> Message:
     """Of a release that was fully promoted so long after its commit; `counts` of its requests by analysis."""
-    asked = max((each.requests for each in counts.values()), default=0)
+    requests = max((each.requests for each in counts.values()), default=0)
     bad = [f"{counts[question].bad} {word}" for question, word in _BAD.items() if question in counts]
     facts = [f"It took {_minutes(took)} from commit to full promotion."]
-    if asked:
-        facts.append(f"Of its {asked} requests as a canary {' and '.join(bad)}.")
+    if requests:
+        facts.append(f"Of its {requests} requests as a canary {' and '.join(bad)}.")
     return Message(f"{environment}: {version} is fully promoted", "\n".join(facts))
 
 
@@ -58,7 +58,7 @@ def _was(event: Event) -> str:
 
 
 def _from(event: Event) -> str:
-    """What a release changes; a rollback says that in its subject."""
+    """What a release changes; a rollback has that in its subject."""
     if event.kind not in _DONE or not event.release:
         return ""
     now, was = event.release, event.was

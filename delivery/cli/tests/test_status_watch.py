@@ -55,15 +55,15 @@ def seen(view: View) -> str:
 
 
 def test_it_shows_what_changes(view: View, branch: Remote, kubeconfig: Path) -> None:
-    assert "asking Git and the cluster" in seen(view)
+    assert "reading Git and the cluster" in seen(view)
     server = Server(_paths())
     with serving(server, kubeconfig):
-        view.look()
+        view.refresh()
         assert "1.1 20 %" in seen(view)
         branch.commit("environments", {"staging/release.yaml": "{"})
         (rollout,) = server.objects["/apis/argoproj.io/v1alpha1/namespaces/crm-dev/rollouts"]["items"]
         rollout["status"]["abort"] = True
-        view.look()
+        view.refresh()
     assert "staging/release.yaml on the branch environments is not YAML" in " ".join(
         seen(view).replace("│", " ").split()
     )
@@ -73,29 +73,29 @@ def test_it_shows_what_changes(view: View, branch: Remote, kubeconfig: Path) -> 
 def test_it_goes_on_while_git_is_away(view: View, branch: Remote, kubeconfig: Path) -> None:
     elsewhere = branch.path.with_suffix(".away")
     branch.path.rename(elsewhere)
-    view.look()
-    assert "Git cannot be asked: " in seen(view)
+    view.refresh()
+    assert "Git cannot be read: " in seen(view)
     elsewhere.rename(branch.path)
     with serving(Server(_paths()), kubeconfig):
-        view.look()
-        assert "Git cannot be asked" not in seen(view)
+        view.refresh()
+        assert "Git cannot be read" not in seen(view)
         branch.path.rename(elsewhere)
-        view.look()
-    assert "Git cannot be asked: " in seen(view)
+        view.refresh()
+    assert "Git cannot be read: " in seen(view)
     assert "1.1 20 %" in seen(view), "the cluster still says what runs"
 
 
 def test_it_goes_on_while_the_cluster_is_away(view: View, kubeconfig: Path) -> None:
-    view.look()
-    assert "Not known: what runs." in seen(view)
+    view.refresh()
+    assert "What runs is not known." in seen(view)
     assert "no release yet" in seen(view)
     with serving(Server(_paths()), kubeconfig):
-        view.look()
+        view.refresh()
     assert "Not known" not in seen(view)
 
 
 def test_it_says_how_old_it_is_when_nobody_answers(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
-    view.look()
+    view.refresh()
     assert "s old" not in seen(view)
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 35)

@@ -65,13 +65,13 @@ def test_what_everybody_had_and_nobody_left_skips_steps() -> None:
 def test_what_did_not_pass_its_gates_takes_steps_and_is_still_gone_back_to() -> None:
     record = after(A).with_promoted(entry(B, gates=False)).with_promoted(entry(C))
     assert skips(record) == ["1.1", "1.3"]
-    assert [each.version for each in record.standing] == ["1.1", "1.2", "1.3"]
+    assert [each.version for each in record.targets] == ["1.1", "1.2", "1.3"]
 
 
 def test_only_the_last_five_before_the_stable_one_count() -> None:
     many = [release(f"1.{number}") for number in range(1, 9)]
     record = after(*many)
-    assert [each.version for each in record.standing] == ["1.3", "1.4", "1.5", "1.6", "1.7", "1.8"]
+    assert [each.version for each in record.targets] == ["1.3", "1.4", "1.5", "1.6", "1.7", "1.8"]
 
 
 def test_revision_digest_and_strategy_make_a_release_and_nothing_else() -> None:
@@ -96,7 +96,7 @@ def test_what_is_replaced_or_aborted_on_its_way_keeps_its_weight_and_never_count
     assert record.newest == entry(C, ABORTED, weight=5)
     assert record.with_aborted(entry(C, IN_PROGRESS)) == record
     assert record.with_moving(entry(C, IN_PROGRESS)).newest == entry(C, IN_PROGRESS), "it is tried again"
-    assert [each.version for each in record.standing] == ["1.1"]
+    assert [each.version for each in record.targets] == ["1.1"]
 
 
 def test_a_rollback_on_its_way_is_no_new_release() -> None:
@@ -107,7 +107,7 @@ def test_a_rollback_on_its_way_is_no_new_release() -> None:
 
 def test_settings_that_change_no_pod_are_a_release_of_their_own() -> None:
     new_settings = replace(A, revision="e" * 40)
-    assert len(after(A, new_settings).standing) == 2
+    assert len(after(A, new_settings).targets) == 2
 
 
 def test_it_stays_small() -> None:
@@ -115,7 +115,7 @@ def test_it_stays_small() -> None:
     for number in range(60):
         record = record.with_moving(entry(release("1.3", revision=f"{number % 10}"), IN_PROGRESS))
     assert len(record.entries) < 20
-    assert [each.version for each in record.standing] == ["1.1", "1.2"]
+    assert [each.version for each in record.targets] == ["1.1", "1.2"]
 
 
 def test_it_is_read_as_it_was_written() -> None:

@@ -191,7 +191,7 @@ def test_a_time_that_is_none_is_logged_and_the_other_metrics_go_on(
     of.run_once()
     assert values(of)["delivery_deployments_total"] == 3
     assert logged == [
-        "quarantine: error: quarantine.yaml says 'yesterday' where a time like 2026-11-24T21:35:00Z belongs."
+        "quarantine: error: quarantine.yaml has 'yesterday' in place of a time like 2026-11-24T21:35:00Z."
     ]
 
 

@@ -59,7 +59,7 @@ class TestSignIn:
     def test_that_fails_says_what_to_do(self, closed_registry: Registry, login: dict[str, str]) -> None:
         self.docker_config(closed_registry.host, login)
         image = closed_registry.push(REVISION, "1.0")
-        with pytest.raises(Refused, match=f"wants a sign-in: docker login {closed_registry.host}"):
+        with pytest.raises(Refused, match=f"requires a login: docker login {closed_registry.host}"):
             look_up(Reference.parse(str(image)))
 
     def test_by_token_asks_the_realm_for_one(self) -> None:
