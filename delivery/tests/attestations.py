@@ -70,9 +70,9 @@ def _statement(digest: str, kind: str, predicate: dict[str, Any]) -> dict[str, A
     }
 
 
-def signed(said: dict[str, Any], key: ec.EllipticCurvePrivateKey) -> bytes:
+def signed(content: dict[str, Any], key: ec.EllipticCurvePrivateKey) -> bytes:
     """A statement in an envelope with a signature."""
-    payload = json.dumps(said).encode()
+    payload = json.dumps(content).encode()
     signature = key.sign(attestations.pae(attestations.PAYLOAD, payload), ec.ECDSA(hashes.SHA256()))
     envelope = {
         "payloadType": attestations.PAYLOAD,

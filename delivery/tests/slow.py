@@ -12,13 +12,13 @@ SILENCE: tuple[bytes, ...] = ()
 
 
 @contextlib.contextmanager
-def server(said: Iterable[bytes], *, pause: float = 0.05) -> Iterator[tuple[int, list[socket.socket]]]:
+def server(content: Iterable[bytes], *, pause: float = 0.05) -> Iterator[tuple[int, list[socket.socket]]]:
     """Accepts every connection and sends it the same, with a pause after each piece, and never ends it.
 
     Gives its port, and the connections that there were.
     """
     stopped = threading.Event()
-    pieces = list(itertools.islice(said, 10_000))
+    pieces = list(itertools.islice(content, 10_000))
     accepted: list[socket.socket] = []
 
     def answer(connection: socket.socket) -> None:

@@ -15,7 +15,7 @@ from delivery.tests import slow
 
 
 @pytest.mark.parametrize(
-    "said",
+    "pieces",
     [
         slow.SILENCE,
         [b"HTTP/1.1 200 OK\r\nX-Slow: ", *itertools.repeat(b"x", 1000)],
@@ -25,10 +25,10 @@ from delivery.tests import slow
     ],
     ids=["silent", "headers", "body", "body of a length", "continue"],
 )
-def test_an_answer_that_does_not_end_is_given_up(said: Iterable[bytes]) -> None:
+def test_an_answer_that_does_not_end_is_given_up(pieces: Iterable[bytes]) -> None:
     began = time.monotonic()
     with (
-        slow.server(said) as (port, _),
+        slow.server(pieces) as (port, _),
         web.client() as client,
         pytest.raises(httpx.TimeoutException),
     ):

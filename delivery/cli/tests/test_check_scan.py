@@ -1,4 +1,4 @@
-"""An image is released only with a signed scan result, and only where that tells of nothing critical or high."""
+"""An image is released only with a signed scan result, and only where that has nothing critical or high."""
 
 from __future__ import annotations
 

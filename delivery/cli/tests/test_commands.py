@@ -172,16 +172,16 @@ class TestRelease:
         arguments = [
             part.replace("{repository}", image.repository) for pair in options.items() for part in pair
         ]
-        said = refusal(capsys, "release", *arguments)
-        assert sentence.replace("{repository}", image.repository) in said
+        error = refusal(capsys, "release", *arguments)
+        assert sentence.replace("{repository}", image.repository) in error
         assert branch.tip("environments") == tip
 
     def test_refuses_an_image_without_labels(
         self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
     ) -> None:
         bare = registry.push(version="1.0")
-        said = refusal(capsys, "release", "--image", str(bare), "--to", "dev")
-        assert "no label org.opencontainers.image.revision; build it with one or give --revision" in said
+        error = refusal(capsys, "release", "--image", str(bare), "--to", "dev")
+        assert "no label org.opencontainers.image.revision; build it with one or give --revision" in error
         assert main(["release", "--image", str(bare), "--to", "dev", "--revision", branch.head]) == 0
 
     def test_refuses_a_commit_that_cannot_be_deployed(
@@ -201,8 +201,8 @@ class TestRelease:
         stray = branch.commit("stray", CODE, "from a fork")
         branch.git("update-ref", "-d", "refs/heads/stray")
         image = registry.push(stray, "1.0")
-        said = refusal(capsys, "release", "--image", str(image), "--to", "dev")
-        assert f"has no branch with the commit {stray}" in said
+        error = refusal(capsys, "release", "--image", str(image), "--to", "dev")
+        assert f"has no branch with the commit {stray}" in error
 
     def test_refuses_when_the_branch_is_missing(
         self, remote: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
@@ -254,9 +254,9 @@ class TestReleaseFilesByHand:
         branch.commit("environments", {"dev/release.yaml": broken})
         image = registry.push(branch.head, "1.0")
         for command in (["release", "--image", str(image), "--to", "dev"], ["promote", "dev", "staging"]):
-            said = refusal(capsys, *command)
-            assert sentence in said
-            assert "delivery rollback dev" in said
+            error = refusal(capsys, *command)
+            assert sentence in error
+            assert "delivery rollback dev" in error
 
     def test_stop_no_other_environment(self, branch: Remote, registry: Registry) -> None:
         branch.commit("environments", {"dev/release.yaml": "{"})
@@ -355,8 +355,8 @@ class TestRollback:
         self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
     ) -> None:
         released(branch, registry, "1.0")
-        said = refusal(capsys, "rollback", "dev", "--to", branch.head)
-        assert "is not a commit of the branch environments" in said
+        error = refusal(capsys, "rollback", "dev", "--to", branch.head)
+        assert "is not a commit of the branch environments" in error
 
     def test_refuses_a_commit_before_the_first_release(
         self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
@@ -485,8 +485,8 @@ class TestRollbackByTheRecord:
         for version in ("1.0", "1.1"):
             released(branch, registry, version, to="production")
         self.record(branch, ("1.0", promoted.IN_PROGRESS), ("1.1", promoted.PROMOTED))
-        said = refusal(capsys, "rollback", "production")
-        assert "production has no earlier release that was fully promoted to roll back to." in said
+        error = refusal(capsys, "rollback", "production")
+        assert "production has no earlier release that was fully promoted to roll back to." in error
 
 
 class TestPushes:
@@ -532,16 +532,16 @@ class TestPushes:
         monkeypatch.setattr(time, "sleep", lambda _: None)
         _hook(branch, "pre-receive", "echo 'cannot lock ref' >&2; exit 1")
         image = registry.push(branch.head, "1.0")
-        said = refusal(capsys, "release", "--image", str(image), "--to", "dev")
-        assert "Others pushed to environments first, 10 times in a row; nothing was changed" in said
+        error = refusal(capsys, "release", "--image", str(image), "--to", "dev")
+        assert "Others pushed to environments first, 10 times in a row; nothing was changed" in error
 
     def test_that_the_server_declines_are_reported(
         self, branch: Remote, registry: Registry, capsys: pytest.CaptureFixture[str]
     ) -> None:
         _hook(branch, "pre-receive", "echo 'the freeze lasts until Monday' >&2; exit 1")
         image = registry.push(branch.head, "1.0")
-        said = refusal(capsys, "release", "--image", str(image), "--to", "dev")
-        assert "the freeze lasts until Monday" in said
+        error = refusal(capsys, "release", "--image", str(image), "--to", "dev")
+        assert "the freeze lasts until Monday" in error
 
     def test_that_are_killed_leave_nothing_wrong(
         self, branch: Remote, registry: Registry, tmp_path: Path

@@ -102,7 +102,7 @@ def test_a_setting_is_shown_in_the_map_whose_name_it_changes(
     assert "(new)" not in text
 
 
-def test_what_comes_and_goes_is_said(
+def test_added_and_removed_objects_are_named(
     remote: Remote, old: Release, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\ndata: {a: b}\n"
@@ -131,10 +131,10 @@ def test_a_chart_that_cannot_be_rendered_is_refused_in_one_sentence(
     staging_has(remote, old, **{"charts/crm/templates/broken.yaml": "{{ fail `choose one` }}"})
     capsys.readouterr()
     assert main(["diff", "staging", "production"]) == 1
-    said = capsys.readouterr().err
-    assert "The chart of 1.2 (" in said
-    assert "choose one" in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert "The chart of 1.2 (" in error
+    assert "choose one" in error
+    assert error.count("\n") == 1
 
 
 def test_without_helm_it_says_so(

@@ -28,8 +28,8 @@ def serving(answer: Callable[[str, dict[str, str]], Answer]) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, said = answer(self.path, {name.lower(): value for name, value in self.headers.items()})
-            body = json.dumps(said).encode()
+            status, content = answer(self.path, {name.lower(): value for name, value in self.headers.items()})
+            body = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

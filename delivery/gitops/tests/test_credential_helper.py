@@ -130,14 +130,14 @@ def test_a_changed_password_counts_at_once(server: Server, secret: Path, trace: 
     assert main(["init"]) == 0
 
 
-def test_a_wrong_password_is_told_without_it_and_stays_in_the_secret(
+def test_a_wrong_password_is_refused_without_naming_it_and_stays_in_the_secret(
     server: Server, secret: Path, trace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (secret / "password").write_text("battery staple")
     assert main(["init"]) == 1
-    said = "".join(capsys.readouterr())
-    assert "Authentication failed" in said
-    assert "battery" not in said
+    output = "".join(capsys.readouterr())
+    assert "Authentication failed" in output
+    assert "battery" not in output
     assert (secret / "password").read_text() == "battery staple"
 
 

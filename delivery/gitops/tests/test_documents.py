@@ -63,9 +63,9 @@ _FILES = st.one_of(
 @given(_FILES)
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     for read in (documents.value, lambda text: Release.parse(text, "release.yaml"), freeze.parsed):
-        said = _refusal(read, raw)
-        assert "\n" not in said
-        assert len(said) < 400
+        error = _refusal(read, raw)
+        assert "\n" not in error
+        assert len(error) < 400
 
 
 def _refusal(read: Callable[[str], Any], raw: bytes) -> str:

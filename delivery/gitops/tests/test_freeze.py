@@ -83,9 +83,9 @@ def test_a_file_that_cannot_be_read_lets_no_release_through_and_says_the_line(
 ) -> None:
     branch.commit("environments", {FILE: text})
     command = ["release", "--image", image, "--to", "dev"]
-    said = refused(capsys, *command)
-    assert sentence in said
-    assert said.count("\n") == 1
+    error = refused(capsys, *command)
+    assert sentence in error
+    assert error.count("\n") == 1
     assert main([*command, "--despite-freeze", "it burns"]) == 0
     assert "\nDespite-freeze: it burns\n" in branch.message()
 

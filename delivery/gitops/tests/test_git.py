@@ -71,9 +71,9 @@ def test_addresses_that_would_do_harm_are_refused(
     remote_url: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["init", f"--remote={remote_url}"]) == 1
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert "secret" not in said
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "secret" not in error
 
 
 def test_what_git_says_is_repeated_without_passwords() -> None:

@@ -1,4 +1,4 @@
-"""The log of the branch tells what happened, whoever wrote it."""
+"""The log of the branch shows what happened, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def test_it_says_what_became_of_each_release(branch: Remote, shown: Any) -> None
     ]
 
 
-def test_people_get_a_table(branch: Remote, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+def test_the_table_fits_the_terminal(
+    branch: Remote, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
     assert branch
     for width in (80, 160):
         monkeypatch.setenv("COLUMNS", str(width))

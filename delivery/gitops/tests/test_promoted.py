@@ -131,7 +131,7 @@ def test_what_is_no_record_is_refused_with_a_sentence(text: str) -> None:
         PromotionRecord.parse(text)
 
 
-def test_the_copy_for_people_lets_nothing_skip_a_step() -> None:
+def test_the_copy_on_the_branch_lets_nothing_skip_a_step() -> None:
     written = copy_text({"production": after(A, B, A).with_moving(entry(C, IN_PROGRESS))})
     found = copies_of(Branch(written))["production"]
     assert [(each.version, each.gates, each.rolled_back) for each in found.entries] == [
@@ -145,7 +145,7 @@ def test_the_copy_for_people_lets_nothing_skip_a_step() -> None:
 @pytest.mark.parametrize(
     "text", ["[", "7", "production: 7", "production: [{}]", "production: [{version: 1}]", "? ["]
 )
-def test_a_copy_that_people_broke_knows_nothing(text: str) -> None:
+def test_a_broken_copy_has_no_records(text: str) -> None:
     assert copies_of(Branch(text)) == {}
 
 

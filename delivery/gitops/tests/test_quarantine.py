@@ -38,12 +38,12 @@ def test_release_and_promote_refuse_it_until_it_is_unquarantined(
 
     assert main(["release", "--image", image, "--to", "production"]) == 1
     assert main(["promote", "dev", "staging"]) == 1
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     sentence = (
         "1.1 is quarantined since 2026-11-24T03:00:00Z, "
         "when it failed in production (error-rate: 22 of 30 failed)"
     )
-    assert said.count(sentence) == 2
+    assert error.count(sentence) == 2
     assert remote.tip("environments") == tip
 
     assert main(["unquarantine", digest_of(image), "--reason", "the database was full"]) == 0
@@ -109,8 +109,8 @@ class TestARollback:
         both = quarantined(digest_of(images[0])) + quarantined(digest_of(images[1]))
         remote.commit("environments", {FILE: both})
         assert main(["rollback", "production"]) == 1
-        said = capsys.readouterr().err
-        assert "production has no earlier release to roll back to that is not quarantined." in said
+        error = capsys.readouterr().err
+        assert "production has no earlier release to roll back to that is not quarantined." in error
 
     def test_to_it_is_refused_until_it_is_unquarantined(
         self, remote: Remote, images: list[str], capsys: pytest.CaptureFixture[str]

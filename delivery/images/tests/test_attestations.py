@@ -38,9 +38,9 @@ def judged(*envelopes: bytes) -> Scan:
 
 def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
     """A result of ours that was changed before it was signed."""
-    said = statement(DIGEST, finished=FINISHED)
-    change(said)
-    return signed(said, OURS)
+    result = statement(DIGEST, finished=FINISHED)
+    change(result)
+    return signed(result, OURS)
 
 
 def test_a_clean_result_is_fit() -> None:
@@ -68,8 +68,8 @@ def test_critical_and_high_findings_are_counted_and_named(findings: tuple[str, .
 
 def test_a_payload_that_was_changed_after_it_was_signed_does_not_count() -> None:
     envelope = json.loads(result("CRITICAL"))
-    said = base64.b64decode(envelope["payload"]).replace(b"CRITICAL", b"LOW")
-    envelope["payload"] = base64.b64encode(said).decode()
+    payload = base64.b64decode(envelope["payload"]).replace(b"CRITICAL", b"LOW")
+    envelope["payload"] = base64.b64encode(payload).decode()
     with pytest.raises(Uncounted, match="is not signed by the key that counts here"):
         judged(json.dumps(envelope).encode())
 
@@ -115,13 +115,13 @@ def test_of_several_results_the_newest_counts_in_whatever_order_they_stand(order
 
 
 def test_what_else_is_attested_and_what_others_signed_is_passed_over() -> None:
-    bill_of_materials = changed(lambda said: said.update(predicateType="https://spdx.dev/Document"))
+    bill_of_materials = changed(lambda result: result.update(predicateType="https://spdx.dev/Document"))
     theirs = signed(statement(DIGEST, ["CRITICAL"], finished=NOW), THEIRS)
     assert not judged(theirs, result(), bill_of_materials, b"\x00").unfit
 
 
 @pytest.mark.parametrize(
-    "envelopes", [(), (changed(lambda said: said.update(predicateType="https://spdx.dev/Document")),)]
+    "envelopes", [(), (changed(lambda result: result.update(predicateType="https://spdx.dev/Document")),)]
 )
 def test_without_a_result_there_is_nothing_to_go_by(envelopes: tuple[bytes, ...]) -> None:
     with pytest.raises(Uncounted, match="no scan result of this digest is in the registry"):
@@ -151,17 +151,17 @@ def test_garbage_is_no_result(envelope: bytes) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda said: said.pop("subject"),
-        lambda said: said.update(subject=[None]),
-        lambda said: said["predicate"].pop("metadata"),
-        lambda said: said["predicate"]["metadata"].update(scanFinishedOn="yesterday"),
-        lambda said: said["predicate"]["metadata"].update(scanFinishedOn="2026-01-08T11:00:00"),
-        lambda said: said["predicate"]["metadata"].update(scanFinishedOn=None),
-        lambda said: said["predicate"]["scanner"].update(result=None),
-        lambda said: said["predicate"]["scanner"]["result"].pop("Results"),
-        lambda said: said["predicate"]["scanner"]["result"].update(Results=[]),
-        lambda said: said["predicate"]["scanner"]["result"].update(Results={"Vulnerabilities": []}),
-        lambda said: said["predicate"]["scanner"]["result"].update(
+        lambda result: result.pop("subject"),
+        lambda result: result.update(subject=[None]),
+        lambda result: result["predicate"].pop("metadata"),
+        lambda result: result["predicate"]["metadata"].update(scanFinishedOn="yesterday"),
+        lambda result: result["predicate"]["metadata"].update(scanFinishedOn="2026-01-08T11:00:00"),
+        lambda result: result["predicate"]["metadata"].update(scanFinishedOn=None),
+        lambda result: result["predicate"]["scanner"].update(result=None),
+        lambda result: result["predicate"]["scanner"]["result"].pop("Results"),
+        lambda result: result["predicate"]["scanner"]["result"].update(Results=[]),
+        lambda result: result["predicate"]["scanner"]["result"].update(Results={"Vulnerabilities": []}),
+        lambda result: result["predicate"]["scanner"]["result"].update(
             Results=[{"Vulnerabilities": [{"VulnerabilityID": "CVE-1"}]}]
         ),
     ],
@@ -172,9 +172,9 @@ def test_a_report_that_says_too_little_is_no_result(change: Callable[[dict[str, 
 
 
 def test_a_target_without_findings_is_clean_and_go_writes_nanoseconds() -> None:
-    def like_trivy(said: dict[str, Any]) -> None:
-        said["predicate"]["scanner"]["result"]["Results"] = [{"Target": "crm", "Class": "os-pkgs"}]
-        said["predicate"]["metadata"]["scanFinishedOn"] = "2026-01-08T11:00:00.123456789Z"
+    def like_trivy(result: dict[str, Any]) -> None:
+        result["predicate"]["scanner"]["result"]["Results"] = [{"Target": "crm", "Class": "os-pkgs"}]
+        result["predicate"]["metadata"]["scanFinishedOn"] = "2026-01-08T11:00:00.123456789Z"
 
     assert not judged(changed(like_trivy)).unfit
 

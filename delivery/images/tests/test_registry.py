@@ -1,4 +1,4 @@
-"""Asking registries: signing in to a real one, and odd answers from a server that says what it is told."""
+"""Requests to registries: a login at a real one, and odd answers of a made-up one."""
 
 import base64
 import hashlib
@@ -142,14 +142,14 @@ def test_a_registry_with_referrers_is_asked_page_by_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [slow.SILENCE, [b"HTTP/1.1 200 OK\r\n\r\n", *[b" "] * 1000]], ids=["silent", "drips"]
+    "pieces", [slow.SILENCE, [b"HTTP/1.1 200 OK\r\n\r\n", *[b" "] * 1000]], ids=["silent", "drips"]
 )
 def test_a_registry_that_never_ends_its_answer_counts_as_away(
-    said: Iterable[bytes], monkeypatch: pytest.MonkeyPatch
+    pieces: Iterable[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "SECONDS", 0.5)
     began = time.monotonic()
-    with slow.server(said) as (port, _), pytest.raises(RegistryUnreachable, match="no whole answer within"):
+    with slow.server(pieces) as (port, _), pytest.raises(RegistryUnreachable, match="no whole answer within"):
         look_up(Reference.parse(f"localhost:{port}/crm:1.0"))
     assert time.monotonic() - began < 3
 

@@ -107,10 +107,10 @@ def test_a_password_goes_over_tls_only(folder: Path, received: Received) -> None
 
 
 @pytest.mark.parametrize(
-    "said", [slow.SILENCE, [b"x"] * 1000, [b"220-wait\r\n"] * 1000], ids=["silent", "bytes", "lines"]
+    "pieces", [slow.SILENCE, [b"x"] * 1000, [b"220-wait\r\n"] * 1000], ids=["silent", "bytes", "lines"]
 )
-def test_who_never_ends_an_answer_is_given_up(folder: Path, said: Iterable[bytes]) -> None:
-    with slow.server(said) as (port, _):
+def test_who_never_ends_an_answer_is_given_up(folder: Path, pieces: Iterable[bytes]) -> None:
+    with slow.server(pieces) as (port, _):
         (folder / "slack-url").write_text(f"http://127.0.0.1:{port}/")
         (folder / "smtp").write_text(f"127.0.0.1:{port}")
         began = time.monotonic()
