@@ -17,7 +17,7 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import resume, runner
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import bootstrap, images, inbox, local, settings
+from drills.fixtures import bootstrap, images, inbox, local_cluster, settings
 from drills.load import traffic
 from drills.observe.watcher import Kubernetes
 from drills.report import charts, html, markdown, whole_run
@@ -48,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print("[red]drills:[/] stopped; the load has ended, and production is left as it is now.")
             return 130
     took = time.monotonic() - started + saved
-    html.write_summary(results, local.REPORT)
+    html.write_summary(results, local_cluster.REPORT)
     if subject == "alerts":
-        charts.draw_alerts(results, local.REPORT / "alerts.png")
+        charts.draw_alerts(results, local_cluster.REPORT / "alerts.png")
         whole_run.write(subject, markdown.alerts(results, took, on_call.known(), inbox.TIME_SCALE))
     elif subject:
         whole_run.write(subject, markdown.suite(subject, results, took))
-    runner.show(results, took, local.REPORT / "index.html")
+    runner.show(results, took, local_cluster.REPORT / "index.html")
     return 1 if any(result.problem for result in results) else 0
 
 
@@ -95,7 +95,7 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]
 def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioResult], float]:
     """The results of all, and how many seconds those took that were not played again."""
     traffic.usual_rate()  # refused now, and not after the images are built
-    local.prepare()
+    local_cluster.prepare()
     note = settings.worktree_note()
     if note:
         console.print(f"[yellow]·[/] {note}")
@@ -107,7 +107,7 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
             images.image(recipe)
     for addition in sorted({name for scenario in chosen for name in scenario.additions}):
         with step(f"Add {addition.capitalize()} to the cluster"):
-            local.output([sys.executable, "-m", "cluster", addition], seconds=3600)
+            local_cluster.output([sys.executable, "-m", "cluster", addition], seconds=3600)
     kubernetes = Kubernetes()
     with (
         step(f"Release {GOOD[0]} to production"),
@@ -123,7 +123,7 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
         if resuming and (before := resume.kept(f"{scenario.name}{number}")):
             result, took = before
             console.print(f"[bold]{scenario.title}[/] [dim]played before at this commit[/]")
-            html.write_drill(result, local.REPORT / result.name)
+            html.write_drill(result, local_cluster.REPORT / result.name)
             results.append(result)
             saved += took
             continue

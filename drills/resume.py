@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from cluster import paths
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from drills.load import traffic
 from drills.report.result import ScenarioResult
 
@@ -47,6 +47,6 @@ def _folder() -> Path:
 
 def code() -> str:
     """What names everything in HEAD but its pages."""
-    entries = local.output(["git", "ls-tree", "HEAD"]).splitlines()
+    entries = local_cluster.output(["git", "ls-tree", "HEAD"]).splitlines()
     played = [each for each in entries if not each.endswith(("\tdocs", ".md"))]
     return hashlib.sha256("\n".join(played).encode()).hexdigest()[:12]

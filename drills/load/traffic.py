@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from drills.load import results as record
 from drills.load.results import Record
 from drills.load.users import Api, User, targets
@@ -46,7 +46,7 @@ class Traffic:
     """The share of requests that only ask who is there: many of them show what the router does at little cost."""
 
     def start(
-        self, environment: str, folder: Path, url: str = local.HTTP, *, sign_up_at: str | None = None
+        self, environment: str, folder: Path, url: str = local_cluster.HTTP, *, sign_up_at: str | None = None
     ) -> RunningTraffic:
         """Register users and send their requests to an environment until stopped; files go to `folder`.
 
@@ -55,7 +55,7 @@ class Traffic:
         Raises NotReady when the environment does not take users.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        host = local.api_host(environment)
+        host = local_cluster.api_host(environment)
         with Api(sign_up_at or url, host) as api:
             users = _let_in(api, _AWAY.pop(host, []))
         with Api(url, host) as api:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from delivery.kubernetes.client import ARGOCD_NAMESPACE
 from drills.errors import NotReady
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 
 
 def write(environment: str, folder: Path) -> Path:
@@ -15,7 +15,7 @@ def write(environment: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for file, command in _commands(environment).items():
         try:
-            printed = local.output(command, seconds=20)
+            printed = local_cluster.output(command, seconds=20)
         except NotReady as error:
             printed = f"{error}\n"
         (folder / f"{file}.txt").write_text(f"$ {' '.join(command)}\n{printed}", encoding="utf-8")
@@ -33,11 +33,11 @@ def _commands(environment: str) -> dict[str, list[str]]:
             "rollouts",
             "get",
             "rollout",
-            local.ROLLOUT,
+            local_cluster.ROLLOUT,
             "--namespace",
             f"crm-{environment}",
         ],
-        "rollout-describe": [*kubectl, "describe", "rollout", local.ROLLOUT],
+        "rollout-describe": [*kubectl, "describe", "rollout", local_cluster.ROLLOUT],
         "analysis-runs": [*kubectl, "get", "analysisruns", "--output", "yaml"],
         "traefik": [*kubectl, "get", "traefikservice,ingressroute,middleware", "--output", "yaml"],
         "nginx": [*kubectl, "get", "ingress", "--output", "yaml"],

@@ -15,7 +15,7 @@ from delivery.kubernetes.client import ARGOCD_NAMESPACE
 from delivery.kubernetes.objects import Object
 from delivery.kubernetes.rollout import RolloutStatus
 from drills.errors import NotReady
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from drills.observe.snapshot import WEIGHTED_OBJECTS, Objects, Snapshot, router, snapshot
 
 # Without any news: the newest snapshot must not be old. Windows of a weight are trimmed by a second at both edges.
@@ -38,9 +38,9 @@ class Kubernetes:
     def __init__(self) -> None:
         settings = client.Configuration()
         try:
-            config.load_kube_config(str(local.kubeconfig()), client_configuration=settings)  # type: ignore[no-untyped-call]
+            config.load_kube_config(str(local_cluster.kubeconfig()), client_configuration=settings)  # type: ignore[no-untyped-call]
         except (config.ConfigException, OSError) as error:
-            raise NotReady(f"{local.kubeconfig()} cannot be used: {error}") from error
+            raise NotReady(f"{local_cluster.kubeconfig()} cannot be used: {error}") from error
         api = client.ApiClient(settings)
         self._core = client.CoreV1Api(api)
         self._batch = client.BatchV1Api(api)
@@ -51,7 +51,7 @@ class Kubernetes:
         """The objects of one environment that a snapshot is made of, kept up to date."""
         namespace = f"crm-{environment}"
         return Informers(
-            rollouts=self._listing(*_ARGO, namespace, "rollouts", local.ROLLOUT),
+            rollouts=self._listing(*_ARGO, namespace, "rollouts", local_cluster.ROLLOUT),
             weighted={
                 name: self._listing(
                     each.group,

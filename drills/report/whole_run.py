@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 
 COMMANDS = {
     "proof": "make drills",
@@ -25,7 +25,7 @@ def write(subject: str, text: str) -> None:
     """Write a subject's page, and beside it the summary's chart unless it has drawn one of its own."""
     page, chart = _files(subject)
     if not chart.exists():
-        shutil.copyfile(local.REPORT / "summary.png", chart)
+        shutil.copyfile(local_cluster.REPORT / "summary.png", chart)
     page.write_text(text, encoding="utf-8")
 
 
@@ -36,7 +36,7 @@ def discard(subject: str) -> None:
 
 
 def _files(subject: str) -> tuple[Path, Path]:
-    return local.REPORT / f"{subject}.md", local.REPORT / f"{subject}.png"
+    return local_cluster.REPORT / f"{subject}.md", local_cluster.REPORT / f"{subject}.png"
 
 
 def main() -> int:
@@ -44,11 +44,11 @@ def main() -> int:
     if not found:
         commands = ", ".join(f"`{command}`" for command in COMMANDS.values())
         print(
-            f"results: {local.REPORT} is not of a whole run: let one of {commands} come to its end.",
+            f"results: {local_cluster.REPORT} is not of a whole run: let one of {commands} come to its end.",
             file=sys.stderr,
         )
         return 1
-    folder = local.CHECKOUT / "docs" / "results"
+    folder = local_cluster.CHECKOUT / "docs" / "results"
     folder.mkdir(parents=True, exist_ok=True)
     for subject in found:
         for file in _files(subject):

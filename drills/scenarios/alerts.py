@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cluster import addresses, processes
-from drills.fixtures import images, inbox, local, settings
+from drills.fixtures import images, inbox, local_cluster, settings
 from drills.fixtures.images import Recipe
 from drills.fixtures.manifests import manifest
 from drills.load.traffic import Traffic, traffic
@@ -55,7 +55,7 @@ def redis_hangs(on_call: OnCall) -> None:
 def postgresql_hangs(on_call: OnCall) -> None:
     """It takes connections and answers nobody, so that no web pod is ready."""
     on_call.fault_begins("PostgreSQL takes connections and answers nobody")
-    with local.hanging(on_call.environment.namespace, "postgresql-0"):
+    with local_cluster.hanging(on_call.environment.namespace, "postgresql-0"):
         on_call.wait_for_alert("CRMDown")
         on_call.wait_for_escalation("CRMDown")
         on_call.diagnose("CRMDown")
@@ -175,7 +175,7 @@ def guard_gone(on_call: OnCall, recipe: Recipe) -> None:
     """There is no guard when a release is aborted: a person does what it would have done."""
     kubectl = ("kubectl", "scale", "deployment", "delivery-guard", "--namespace=argocd")
     gone = on_call.fault_begins("the guard is scaled to nothing")
-    local.output([*kubectl, "--replicas=0"])
+    local_cluster.output([*kubectl, "--replicas=0"])
     try:
         release = on_call.given.release(recipe)
         release.wait_for_rollout("Degraded", within=TO_VERDICT)
@@ -192,7 +192,7 @@ def guard_gone(on_call: OnCall, recipe: Recipe) -> None:
         on_call.mitigate("GuardSilent", "kubectl scale deployment delivery-guard")
         on_call.wait_for_end("GuardSilent")
     finally:
-        local.output([*kubectl, "--replicas=1"])
+        local_cluster.output([*kubectl, "--replicas=1"])
 
 
 def quarantined(on_call: OnCall, recipe: Recipe) -> None:
@@ -279,10 +279,10 @@ def certificate_old(on_call: OnCall) -> None:
     _certificate(desk, host, days=5)
     here = f"--namespace={environment.namespace}"
     files = (f"--cert={desk}/tls.crt", f"--key={desk}/tls.key")
-    local.output(["kubectl", "create", "secret", "tls", "crm-tls", here, *files])
+    local_cluster.output(["kubectl", "create", "secret", "tls", "crm-tls", here, *files])
     try:
         on_call.fault_begins("the router serves a certificate that ends in five days")
-        local.output(["kubectl", "apply", "--filename", "-"], stdin=route)
+        local_cluster.output(["kubectl", "apply", "--filename", "-"], stdin=route)
         on_call.wait_for_alert("CertificateExpiresSoon")
         # Here nobody runs cert-manager.
         on_call.diagnose("CertificateExpiresSoon", without=("certificaterequest", "describe certificate"))
@@ -290,8 +290,8 @@ def certificate_old(on_call: OnCall) -> None:
         on_call.mitigate("CertificateExpiresSoon", "kubectl create secret tls crm-tls")
         on_call.wait_for_end("CertificateExpiresSoon")
     finally:
-        local.output(["kubectl", "delete", "--filename", "-"], stdin=route)
-        local.output(["kubectl", "delete", "secret", "crm-tls", here])
+        local_cluster.output(["kubectl", "delete", "--filename", "-"], stdin=route)
+        local_cluster.output(["kubectl", "delete", "secret", "crm-tls", here])
 
 
 def pod_frozen(on_call: OnCall) -> None:
@@ -314,7 +314,7 @@ def pod_frozen(on_call: OnCall) -> None:
 def source_gone(on_call: OnCall) -> None:
     """Somebody deletes the monitor by which Prometheus finds Argo Rollouts."""
     on_call.fault_begins("nobody scrapes Argo Rollouts")
-    local.output(["kubectl", "delete", "podmonitor", "argo-rollouts", "--namespace=monitoring"])
+    local_cluster.output(["kubectl", "delete", "podmonitor", "argo-rollouts", "--namespace=monitoring"])
     on_call.wait_for_alert("MetricsSourceAbsent")
     on_call.diagnose("MetricsSourceAbsent")
     on_call.mitigate("MetricsSourceAbsent", "kubectl apply")
@@ -426,7 +426,7 @@ def _empty_quarantine(production: Environment) -> None:
 def _restart_prometheus(production: Environment) -> None:
     """A new Prometheus that has seen this environment for a few scrapes."""
     deleted_at = time.time()
-    local.output(
+    local_cluster.output(
         ["kubectl", "delete", "pod", "prometheus-prometheus-0", "--namespace=monitoring"], seconds=120
     )
     up = f'up{{namespace="{production.namespace}"}}'
@@ -481,7 +481,7 @@ def _by_hand(on_call: OnCall) -> Iterator[None]:
 
 def _scale(on_call: OnCall, deployment: str, replicas: int) -> None:
     namespace = f"--namespace={on_call.environment.namespace}"
-    local.output(["kubectl", "scale", "deployment", deployment, namespace, f"--replicas={replicas}"])
+    local_cluster.output(["kubectl", "scale", "deployment", deployment, namespace, f"--replicas={replicas}"])
 
 
 def _a_web_pod(on_call: OnCall) -> str:
@@ -496,7 +496,7 @@ def _exec(on_call: OnCall, pod: str, command: Sequence[str]) -> list[str]:
 
 
 def _in_pod(on_call: OnCall, pod: str, *command: str) -> None:
-    local.output(_exec(on_call, pod, command))
+    local_cluster.output(_exec(on_call, pod, command))
 
 
 @contextmanager

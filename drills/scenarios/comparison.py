@@ -19,7 +19,7 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import runner
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import baselines, bootstrap, images, local, settings
+from drills.fixtures import baselines, bootstrap, images, local_cluster, settings
 from drills.fixtures.baselines import NAME, NAMESPACE, Object
 from drills.load.traffic import traffic, usual_rate
 from drills.observe.snapshot import Snapshot
@@ -55,9 +55,9 @@ def main() -> int:
         except KeyboardInterrupt:
             console.print("[red]compare:[/] stopped; the load has ended.")
             return 130
-    html.write_summary(results, local.REPORT)
+    html.write_summary(results, local_cluster.REPORT)
     whole_run.write("comparison", text(results))
-    runner.show(results, time.monotonic() - started, local.REPORT / "index.html")
+    runner.show(results, time.monotonic() - started, local_cluster.REPORT / "index.html")
     return 1 if any(result.problem for result in results) else 0
 
 
@@ -103,7 +103,7 @@ def _seconds(value: float | None) -> str:
 
 def _play() -> list[ScenarioResult]:
     usual_rate()  # refused now, and not after the images are built
-    local.prepare()
+    local_cluster.prepare()
     with step("Tell Argo CD and the Git server about the CRM"):
         bootstrap.install()
     with step("Build and push the images"):
@@ -186,7 +186,9 @@ def _aborted(environment: Environment) -> None:
 def _stable() -> str:
     """Where the version before answers, whatever the router does."""
     where = "--output=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}"
-    return "http://" + local.output(["kubectl", "--namespace", NAMESPACE, "get", "service/crm-stable", where])
+    return "http://" + local_cluster.output(
+        ["kubectl", "--namespace", NAMESPACE, "get", "service/crm-stable", where]
+    )
 
 
 def _workload(objects: list[Object]) -> list[Object]:
@@ -213,16 +215,16 @@ def _apply(objects: list[Object]) -> None:
 def _namespace() -> Iterator[None]:
     """Empty, also when an earlier run left one behind."""
     delete = ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"]
-    local.output(delete, seconds=180)
-    local.output(["kubectl", "create", "namespace", NAMESPACE])
+    local_cluster.output(delete, seconds=180)
+    local_cluster.output(["kubectl", "create", "namespace", NAMESPACE])
     try:
         yield
     finally:
-        local.output(delete, seconds=180)
+        local_cluster.output(delete, seconds=180)
 
 
 def _kubectl(*words: str, stdin: str | None = None, seconds: float = 60) -> None:
-    local.output(["kubectl", "--namespace", NAMESPACE, *words], stdin=stdin, seconds=seconds)
+    local_cluster.output(["kubectl", "--namespace", NAMESPACE, *words], stdin=stdin, seconds=seconds)
 
 
 if __name__ == "__main__":

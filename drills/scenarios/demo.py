@@ -15,7 +15,7 @@ from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import runner
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import bootstrap, images, local, settings
+from drills.fixtures import bootstrap, images, local_cluster, settings
 from drills.fixtures.images import Recipe
 from drills.load.traffic import traffic
 from drills.observe.watcher import Kubernetes
@@ -116,12 +116,12 @@ def main() -> int:
         except KeyboardInterrupt:
             console.print("[red]demo:[/] stopped; the load has ended, and production is left as it is now.")
             return 130
-    runner.show(results, time.monotonic() - started, local.REPORT / "index.html")
+    runner.show(results, time.monotonic() - started, local_cluster.REPORT / "index.html")
     return 1 if any(result.problem for result in results) else 0
 
 
 def _play() -> list[ScenarioResult]:
-    local.prepare()
+    local_cluster.prepare()
     note = settings.worktree_note()
     if note:
         console.print(f"[yellow]·[/] {note}")
@@ -143,7 +143,7 @@ def _play() -> list[ScenarioResult]:
         result = _perform(scene, kubernetes, stable)
         results.append(result)
         stable = "1.1" if result.verdict == "promoted" else stable
-    html.write_summary(results, local.REPORT)
+    html.write_summary(results, local_cluster.REPORT)
     return results
 
 

@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 from cluster import addresses
-from drills.fixtures import bootstrap, images, local, settings
+from drills.fixtures import bootstrap, images, local_cluster, settings
 from drills.fixtures.images import Recipe
 from drills.load.traffic import traffic
 from drills.scenarios.scenario import (
@@ -217,7 +217,7 @@ def pipeline(production: Environment) -> None:
 
     def verify(environment: Environment) -> None:
         # Of the CRM's addresses the one that nobody has to sign in for.
-        address = f"http://{local.api_host(environment.name)}:{addresses.HTTP_PORT}"
+        address = f"http://{local_cluster.api_host(environment.name)}:{addresses.HTTP_PORT}"
         environment.make("verify", ENVIRONMENT=environment.name, URL=address, PROMETHEUS=addresses.PROMETHEUS)
 
     with production.beside("dev") as dev, production.beside("staging") as staging:

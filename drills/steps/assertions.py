@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from delivery.gitops import branch, git
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from drills.fixtures.images import Image
 from drills.load.results import Request
 from drills.observe import timeline
@@ -89,7 +89,7 @@ class LoadAssertions(LoadSteps):
             user = 'PGPASSWORD="$POSTGRES_PASSWORD" psql --host=127.0.0.1 --username="$POSTGRES_USER"'
             psql = f'{user} --dbname="$POSTGRES_DB" -Atc "{query}"'
             pod = ("postgresql-0", f"--namespace={self.environment.namespace}")
-            return set(local.output(["kubectl", "exec", *pod, "--", "sh", "-c", psql]).split())
+            return set(local_cluster.output(["kubectl", "exec", *pod, "--", "sh", "-c", psql]).split())
 
         self.environment.wait_until(lambda _: not queued("= 'ready'"), within, "every e-mail to be sent")
         came, expected = self.environment.inbox.mails(since), queued("is not null")
@@ -135,7 +135,7 @@ class ReleaseAssertions(LoadAssertions):
     def assert_rollback_reason(self, reason: str) -> None:
         """The newest commit that changed the environment's release gives that reason; its message is shown."""
         environment = self.environment
-        with git.opened(local.GIT, local.CHECKOUT) as repository:
+        with git.opened(local_cluster.GIT, local_cluster.CHECKOUT) as repository:
             commit = branch.fetch(repository).last_commit(environment.name)
             message = repository.message(commit) if commit else ""
         if reason not in message:

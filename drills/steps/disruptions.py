@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
-from drills.fixtures import argocd, local
+from drills.fixtures import argocd, local_cluster
 from drills.load.slow_clients import slow_clients
 from drills.load.traffic import Traffic
 from drills.observe.snapshot import Pod, Snapshot
@@ -91,7 +91,7 @@ class Disruptions(LoadSteps):
     def hanging(self, pod: str) -> Iterator[None]:
         """As long as this lasts the pod's processes are stopped (SIGSTOP), and take connections all the same."""
         self.environment.log_action(f"stop the processes of {pod}")
-        with local.hanging(self.environment.namespace, pod):
+        with local_cluster.hanging(self.environment.namespace, pod):
             yield
         self.environment.log_action(f"continue the processes of {pod}")
 
@@ -111,7 +111,7 @@ class Disruptions(LoadSteps):
         """As long as this lasts so many clients send a request's body one byte a second."""
         environment = self.environment
         environment.log_action(f"{count} clients send a byte a second")
-        with slow_clients(environment.url, local.api_host(environment.name), count) as clients:
+        with slow_clients(environment.url, local_cluster.api_host(environment.name), count) as clients:
             yield
         environment.log_finding(
             f"{clients.sent} bytes on {clients.connections} connections of {count} slow clients"
@@ -150,7 +150,7 @@ class Disruptions(LoadSteps):
             yield
         # Its first refresh may come before manifests can be made, and the next one is 3 minutes later.
         ready = ("deployment/argocd-repo-server", "--namespace=argocd", "--timeout=2m")
-        local.output(["kubectl", "rollout", "status", *ready], seconds=150)
+        local_cluster.output(["kubectl", "rollout", "status", *ready], seconds=150)
         self.environment.refresh_argocd()
 
     # --- how
@@ -161,25 +161,25 @@ class Disruptions(LoadSteps):
     @contextmanager
     def _down(self, what: str, command: Callable[[int], list[str]]) -> Iterator[None]:
         self.environment.log_action(f"stop {what}")
-        local.output(["kubectl", *command(0)])
+        local_cluster.output(["kubectl", *command(0)])
         try:
             yield
         finally:
             self.environment.log_action(f"start {what}")
-            local.output(["kubectl", *command(1)])
+            local_cluster.output(["kubectl", *command(1)])
 
     @contextmanager
     def _without_new_pods(self, delete: Callable[[], None]) -> Iterator[None]:
         """As long as this lasts the node takes no new pod, and what is deleted stays away."""
-        (node,) = local.output(["kubectl", "get", "nodes", "--output=name"]).split()
+        (node,) = local_cluster.output(["kubectl", "get", "nodes", "--output=name"]).split()
         self.environment.log_action("cordon the node")
-        local.output(["kubectl", "cordon", node.removeprefix("node/")])
+        local_cluster.output(["kubectl", "cordon", node.removeprefix("node/")])
         try:
             delete()
             yield
         finally:
             self.environment.log_action("uncordon the node")
-            local.output(["kubectl", "uncordon", node.removeprefix("node/")])
+            local_cluster.output(["kubectl", "uncordon", node.removeprefix("node/")])
 
     def _delete_pod(self, what: str, choose: Callable[[Snapshot], list[Pod]]) -> None:
         seen = self._until(lambda seen: bool(choose(seen)), minutes(1), f"{what} to delete")

@@ -29,7 +29,7 @@ from delivery.gitops import branch, git, quarantine
 from delivery.gitops.release import Release
 from delivery.kubernetes.objects import Object
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import images, inbox, local, settings
+from drills.fixtures import images, inbox, local_cluster, settings
 from drills.fixtures.images import Image, Recipe
 from drills.fixtures.manifests import manifest
 from drills.load.results import Record
@@ -73,7 +73,7 @@ class Environment:
         self.settings: dict[str, Any] = {}
         """What this drill changes in the local settings."""
         self.log = log
-        self.folder = local.REPORT / drill
+        self.folder = local_cluster.REPORT / drill
         self.actions: list[Moment] = []
         self.findings: list[str] = []
         self.alerts: dict[str, AlertResult] = {}
@@ -201,7 +201,7 @@ class Environment:
     def release_in_git(self) -> Release | None:
         """What the release file names, None if it cannot be read."""
         try:
-            with git.opened(local.GIT, local.CHECKOUT) as repository:
+            with git.opened(local_cluster.GIT, local_cluster.CHECKOUT) as repository:
                 return branch.fetch(repository).release(self.name)
         except Refused:
             return None
@@ -217,13 +217,13 @@ class Environment:
 
     def quarantine(self) -> list[str]:
         """The digests of the images that must not be released."""
-        with git.opened(local.GIT, local.CHECKOUT) as repository:
+        with git.opened(local_cluster.GIT, local_cluster.CHECKOUT) as repository:
             return [each.digest for each in quarantine.entries(branch.fetch(repository))]
 
     @property
     def url(self) -> str:
         """Where the drill's router listens."""
-        return local.ROUTERS[self.router]
+        return local_cluster.ROUTERS[self.router]
 
     @cached_property
     def revision(self) -> str | None:
@@ -236,7 +236,9 @@ class Environment:
         """The version that answers a user now, or whoever asks for that host."""
         try:
             answer = httpx.get(
-                f"{self.url}/health/live/", headers={"Host": host or local.api_host(self.name)}, timeout=5
+                f"{self.url}/health/live/",
+                headers={"Host": host or local_cluster.api_host(self.name)},
+                timeout=5,
             )
         except httpx.HTTPError:
             return None
@@ -246,7 +248,7 @@ class Environment:
 
     def deliver(self, *arguments: str) -> str:
         """Run the `delivery` command line; what it prints."""
-        return local.output([sys.executable, "-m", "delivery", *arguments], seconds=120).strip()
+        return local_cluster.output([sys.executable, "-m", "delivery", *arguments], seconds=120).strip()
 
     def release_options(self, revision: str | None = None) -> list[str]:
         """Of `delivery release`, for this drill's settings or those of another commit."""
@@ -263,34 +265,43 @@ class Environment:
     def make(self, target: str, **variables: str) -> None:
         """A step of the pipeline, by the words of its workflow."""
         # A verification waits for a canary.
-        printed = local.output(["make", "--silent", target], env=variables, seconds=1800).strip()
+        printed = local_cluster.output(["make", "--silent", target], env=variables, seconds=1800).strip()
         self.log(f"make {target}: {printed}")
 
     def rollouts(self, verb: str, *options: str) -> None:
         """`kubectl argo rollouts` does something with this environment's Rollout."""
-        local.output(
-            ["kubectl", "argo", "rollouts", verb, local.ROLLOUT, "--namespace", self.namespace, *options]
+        local_cluster.output(
+            [
+                "kubectl",
+                "argo",
+                "rollouts",
+                verb,
+                local_cluster.ROLLOUT,
+                "--namespace",
+                self.namespace,
+                *options,
+            ]
         )
 
     def refresh_argocd(self) -> None:
         """What a person does who does not want to wait the 3 minutes after which Argo CD tries again after an error."""
         annotation = "argocd.argoproj.io/application-set-refresh"
         for value in (f"{annotation}-", f"{annotation}=true"):
-            local.output(
+            local_cluster.output(
                 ["kubectl", "annotate", "applicationset", self.namespace, "--namespace=argocd", value]
             )
 
     @contextmanager
     def canary_bypassed(self) -> Iterator[None]:
         """As long as this lasts, somebody's own route sends every request past the canary, whatever its weight."""
-        route = manifest("past-canary", host=local.api_host(self.name), namespace=self.namespace)
+        route = manifest("past-canary", host=local_cluster.api_host(self.name), namespace=self.namespace)
         self.log_action("add a route past the canary")
-        local.output(["kubectl", "apply", "--filename", "-"], stdin=route)
+        local_cluster.output(["kubectl", "apply", "--filename", "-"], stdin=route)
         try:
             yield
         finally:
             self.log_action("delete the route past the canary")
-            local.output(["kubectl", "delete", "--filename", "-"], stdin=route)
+            local_cluster.output(["kubectl", "delete", "--filename", "-"], stdin=route)
 
     # --- steps
 
@@ -417,7 +428,7 @@ class Environment:
     def fail(self, expected: str, found: str) -> NoReturn:
         raise DrillFailed(
             f"Expected {expected}; found {found}. Look at {self.folder} or at:"
-            f" kubectl argo rollouts get rollout {local.ROLLOUT} -n {self.namespace}"
+            f" kubectl argo rollouts get rollout {local_cluster.ROLLOUT} -n {self.namespace}"
         )
 
 
@@ -429,7 +440,7 @@ def conditions(thing: Object | None) -> str:
 
 
 def _tip() -> str | None:
-    with git.opened(local.GIT, local.CHECKOUT) as repository:
+    with git.opened(local_cluster.GIT, local_cluster.CHECKOUT) as repository:
         return branch.fetch(repository).tip
 
 

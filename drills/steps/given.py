@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from delivery.gitops import branch, git
 from drills.errors import NotReady
-from drills.fixtures import images, local, settings
+from drills.fixtures import images, local_cluster, settings
 from drills.fixtures.images import Image, Recipe
 from drills.load.traffic import Traffic
 from drills.observe.snapshot import Snapshot
@@ -88,7 +88,7 @@ class Given(Disruptions, LoadAssertions):
     ) -> ReleaseAttempt:
         """Somebody writes into the release file what it named when the environment had that image."""
         environment = self.environment
-        with git.opened(local.GIT, local.CHECKOUT) as repository:
+        with git.opened(local_cluster.GIT, local_cluster.CHECKOUT) as repository:
             known = branch.fetch(repository).releases(environment.name)
         past = next(each for each in known if each.release.image.digest == image.digest)
         push = environment.log_action(f"roll back to {image.version} by hand", kind="push")

@@ -29,7 +29,7 @@ import httpx
 from cluster import addresses
 from delivery.kubernetes.limits import VERDICT
 from drills.errors import NotReady
-from drills.fixtures import inbox, local
+from drills.fixtures import inbox, local_cluster
 from drills.load.traffic import RunningTraffic
 from drills.observe.snapshot import Snapshot
 from drills.report.result import AlertResult
@@ -246,7 +246,7 @@ class OnCall:
         targets = folder / "targets.json"
         targets.write_text(
             f'{{"method": "GET", "url": "{_deals(environment)}", '
-            f'"header": {{"Host": ["{local.api_host(environment.name)}"]}}}}\n',
+            f'"header": {{"Host": ["{local_cluster.api_host(environment.name)}"]}}}}\n',
             encoding="utf-8",
         )
         environment.log_action(f"{rate} strangers a second")
@@ -315,7 +315,10 @@ class OnCall:
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
             cwd=desk,
-            env={**os.environ, "PATH": f"{local.CHECKOUT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+            env={
+                **os.environ,
+                "PATH": f"{local_cluster.CHECKOUT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -336,8 +339,8 @@ class OnCall:
         """A clone of the repository, as somebody has who is on call."""
         desk = self.environment.folder / "desk"
         if not desk.exists():
-            local.output(["git", "clone", "--quiet", local.GIT, str(desk)])
-        local.output(["git", "-C", str(desk), "fetch", "--quiet"])
+            local_cluster.output(["git", "clone", "--quiet", local_cluster.GIT, str(desk)])
+        local_cluster.output(["git", "-C", str(desk), "fetch", "--quiet"])
         return desk
 
 
@@ -361,7 +364,7 @@ class User:
         self._thread.join(2 * _TIMEOUT_SECONDS)
 
     def _ask(self) -> None:
-        host = {"Host": local.api_host(self._environment.name)}
+        host = {"Host": local_cluster.api_host(self._environment.name)}
         for _ in itertools.count():
             started = time.time()
             try:

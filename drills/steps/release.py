@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from delivery.kubernetes.application import Application
 from delivery.kubernetes.objects import Object
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from drills.fixtures.images import Image
 from drills.observe import timeline
 from drills.observe.snapshot import Pod, Snapshot
@@ -115,7 +115,7 @@ class ReleaseAttempt(Disruptions, ReleaseAssertions):
     def wait_for_preview(self, *, within: timedelta) -> None:
         """The new version answers on the preview's host, while users have the version before."""
         environment = self.environment
-        host = local.preview_host(environment.name)
+        host = local_cluster.preview_host(environment.name)
         self._until(
             lambda _: environment.answering_version(host) == self.image.version,
             within,

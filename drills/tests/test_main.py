@@ -13,7 +13,7 @@ import pytest
 
 from drills import main, resume, runner
 from drills.errors import NotReady
-from drills.fixtures import bootstrap, images, local, settings
+from drills.fixtures import bootstrap, images, local_cluster, settings
 from drills.main import SCENARIOS
 from drills.report import html, markdown
 from drills.report.result import ScenarioResult
@@ -46,10 +46,10 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         names.append(environment.drill)
         return replace(good(), name=environment.drill, title=environment.title)
 
-    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
-    monkeypatch.setattr(local, "REPORT", tmp_path)
-    monkeypatch.setattr(local, "prepare", lambda: None)
-    monkeypatch.setattr(local, "output", lambda *_, **__: "")
+    monkeypatch.setattr(local_cluster, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(local_cluster, "REPORT", tmp_path)
+    monkeypatch.setattr(local_cluster, "prepare", lambda: None)
+    monkeypatch.setattr(local_cluster, "output", lambda *_, **__: "")
     monkeypatch.setattr(settings, "worktree_note", lambda: None)
     monkeypatch.setattr(bootstrap, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
@@ -106,7 +106,7 @@ def test_one_scenario_is_replayed_without_touching_the_page(played: list[str], t
 @pytest.mark.usefixtures("played")
 def test_istio_and_kyverno_are_added_where_a_scenario_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(local, "output", lambda command, **_: commands.append(command[1:]))
+    monkeypatch.setattr(local_cluster, "output", lambda command, **_: commands.append(command[1:]))
 
     main.main(["good", "shares-nginx"])
     assert commands == []
@@ -153,7 +153,7 @@ def test_a_run_goes_on_where_another_ended_at_the_same_commit(
 
 def test_only_pages_may_change_between_two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
-    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(local_cluster, "CHECKOUT", tmp_path)
     run_git(["git", "init", "--quiet"])
 
     def after(path: str, text: str) -> str:
@@ -227,7 +227,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(
     def missing() -> None:
         raise NotReady("No cluster is there.")
 
-    monkeypatch.setattr(local, "prepare", missing)
+    monkeypatch.setattr(local_cluster, "prepare", missing)
 
     assert main.main([]) == 1
     assert "drills: No cluster is there." in capsys.readouterr().out

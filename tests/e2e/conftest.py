@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from drills.errors import NotReady
-from drills.fixtures import bootstrap, images, local
+from drills.fixtures import bootstrap, images, local_cluster
 from drills.observe.watcher import Kubernetes
 from drills.report import html
 from drills.report.result import ScenarioResult
@@ -38,7 +38,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def kubernetes() -> Kubernetes:
     """The local cluster, told about the checkout's HEAD, with 1.0 in dev and production."""
     try:
-        local.prepare()
+        local_cluster.prepare()
         bootstrap.install()
         for recipe in IMAGES:
             images.image(recipe)
@@ -105,8 +105,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     results = config.stash[RESULTS]
     if not results:
         return
-    html.write_summary(results, local.REPORT)
+    html.write_summary(results, local_cluster.REPORT)
     terminalreporter.section("drills")
     for result in results:
         terminalreporter.write_line(("✗ " if result.problem else "✓ ") + result.line())
-    terminalreporter.write_line(f"The report: {local.REPORT / 'index.html'}")
+    terminalreporter.write_line(f"The report: {local_cluster.REPORT / 'index.html'}")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from cluster.waiting import until
-from drills.fixtures import images, local
+from drills.fixtures import images, local_cluster
 from drills.observe.watcher import Kubernetes
 
 pytestmark = pytest.mark.e2e
@@ -42,7 +42,7 @@ def namespace(kubernetes: Kubernetes) -> Iterator[str]:
 def test_helm_install_alone_gives_a_working_crm(namespace: str, tmp_path: Path) -> None:
     image = images.image(images.good("1.0"))
     settings = SMALL | {
-        "image.repository": local.REPOSITORY,
+        "image.repository": local_cluster.REPOSITORY,
         "image.digest": image.digest,
         "image.version": image.version,
     }
@@ -53,7 +53,7 @@ def test_helm_install_alone_gives_a_working_crm(namespace: str, tmp_path: Path) 
     ]
 
     # Packaged, as somebody has it who has no checkout.
-    run("helm", "package", str(local.CHECKOUT / "charts" / "crm"), f"--destination={tmp_path}")
+    run("helm", "package", str(local_cluster.CHECKOUT / "charts" / "crm"), f"--destination={tmp_path}")
     (package,) = tmp_path.glob("crm-*.tgz")
     run("helm", "install", "crm", str(package), f"--namespace={namespace}", *pairs)
 
@@ -74,7 +74,7 @@ def answers(path: str) -> bool:
 
 def ask(method: str, path: str, body: dict[str, str] | None = None) -> httpx.Response:
     host = {"Host": "api.helm.localhost"}
-    return httpx.request(method, f"{local.HTTP}{path}", json=body, headers=host, timeout=10)
+    return httpx.request(method, f"{local_cluster.HTTP}{path}", json=body, headers=host, timeout=10)
 
 
 def run(*words: str) -> None:

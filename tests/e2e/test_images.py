@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 
 # Prints each module whose bytecode Python would not use as it lies there: it is missing, or still compared with the
 # source. The second word of a .pyc says which: 1 is a hash of the source that nobody checks (PEP 552).
@@ -27,5 +27,5 @@ for folder in ("/app", "/opt/venv/lib"):
 )
 def test_no_module_is_compiled_when_a_pod_starts(namespace: str, deployment: str) -> None:
     in_the_pod = f"kubectl exec --namespace {namespace} deployment/{deployment} -- python -c"
-    compiled_anew = local.output([*in_the_pod.split(), SCRIPT]).splitlines()
+    compiled_anew = local_cluster.output([*in_the_pod.split(), SCRIPT]).splitlines()
     assert not compiled_anew[:5], f"{len(compiled_anew)} modules"

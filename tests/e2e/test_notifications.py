@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from drills.observe.watcher import Kubernetes
 from tests.gitops.rendering import PLATFORM
 
@@ -41,7 +41,7 @@ def argocd(tmp_path: Path) -> Any:
         (tmp_path / "application.yaml").write_text(json.dumps(about))
         command = ["argocd", "admin", "notifications", *words, str(tmp_path / "application.yaml")]
         files = [f"--config-map={tmp_path / 'configuration.yaml'}", "--secret=:empty"]
-        return local.output([*command, *files, "--namespace=argocd"])
+        return local_cluster.output([*command, *files, "--namespace=argocd"])
 
     return run
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from tests.test_docs import TUTORIAL, fenced
 
 SECONDS = 15 * 60
@@ -19,11 +19,11 @@ AUTHOR = {"NAME": "A reader", "EMAIL": "reader@crm.localhost"}
 def checkout(tmp_path: Path) -> Path:
     """A clone of what is committed, with the packages that are installed already."""
     clone = tmp_path / "crm"
-    local.output(["git", "clone", "--quiet", local.CHECKOUT, clone])
-    local.output(
+    local_cluster.output(["git", "clone", "--quiet", local_cluster.CHECKOUT, clone])
+    local_cluster.output(
         ["git", "-C", clone, "checkout", "--quiet", "-B", "main"]
     )  # a pipeline's checkout is on no branch
-    (clone / ".venv").symlink_to(local.CHECKOUT / ".venv")
+    (clone / ".venv").symlink_to(local_cluster.CHECKOUT / ".venv")
     os.utime(clone / "requirements" / "dev.txt", (0, 0))  # older than the packages
     return clone
 
@@ -33,7 +33,7 @@ def checkout(tmp_path: Path) -> Path:
 def test_the_tutorial_brings_a_change_to_production_and_back(checkout: Path) -> None:
     blocks = fenced(TUTORIAL.read_text(encoding="utf-8"))
     # What the tests' own process has of the cluster a reader has not: the page brings it.
-    known = {name: value for name, value in os.environ.items() if name not in local.variables()}
+    known = {name: value for name, value in os.environ.items() if name not in local_cluster.variables()}
     env = known | {
         "PATH": os.environ["PATH"],
         **{f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in AUTHOR.items()},
@@ -52,5 +52,5 @@ def test_the_tutorial_brings_a_change_to_production_and_back(checkout: Path) -> 
     )
 
     assert played.returncode == 0, played.stdout
-    branches = local.output(["git", "-C", checkout, "branch", "--format=%(refname:short)"]).split()
+    branches = local_cluster.output(["git", "-C", checkout, "branch", "--format=%(refname:short)"]).split()
     assert branches == ["main"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drills.fixtures import images, local
+from drills.fixtures import images, local_cluster
 from drills.fixtures.images import good
 from drills.fixtures.settings import with_settings
 from drills.steps.duration import minutes
@@ -17,13 +17,18 @@ NOWHERE = "sha256:" + "0" * 64
 
 def test_an_image_that_the_registry_lacks_is_refused(production: Environment) -> None:
     production.assert_refused(
-        "release", "--image", f"{local.REPOSITORY}@{NOWHERE}", "--to", "production", because="no image"
+        "release",
+        "--image",
+        f"{local_cluster.REPOSITORY}@{NOWHERE}",
+        "--to",
+        "production",
+        because="no image",
     )
 
 
 def test_an_image_without_a_digest_or_tag_is_refused(production: Environment) -> None:
     production.assert_refused(
-        "release", "--image", local.REPOSITORY, "--to", "production", because="needs a digest"
+        "release", "--image", local_cluster.REPOSITORY, "--to", "production", because="needs a digest"
     )
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from monitoring.sources import SOURCES
 from tests.chart.rendering import ROOT, Manifests
-from tests.gitops.rendering import PLATFORM, named, render
+from tests.gitops.rendering import GUARD, PLATFORM, named, render
 from tests.monitoring.promtool import Alerts, Story
 from tests.monitoring.test_alerts import SWITCH, WITHOUT_DATA, healthy
 
@@ -57,8 +57,7 @@ def test_every_source_beside_the_crm_has_a_monitor_in_the_one_place_for_all_clus
     monitors = {
         each["metadata"]["name"] for each in yaml.safe_load_all((PLATFORM / "monitors.yaml").read_text())
     }
-    guard = {"image": f"registry.example.com/guard@sha256:{'a' * 64}"}
-    guards = named(render(apis=["monitoring.coreos.com/v1"], guard=guard), "PodMonitor")
+    guards = named(render(GUARD, apis=["monitoring.coreos.com/v1"]), "PodMonitor")
     monitors |= {name.split("/")[1] for name in guards}
     assert {source.monitor for source in SOURCES} == monitors | {"crm"}
     elsewhere = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drills.fixtures import images, local
+from drills.fixtures import images, local_cluster
 from drills.report import charts, markdown, whole_run
 from drills.report.result import AlertResult
 from drills.tests.drills import good
@@ -20,8 +20,8 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "build" / "report"
     folder.mkdir(parents=True)
     (folder / "summary.png").write_bytes(b"a chart")
-    monkeypatch.setattr(local, "CHECKOUT", tmp_path)
-    monkeypatch.setattr(local, "REPORT", folder)
+    monkeypatch.setattr(local_cluster, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(local_cluster, "REPORT", folder)
     monkeypatch.setattr(images, "head", lambda: "c0ffee" * 7)
     return folder
 
@@ -33,7 +33,7 @@ def test_page_and_chart_of_each_whole_run_become_results(report: Path) -> None:
 
     assert whole_run.main() == 0
 
-    found = {file.name: file.read_bytes() for file in (local.CHECKOUT / "docs" / "results").iterdir()}
+    found = {file.name: file.read_bytes() for file in (local_cluster.CHECKOUT / "docs" / "results").iterdir()}
     assert found == {
         "proof.md": b"# The proof\n",
         "proof.png": b"a chart",
@@ -52,7 +52,7 @@ def test_a_run_that_did_not_come_to_its_end_is_refused(
 
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"results: {report} is not of a whole run: let one of `make drills`")
-    assert not (local.CHECKOUT / "docs").exists()
+    assert not (local_cluster.CHECKOUT / "docs").exists()
 
 
 @pytest.mark.usefixtures("report")

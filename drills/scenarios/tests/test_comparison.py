@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from drills import runner
-from drills.fixtures import baselines, images, local
+from drills.fixtures import baselines, images, local_cluster
 from drills.fixtures.baselines import Object
 from drills.fixtures.images import Image
 from drills.load.traffic import traffic
@@ -62,7 +62,7 @@ def test_new_users_sign_up_with_the_version_before_while_the_bad_one_has_its_sha
     """Seen: after 12 minutes the second load asked the router, and the bad version answered 500 to its users."""
     clock = [0.0]
     monkeypatch.setattr("drills.scenarios.comparison.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(local, "output", lambda _: "10.96.0.7:80")
+    monkeypatch.setattr(local_cluster, "output", lambda _: "10.96.0.7:80")
     environment = Mock()
 
     comparison._aborted(environment)
@@ -88,7 +88,7 @@ def test_users_and_the_bad_version_come_after_the_migration(
     def kubectl(*words: str, **_: object) -> None:
         done.append(" ".join(words[:3]))
 
-    monkeypatch.setattr(local, "output", lambda *_, **__: "")
+    monkeypatch.setattr(local_cluster, "output", lambda *_, **__: "")
     monkeypatch.setattr(images, "image", lambda _: IMAGE)
     monkeypatch.setattr(baselines, "rendered", lambda _: [])
     monkeypatch.setattr(comparison, "Environment", lambda *_, **__: environment)

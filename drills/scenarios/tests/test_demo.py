@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import attestations, bootstrap, guard_image, images, inbox, local, settings
+from drills.fixtures import attestations, bootstrap, guard_image, images, inbox, local_cluster, settings
 from drills.report.result import ScenarioResult
 from drills.scenarios import demo
 from drills.tests.drills import bad, good
@@ -48,8 +48,8 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Stage]:
     """A demo without a cluster, whose scenes go well."""
     results = {"first-release": good(), "good-release": good(), "errors": bad(), "slow": bad()}
     made = {name: Stage(replace(result, name=name), tmp_path) for name, result in results.items()}
-    monkeypatch.setattr(local, "REPORT", tmp_path)
-    monkeypatch.setattr(local, "prepare", lambda: None)
+    monkeypatch.setattr(local_cluster, "REPORT", tmp_path)
+    monkeypatch.setattr(local_cluster, "prepare", lambda: None)
     monkeypatch.setattr(settings, "worktree_note", lambda: "Something is not committed.")
     monkeypatch.setattr(bootstrap, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
@@ -120,7 +120,7 @@ def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch
         return f"{command[2]}\n"
 
     monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
-    monkeypatch.setattr(local, "output", output)
+    monkeypatch.setattr(local_cluster, "output", output)
     monkeypatch.setattr(guard_image, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
     monkeypatch.setattr(attestations, "public_key", lambda: "a key\n")
     monkeypatch.setattr(inbox, "manifests", lambda _: "kind: Receiver\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from delivery.gitops.release import Release, ReleasedImage
-from drills.fixtures import images, local, settings
+from drills.fixtures import images, local_cluster, settings
 from drills.fixtures.images import Image, good
 from drills.steps import environment
 from drills.steps.environment import Environment
@@ -40,7 +40,7 @@ def delivered(monkeypatch: pytest.MonkeyPatch, cluster: MadeUp) -> list[str]:
             cluster.ends()
         return "done"
 
-    monkeypatch.setattr(local, "output", output)
+    monkeypatch.setattr(local_cluster, "output", output)
     return commands
 
 
@@ -48,7 +48,7 @@ def delivered(monkeypatch: pytest.MonkeyPatch, cluster: MadeUp) -> list[str]:
 def production(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cluster: MadeUp, delivered: list[str]
 ) -> Iterator[Environment]:
-    monkeypatch.setattr(local, "REPORT", tmp_path)
+    monkeypatch.setattr(local_cluster, "REPORT", tmp_path)
     monkeypatch.setattr(environment, "_FIRST_RELEASE", ENOUGH)
     monkeypatch.setattr(images, "image", lambda recipe: image_of(recipe.version))
     monkeypatch.setattr(settings, "another_main", lambda: REVISION)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drills.errors import DrillFailed
-from drills.fixtures import local
+from drills.fixtures import local_cluster
 from drills.load.results import Request
 from drills.steps.release import ReleaseAttempt
 from drills.tests.cluster import ENOUGH, SHORT, Load, MadeUp, Sends, users_send
@@ -76,7 +76,7 @@ def test_pods_are_replaced_when_none_of_the_old_ones_is_left(
         return ""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "output", restart)
+        patch.setattr(local_cluster, "output", restart)
         release.restart_pods(within=ENOUGH)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import local, settings
+from drills.fixtures import local_cluster, settings
 from drills.observe import diagnosis
 from drills.steps import environment
 from drills.steps.environment import Environment, described
@@ -152,7 +152,7 @@ def test_a_diagnosis_says_what_could_not_be_asked(monkeypatch: pytest.MonkeyPatc
     def refuse(*_: object, **__: object) -> str:
         raise NotReady("kubectl gave no answer within 20 s.")
 
-    monkeypatch.setattr(local, "output", refuse)
+    monkeypatch.setattr(local_cluster, "output", refuse)
 
     diagnosis.write("production", tmp_path)
 
@@ -171,7 +171,7 @@ def test_a_route_past_the_canary_is_gone_whatever_happens(
 ) -> None:
     production.serving("1.0")
     said: list[tuple[str, str]] = []
-    monkeypatch.setattr(local, "output", lambda command, *, stdin: said.append((command[1], stdin)))
+    monkeypatch.setattr(local_cluster, "output", lambda command, *, stdin: said.append((command[1], stdin)))
 
     with pytest.raises(DrillFailed), production.canary_bypassed():
         production.fail("this", "that")

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from drills.errors import DrillFailed
-from drills.fixtures import inbox, local
+from drills.fixtures import inbox, local_cluster
 from drills.report.result import AlertResult
 from drills.scenarios import alerts
 from drills.steps.on_call import OnCall, known, page_commands
@@ -236,7 +236,7 @@ def test_the_receiver_runs_without_rights_and_no_secret_is_in_its_configuration(
     secret = kinds["Secret"]["stringData"]
     assert secret["dead-mans-switch-token"] not in secret["alertmanager.yaml"]
     assert "http://receiver.monitoring.svc/heartbeat" in secret["alertmanager.yaml"]
-    assert (local.CHECKOUT / "monitoring/receiver.py").read_text() == kinds["ConfigMap"]["data"][
+    assert (local_cluster.CHECKOUT / "monitoring/receiver.py").read_text() == kinds["ConfigMap"]["data"][
         "receiver.py"
     ]
 
