@@ -13,7 +13,6 @@ from rich.text import Text
 from delivery.gitops import promoted
 from delivery.gitops.dora import Performance
 from delivery.gitops.history import AUTOMATIC_ROLLBACK, PROMOTION, RELEASE, ROLLBACK, UNQUARANTINE, Event
-from delivery.gitops.release import Release
 
 _COLOURS = {
     AUTOMATIC_ROLLBACK: "red",
@@ -29,7 +28,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def table(events: Iterable[Event]) -> Group:
     """One line an event, in the given order: when, where, what, which version and by whom.
 
-    Below it its commit, what became of it and why, as wide as the terminal is.
+    Below it its commit, what it replaced, what became of it and why, as wide as the terminal is.
     """
     found = list(events)
     rows = [
@@ -37,7 +36,7 @@ def table(events: Iterable[Event]) -> Group:
             Text(f"{each.at:%Y-%m-%d %H:%M:%S}"),
             Text(each.environment or "all"),
             Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
-            _version(each),
+            Text(each.release.image.version, style="bold") if each.release else Text("-", style="dim"),
             # Text: brackets in names are no style.
             Text(each.by),
         )
@@ -60,7 +59,8 @@ def table(events: Iterable[Event]) -> Group:
 
 def _below(event: Event) -> Text:
     reason = Text(event.problem, style="red") if event.problem else Text(event.why)
-    parts = [Text(event.commit[:8], style="dim"), Text(outcome(event)), reason]
+    commit = Text(f"{event.commit[:8]}  {_was(event)}".rstrip(), style="dim")
+    parts = [commit, Text(outcome(event)), reason]
     return Text("  ").join(part for part in parts if part)
 
 
@@ -103,20 +103,14 @@ def sentence(performance: Performance, days: int) -> str:
     return text
 
 
-def _version(event: Event) -> Text:
-    if event.release is None:
-        return Text("-", style="dim")
-    version = Text(event.release.image.version, style="bold")
-    if event.was and event.was != event.release:
-        version.append(f" (was {_change(event.was, event.release)})", "not bold dim")
-    return version
-
-
-def _change(was: Release, now: Release) -> str:
-    """What changed, where the image did not."""
+def _was(event: Event) -> str:
+    """What the release has replaced: a version, or where the image is the same a revision or a strategy."""
+    was, now = event.was, event.release
+    if was is None or now is None or was == now:
+        return ""
     if was.image != now.image:
-        return was.image.version
-    return f"at {was.revision[:8]}" if was.revision != now.revision else was.strategy
+        return f"was {was.image.version}"
+    return f"was {was.revision[:8]}" if was.revision != now.revision else f"was {was.strategy}"
 
 
 def _long(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -133,7 +134,8 @@ def test_the_table_fits_the_terminal(
         assert lines[0].split() == ["when", "(UTC)", "environment", "what", "version", "by"]
         assert max(map(len, lines)) <= width
         assert any(
-            "1.1 (was 1.2)" in line and below.startswith("    ") and "error-rate: 12 of 31 failed" in below
+            line.endswith("automatic rollback  1.1      delivery guard")
+            and re.fullmatch(r"    [0-9a-f]{8}  was 1.2  error-rate: 12 of 31 failed", below.rstrip())
             for line, below in pairwise(lines)
         )
 
