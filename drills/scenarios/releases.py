@@ -7,7 +7,7 @@ from functools import partial
 
 from drills.fixtures import images
 from drills.fixtures.images import Recipe
-from drills.scenarios import git_changes, outages, strategies, supply_chain, verdicts
+from drills.scenarios import git_changes, outages, strategies, supply_chain, upgrade, verdicts
 from drills.scenarios.scenario import Scenario
 from drills.steps.environment import Environment
 
@@ -202,6 +202,12 @@ EXTENDED = (
     ),
     Scenario("pipeline", "From dev to production and back by the pipeline's commands", git_changes.pipeline),
     Scenario("promoted", "From dev to staging by itself, to production by a person", git_changes.promoted),
+    Scenario(
+        "upgrade",
+        "The platform is upgraded from the base commit's charts and guard",
+        upgrade.upgrade,
+        _ERRORS,
+    ),
     *(
         Scenario(
             f"shares{suffix}",

@@ -305,9 +305,12 @@ class Environment:
 
     # --- steps
 
-    def serving(self, version: str | Recipe) -> Given:
+    def serving(self, wanted: str | Recipe | Image) -> Given:
         """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
-        image = images.image(images.good(version) if isinstance(version, str) else version)
+        if isinstance(wanted, Image):
+            image = wanted
+        else:
+            image = images.image(images.good(wanted) if isinstance(wanted, str) else wanted)
         named = self.release_in_git()
         if self.revision:
             image = replace(image, revision=self.revision)
