@@ -20,9 +20,8 @@ def checkout(tmp_path: Path) -> Path:
     """A clone of what is committed, with the packages that are installed already."""
     clone = tmp_path / "crm"
     local_cluster.output(["git", "clone", "--quiet", local_cluster.CHECKOUT, clone])
-    local_cluster.output(
-        ["git", "-C", clone, "checkout", "--quiet", "-B", "main"]
-    )  # a pipeline's checkout is on no branch
+    # A pipeline's checkout is on no branch.
+    local_cluster.output(["git", "-C", clone, "checkout", "--quiet", "-B", "main"])
     (clone / ".venv").symlink_to(local_cluster.CHECKOUT / ".venv")
     os.utime(clone / "requirements" / "dev.txt", (0, 0))  # older than the packages
     return clone
