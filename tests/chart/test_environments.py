@@ -19,14 +19,15 @@ from tests.chart.rendering import (
     routed_by,
 )
 
-EVERYWHERE = list(product(ENVIRONMENTS, STRATEGIES, (False, True)))
+Place = tuple[str, str, bool]
+EVERYWHERE: list[Place] = list(product(ENVIRONMENTS, STRATEGIES, (False, True)))
 
 
-def name(of: tuple[str, str, bool] | str) -> str:
+def name(of: Place | str) -> str:
     return of if isinstance(of, str) else f"{of[0]}-{of[1]}{'-local' if of[2] else ''}"
 
 
-def rendered(of: tuple[str, str, bool] | str) -> Manifests:
+def rendered(of: Place | str) -> Manifests:
     return example(of) if isinstance(of, str) else render(of[0], of[1], local=of[2])
 
 
@@ -43,7 +44,8 @@ def test_there_are_three_environments_and_a_strategy_for_each_need() -> None:
 
 
 def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> None:
-    for each in (*EVERYWHERE, *EXAMPLES):
+    everything: list[Place | str] = [*EVERYWHERE, *EXAMPLES]
+    for each in everything:
         (tmp_path / f"{name(each)}.yaml").write_text(rendered(each).text)
     for router, strategy in product(ROUTERS, STRATEGIES):
         values = routed_by(router, tls={"secret": "crm-tls", "issuer": "" if router == "istio" else "ours"})
@@ -181,7 +183,7 @@ def test_a_sync_ends_with_the_rollout(manifests: Manifests) -> None:
 
 
 @pytest.mark.parametrize("of", EVERYWHERE, ids=name)
-def test_waves_are_data_then_migration_then_the_rest(of: tuple[str, str, bool]) -> None:
+def test_waves_are_data_then_migration_then_the_rest(of: Place) -> None:
     manifests = rendered(of)
     waves: dict[int, set[str]] = {-2: set(), -1: set(), 0: set()}
     for manifest in manifests:

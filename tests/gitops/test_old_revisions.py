@@ -70,8 +70,7 @@ def filled(node: Any, release: dict[str, Any]) -> Any:
 def test_an_old_release_renders_under_todays_application_sets(
     revision: Path, environment: str, local: bool
 ) -> None:
-    more = {"extraValueFiles": ["../../cluster/values.yaml"]} if local else {}
-    sets = named(render(**more), "ApplicationSet")
+    sets = named(render(extraValueFiles=["../../cluster/values.yaml"] if local else []), "ApplicationSet")
     helm = sets[f"argocd/crm-{environment}"]["spec"]["template"]["spec"]["source"]["helm"]
     image = ReleasedImage("registry.example.com/crm", "sha256:" + "a" * 64, "1.1")
     for strategy in STRATEGIES:
