@@ -19,7 +19,7 @@ from delivery.gitops.branch import fetch_existing
 from delivery.gitops.changes import refuse_incomplete, refuse_unknown_commit, strategy_of
 from delivery.gitops.git import Repository
 from delivery.gitops.release import Release, environment_name
-from delivery.kubernetes.objects import BEFORE, REVISION
+from delivery.kubernetes.objects import BEFORE, REVISION, Object
 from delivery.texts import one_line
 
 _CHART = "charts/crm"
@@ -31,8 +31,6 @@ _APIS = ("monitoring.coreos.com/v1",)
 _CONTENT_HASH = re.compile(r"-[0-9a-f]{8,64}$")
 # These change with every release, in every object.
 _MARKS = {"app.kubernetes.io/version", "helm.sh/chart", REVISION, BEFORE[REVISION]}
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +23,7 @@ from delivery.kubernetes.rollout import ReplicaSet, RolloutStatus
 ARGOCD_NAMESPACE = "argocd"
 # What of the chart is found by its labels, since `fullnameOverride` may have given it another name.
 _COMPONENT = "app.kubernetes.io/name=crm,app.kubernetes.io/component="
+_MERGE_PATCH = "application/merge-patch+json"
 _TIMEOUT_SECONDS = 5
 _NOT_FOUND = 404
 _CONFLICT = 409  # it has changed since the given version
@@ -30,8 +33,18 @@ _NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|name unknown", re.IGNOR
 
 # The guard's own, which the chart that installs it makes: releases by environment, and what admission refuses.
 RECORD, REFUSED = "delivery-guard-record", "delivery-guard-refused"
-_NO_CONFIG_MAP = (
-    f"There is no ConfigMap {{name}} in {ARGOCD_NAMESPACE}; the chart argocd makes it with the guard"
+_NO_CONFIG_MAP = f"There is no ConfigMap {{name}} in {ARGOCD_NAMESPACE}; the chart delivery-guard makes it."
+
+Kind = tuple[str, str, str]
+"""API group, version and the plural of the name."""
+_ROLLOUTS, _ANALYSIS_RUNS, _APPLICATIONS, _APPLICATION_SETS = (
+    ("argoproj.io", "v1alpha1", plural)
+    for plural in ("rollouts", "analysisruns", "applications", "applicationsets")
+)
+_REPLICA_SETS, _DEPLOYMENTS, _JOBS = (
+    ("apps", "v1", "replicasets"),
+    ("apps", "v1", "deployments"),
+    ("batch", "v1", "jobs"),
 )
 
 
@@ -95,7 +108,7 @@ class Cluster:
     def _rollout(self, environment: str) -> Object | None:
         """Raises ClusterUnreachable also where there are two."""
         namespace = f"crm-{environment}"
-        found = self._list("argoproj.io", "v1alpha1", namespace, "rollouts", component="web")
+        found = self._list(_ROLLOUTS, namespace, component="web")
         if len(found) > 1:
             names = " and ".join(sorted(each["metadata"]["name"] for each in found))
             raise ClusterUnreachable(
@@ -105,13 +118,31 @@ class Cluster:
 
     def migration(self, environment: str) -> Migration | None:
         """The Job of the newest migration."""
-        jobs = self._list("batch", "v1", f"crm-{environment}", "jobs", component="migration")
+        jobs = self._list(_JOBS, f"crm-{environment}", component="migration")
         newest = max(jobs, key=lambda job: str(job["metadata"].get("creationTimestamp")), default=None)
         return Migration.parse(newest) if newest else None
 
     def application(self, environment: str) -> Application | None:
-        found = self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
+        found = self._get(_APPLICATIONS, ARGOCD_NAMESPACE, f"crm-{environment}")
         return Application.parse(found) if found else None
+
+    def observe(self, environment: str) -> EnvironmentObjects:
+        namespace = f"crm-{environment}"
+        return EnvironmentObjects(
+            rollout=self.rollout(environment),
+            replica_sets=tuple(map(ReplicaSet.parse, self._list(_REPLICA_SETS, namespace))),
+            analysis_runs=tuple(map(AnalysisRun.parse, self._list(_ANALYSIS_RUNS, namespace))),
+            application=self.application(environment),
+            application_set_error=application_set_error(
+                self._get(_APPLICATION_SETS, ARGOCD_NAMESPACE, namespace) or {}
+            ),
+        )
+
+    def workloads(self, environment: str) -> list[Object]:
+        """Whatever may start pods in an environment's namespace, as the API has it."""
+        namespace, rollout = f"crm-{environment}", self._rollout(environment)
+        lists = (self._list(kind, namespace) for kind in (_REPLICA_SETS, _DEPLOYMENTS, _JOBS))
+        return [*([rollout] if rollout else []), *chain.from_iterable(lists)]
 
     def promote_in_full(self, environment: str, rollout: RolloutStatus) -> None:
         """Let the Rollout leave out the rest of its steps, as `kubectl argo rollouts promote --full` does.
@@ -128,132 +159,84 @@ class Cluster:
         self._set_status(environment, rollout, {"abort": True})
 
     def _set_status(self, environment: str, rollout: RolloutStatus, status: Object) -> None:
-        patch = partial(
-            self._api.patch_namespaced_custom_object_status,
-            body={"metadata": {"resourceVersion": rollout.resource_version}, "status": status},
-            _content_type="application/merge-patch+json",
+        change = {"metadata": {"resourceVersion": rollout.resource_version}, "status": status}
+        patch = partial(self._api.patch_namespaced_custom_object_status, _content_type=_MERGE_PATCH)
+        self._call(
+            "rollouts/status", patch, *_ROLLOUTS[:2], f"crm-{environment}", "rollouts", rollout.name, change
         )
-        self._ask(patch, "argoproj.io", "v1alpha1", f"crm-{environment}", "rollouts", rollout.name)
+
+    def terminate_sync(self, environment: str) -> None:
+        """End the sync that Argo CD is in the middle of, as `argocd app terminate-op` does."""
+        change = {"status": {"operationState": {"phase": "Terminating"}}}
+        patch = partial(self._api.patch_namespaced_custom_object, _content_type=_MERGE_PATCH)
+        name = f"crm-{environment}"
+        self._call("applications", patch, *_APPLICATIONS[:2], ARGOCD_NAMESPACE, "applications", name, change)
 
     def scale_to_zero(self, environment: str, replica_set: str) -> None:
         patch = self._apps.patch_namespaced_replica_set_scale
-        self._ask(
-            lambda *path, **more: {"answer": patch(replica_set, path[2], {"spec": {"replicas": 0}}, **more)},
-            *("apps", "v1", f"crm-{environment}", "replicasets/scale"),
-        )
+        self._call("replicasets/scale", patch, replica_set, f"crm-{environment}", {"spec": {"replicas": 0}})
 
     def guard_data(self, name: str, key: str) -> str:
         """What the guard has written into one of its ConfigMaps; empty where it has written nothing.
 
         Raises ClusterUnreachable also where there is no such ConfigMap.
         """
-        read = self._core.read_namespaced_config_map
-        found = self._ask(
-            lambda *path, **more: read(name, path[2], **more).to_dict(),
-            *("", "v1", ARGOCD_NAMESPACE, "configmaps"),
-        )
+        found = self._call("configmaps", self._core.read_namespaced_config_map, name, ARGOCD_NAMESPACE)
         if found is None:
-            raise ClusterUnreachable(f"{_NO_CONFIG_MAP.format(name=name)}.")
-        return str((found["data"] or {}).get(key, ""))
+            raise ClusterUnreachable(_NO_CONFIG_MAP.format(name=name))
+        return str((found.data or {}).get(key, ""))
 
     def write_guard_data(self, name: str, key: str, text: str) -> None:
         """Raises ClusterUnreachable also where there is no such ConfigMap."""
         patch = self._core.patch_namespaced_config_map
-        found = self._ask(
-            lambda *path, **more: {"answer": patch(name, path[2], {"data": {key: text}}, **more)},
-            *("", "v1", ARGOCD_NAMESPACE, "configmaps"),
-        )
-        if found is None:
-            raise ClusterUnreachable(f"{_NO_CONFIG_MAP.format(name=name)}.")
-
-    def terminate_sync(self, environment: str) -> None:
-        """End the sync that Argo CD is in the middle of, as `argocd app terminate-op` does."""
-        path = ("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
-        patch = partial(
-            self._api.patch_namespaced_custom_object,
-            body={"status": {"operationState": {"phase": "Terminating"}}},
-            _content_type="application/merge-patch+json",
-        )
-        self._ask(patch, *path)
+        if self._call("configmaps", patch, name, ARGOCD_NAMESPACE, {"data": {key: text}}) is None:
+            raise ClusterUnreachable(_NO_CONFIG_MAP.format(name=name))
 
     def missing_migration_image(self, environment: str) -> str:
         """What the node reports of an image of the migration that the registry does not have; else empty."""
-        ask = partial(self._core.list_namespaced_pod, label_selector=f"{_COMPONENT}migration")
-        pods = self._ask(
-            lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "pods"
-        )
-        for pod in (pods or {}).get("items", []):
-            for container in (pod["status"] or {}).get("container_statuses") or []:
-                waiting = (container["state"] or {}).get("waiting") or {}
-                message = str(waiting.get("message") or "")
-                if waiting.get("reason") in _NOT_PULLED and _NO_SUCH_IMAGE.search(message):
+        list_pods = partial(self._core.list_namespaced_pod, label_selector=f"{_COMPONENT}migration")
+        pods = self._call("pods", list_pods, f"crm-{environment}")
+        for pod in pods.items if pods else ():
+            for container in pod.status.container_statuses or ():
+                waiting = container.state and container.state.waiting
+                message = str((waiting and waiting.message) or "")
+                if waiting and waiting.reason in _NOT_PULLED and _NO_SUCH_IMAGE.search(message):
                     return message
         return ""
 
     def config_maps(self, environment: str) -> dict[str, datetime]:
         """The chart's ConfigMaps of settings, and when each was made."""
-        ask = partial(self._core.list_namespaced_config_map, label_selector=f"{_COMPONENT}config")
-        found = self._ask(
-            lambda *path, **more: ask(path[2], **more).to_dict(), "", "v1", f"crm-{environment}", "configmaps"
-        )
-        named = [each["metadata"] for each in (found or {}).get("items", [])]
-        return {each["name"]: each["creation_timestamp"] for each in named}
-
-    def workloads(self, environment: str) -> list[Object]:
-        """Whatever may start pods in an environment's namespace, as the API has it."""
-        namespace, rollout = f"crm-{environment}", self._rollout(environment)
-        return [
-            *([rollout] if rollout else []),
-            *self._list("apps", "v1", namespace, "replicasets"),
-            *self._list("apps", "v1", namespace, "deployments"),
-            *self._list("batch", "v1", namespace, "jobs"),
-        ]
+        list_maps = partial(self._core.list_namespaced_config_map, label_selector=f"{_COMPONENT}config")
+        found = self._call("configmaps", list_maps, f"crm-{environment}")
+        named = [each.metadata for each in found.items] if found else []
+        return {each.name: each.creation_timestamp for each in named}
 
     def delete_config_map(self, environment: str, name: str) -> None:
-        ask = self._core.delete_namespaced_config_map
-        self._ask(
-            lambda *path, **more: {"answer": ask(name, path[2], **more)},
-            "",
-            "v1",
-            f"crm-{environment}",
-            "configmaps",
-        )
+        self._call("configmaps", self._core.delete_namespaced_config_map, name, f"crm-{environment}")
 
-    def observe(self, environment: str) -> EnvironmentObjects:
-        namespace = f"crm-{environment}"
-        return EnvironmentObjects(
-            rollout=self.rollout(environment),
-            replica_sets=tuple(map(ReplicaSet.parse, self._list("apps", "v1", namespace, "replicasets"))),
-            analysis_runs=tuple(
-                map(AnalysisRun.parse, self._list("argoproj.io", "v1alpha1", namespace, "analysisruns"))
-            ),
-            application=self.application(environment),
-            application_set_error=application_set_error(
-                self._get("argoproj.io", "v1alpha1", ARGOCD_NAMESPACE, "applicationsets", namespace) or {}
-            ),
-        )
+    def _get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        group, version, plural = kind
+        read = self._api.get_namespaced_custom_object
+        found: Object | None = self._call(plural, read, group, version, namespace, plural, name)
+        return found
 
-    def _get(self, group: str, version: str, namespace: str, plural: str, name: str) -> Object | None:
-        return self._ask(self._api.get_namespaced_custom_object, group, version, namespace, plural, name)
-
-    def _list(
-        self, group: str, version: str, namespace: str, plural: str, component: str = ""
-    ) -> list[Object]:
+    def _list(self, kind: Kind, namespace: str, component: str = "") -> list[Object]:
+        group, version, plural = kind
         labels = f"{_COMPONENT}{component}" if component else None
-        ask = partial(self._api.list_namespaced_custom_object, label_selector=labels)
-        answer = self._ask(ask, group, version, namespace, plural)
-        return list(answer["items"]) if answer else []
+        list_objects = partial(self._api.list_namespaced_custom_object, label_selector=labels)
+        found = self._call(plural, list_objects, group, version, namespace, plural)
+        return list(found["items"]) if found else []
 
-    def _ask(self, call: Any, *path: str) -> Object | None:
+    def _call(self, resource: str, method: Callable[..., Any], *arguments: Any) -> Any:
+        """What the API answers; None where there is no such object, or where it has changed since."""
         try:
-            answer: Object = call(*path, _request_timeout=_TIMEOUT_SECONDS)
+            return method(*arguments, _request_timeout=_TIMEOUT_SECONDS)
         except client.ApiException as error:
             if error.status in (_NOT_FOUND, _CONFLICT):
                 return None
             raise ClusterUnreachable(
-                f"The cluster refuses access to {path[3]}: {error.status} {error.reason}."
+                f"The cluster refuses access to {resource}: {error.status} {error.reason}."
             ) from error
         except Exception as error:  # urllib3's and the sign-in plug-ins' errors have no common base
             first_line = str(error).split("\n", 1)[0]
             raise ClusterUnreachable(f"The cluster cannot be reached: {first_line}") from error
-        return answer

@@ -24,7 +24,6 @@ from delivery.kubernetes.objects import (
     time,
 )
 
-# Such a step lasts as long as it has to.
 _OPEN_ENDED = frozenset({"pause", "analysis", "experiment"})
 _UNDECIDED = ("", "Pending", "Running")
 _BLUE_GREEN_GATES = {"prePromotionAnalysis": "PrePromotion", "postPromotionAnalysis": "PostPromotion"}
@@ -68,7 +67,7 @@ class ReplicaSet(Workload):
 
     @classmethod
     def parse(cls, thing: Object) -> Self:
-        ready = int(status_of(thing).get("readyReplicas") or 0)
+        ready = status_of(thing).get("readyReplicas") or 0
         return cls(pod_hash=labels_of(thing).get(POD_HASH, ""), ready=ready, **_workload(thing))
 
 
@@ -111,7 +110,7 @@ class RolloutStatus(Workload):
     waits_for_person: bool = False
     """Paused at a step that only `kubectl argo rollouts promote` ends."""
     at_open_ended_step: bool = False
-    """A pause or an analysis, which no deadline ends."""
+    """A pause or an analysis, which lasts as long as it has to."""
     gate_waits: bool = False
     """Whether an analysis of a step, or before or after blue-green's switch, is undecided. A pause asks nothing."""
     last_gate: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
-Object = dict[str, Any]
+from delivery.kubernetes.objects import POD_HASH, VERSION_LABEL, Object
 
 STABLE, CANARY = "6c8f9d7b5c", "7d4b8c9f6d"
 
@@ -33,7 +33,7 @@ def rollout(**status: Any) -> Object:
 
 
 def replica_set(pod_hash: str, version: str, digest: str, ready: int) -> Object:
-    labels = {"rollouts-pod-template-hash": pod_hash, "app.kubernetes.io/version": version}
+    labels = {POD_HASH: pod_hash, VERSION_LABEL: version}
     return {
         "metadata": {"name": f"crm-{pod_hash}", "labels": labels},
         "spec": {
@@ -52,7 +52,7 @@ def analysis_run(question: str, phase: str, at: str, pod_hash: str = CANARY, **m
         "metadata": {
             "name": f"crm-{pod_hash}-{at}",
             "creationTimestamp": f"2026-11-23T12:{at}Z",
-            "labels": {"rollouts-pod-template-hash": pod_hash, "rollout-type": "Step"},
+            "labels": {POD_HASH: pod_hash, "rollout-type": "Step"},
         },
         "status": {
             "phase": phase,

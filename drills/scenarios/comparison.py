@@ -17,10 +17,11 @@ import yaml
 
 from cluster.errors import ClusterError
 from cluster.progress import console, step
+from delivery.kubernetes.objects import Object
 from drills import runner
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import baselines, bootstrap, images, local_cluster, settings
-from drills.fixtures.baselines import NAME, NAMESPACE, Object
+from drills.fixtures.baselines import NAME, NAMESPACE
 from drills.load.traffic import traffic, usual_rate
 from drills.observe.snapshot import Snapshot
 from drills.observe.watcher import Kubernetes

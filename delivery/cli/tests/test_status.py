@@ -22,12 +22,12 @@ from delivery.gitops.release import Release, ReleasedImage
 from delivery.kubernetes.analysis import AnalysisRun
 from delivery.kubernetes.application import Application, application_set_error
 from delivery.kubernetes.client import EnvironmentObjects
+from delivery.kubernetes.objects import Object
 from delivery.kubernetes.rollout import ReplicaSet, RolloutStatus
 from delivery.tests.hosts import Remote
 from delivery.tests.kubernetes import (
     CANARY,
     STABLE,
-    Object,
     Server,
     analysis_run,
     application,

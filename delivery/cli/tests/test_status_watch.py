@@ -91,7 +91,7 @@ def test_it_goes_on_while_the_cluster_is_away(view: View, kubeconfig: Path) -> N
     assert "no release yet" in seen(view)
     with serving(Server(_paths()), kubeconfig):
         view.refresh()
-    assert "Not known" not in seen(view)
+    assert "not known" not in seen(view)
 
 
 def test_it_says_how_old_it_is_when_nobody_answers(view: View, monkeypatch: pytest.MonkeyPatch) -> None:

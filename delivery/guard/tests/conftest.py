@@ -9,5 +9,5 @@ __all__ = ["_own_home", "closed_registry", "registry", "remote"]
 
 @pytest.fixture(autouse=True)
 def _own_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`guard` has an answer of its own to SIGTERM; the tests' process has to end when it is told to."""
+    """`guard` handles SIGTERM itself; the tests' process has to end when it is told to."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)

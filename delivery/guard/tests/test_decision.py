@@ -83,14 +83,14 @@ def test_each_row_of_the_table_decides_in_its_state() -> None:
     assert decide(nothing_holds) == HEALTHY
 
 
-def test_a_failed_verdict_goes_back_and_blames_the_image() -> None:
+def test_a_failed_verdict_rolls_back_and_blames_the_image() -> None:
     decision = rolled_back()
     assert decision.to.release == GOOD
     assert decision.blame
     assert decision.reasons == ("error-rate: 1.2 was proven bad (measured [12.3])",)
 
 
-def test_an_outage_of_prometheus_goes_back_and_blames_nobody() -> None:
+def test_an_outage_of_prometheus_rolls_back_and_blames_no_image() -> None:
     decision = rolled_back(analysis_runs=[run("error-rate", "Error", message="connection refused")])
     assert not decision.blame
     assert decision.reasons == ("error-rate: could not be measured (connection refused)",)
@@ -108,7 +108,7 @@ def test_an_image_is_blamed_for_what_a_scan_proved_and_not_for_having_none(
     assert decision.reasons == (f"{question}: what the guard says",)
 
 
-def test_an_abort_by_a_person_goes_back_and_blames_nobody() -> None:
+def test_an_abort_by_a_person_rolls_back_and_blames_no_image() -> None:
     assert not rolled_back(analysis_runs=[]).blame
 
 
@@ -197,7 +197,7 @@ def test_what_failed_is_known_by_its_name_whatever_the_clocks_say() -> None:
     assert rolled_back(**again)
 
 
-def test_a_release_that_a_policy_does_not_let_in_goes_back_and_may_come_again() -> None:
+def test_a_release_that_a_policy_does_not_let_in_is_rolled_back_and_may_come_again() -> None:
     decision = rolled_back(rollout=rollout(GOOD), application=not_let_in(), analysis_runs=[])
     assert not decision.blame
     assert decision.reasons == ("admission: 1.2 is not let in: Policy signed-images failed: not signed",)
@@ -238,18 +238,18 @@ def test_without_a_commit_on_the_stable_pods_the_image_decides() -> None:
     assert rolled_back(replica_sets=[stable]).to.release == GOOD
 
 
-def test_a_rollback_that_does_not_arrive_ends_at_the_stable_release_and_blames_nobody() -> None:
+def test_a_rollback_that_does_not_arrive_ends_at_the_stable_release_and_blames_no_image() -> None:
     decision = rolled_back(is_rollback=False, was_promoted=True)
     assert decision.to.release == GOOD
     assert not decision.blame
 
 
 def test_it_acts_once_though_the_abort_is_seen_again() -> None:
-    """Git went back already; Argo CD has not told the Rollout yet."""
+    """Git is rolled back already; Argo CD has not synced the Rollout yet."""
     assert nothing(release=GOOD, is_rollback=True) == "Nothing is wrong."
 
 
-def test_a_push_in_a_freeze_is_put_back_and_blames_nobody() -> None:
+def test_a_push_in_a_freeze_is_rolled_back_and_blames_no_image() -> None:
     frozen: dict[str, Any] = {"frozen": "production is frozen", "analysis_runs": [], "rollout": rollout()}
     decision = rolled_back(**frozen)
     assert (decision.to.release, decision.blame) == (GOOD, False)
@@ -325,7 +325,7 @@ def test_another_name_for_the_same_release_is_no_other_release() -> None:
     assert said == "Git names the fully promoted release already."
 
 
-def test_an_abort_long_before_its_start_is_ignored_and_said() -> None:
+def test_an_abort_long_before_its_start_is_ignored_and_logged() -> None:
     assert "20 minutes" in nothing(started=NOW + timedelta(minutes=21))
     assert rolled_back(started=NOW + timedelta(minutes=19))
 
@@ -355,11 +355,11 @@ def test_releases_of_charts_that_wrote_other_annotations_are_known_by_them() -> 
     assert decide(observed(is_rollback=True, rollout=before)) != PromoteInFull()
 
 
-def test_a_first_release_has_nothing_to_go_back_to() -> None:
+def test_a_first_release_has_nothing_to_be_rolled_back_to() -> None:
     assert "nothing to roll back to" in nothing(rollout=aborted(stableRS=""))
 
 
-def test_going_back_takes_no_steps() -> None:
+def test_a_rollback_takes_no_steps() -> None:
     assert decide(observed(is_rollback=True, rollout=rollout())) == PromoteInFull()
     assert nothing(is_rollback=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
     assert nothing(is_rollback=False, rollout=rollout()) == "Nothing is wrong."

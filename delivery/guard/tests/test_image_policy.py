@@ -290,13 +290,13 @@ def test_a_git_that_stays_silent_is_unknown_and_holds_up_no_other_request(image:
 
 
 def test_the_program_answers(image: Pushed, guard: ImagePolicy, remote: Remote, tmp_path: Path) -> None:
-    """As it runs, without a cluster: what it is told in variables arrives at the verdict."""
+    """As it runs, without a cluster: what the variables say arrives at the verdict."""
     scanned(image, "HIGH")
     (tmp_path / "public.pem").write_bytes(pem())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    told = {
+    variables = {
         "DELIVERY_REMOTE": str(remote.path),
         "DELIVERY_PORT": str(port),
         "DELIVERY_SCAN_KEY": str(tmp_path / "public.pem"),
@@ -305,7 +305,7 @@ def test_the_program_answers(image: Pushed, guard: ImagePolicy, remote: Remote, 
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
     program = [sys.executable, "-m", "delivery", "verdicts"]
-    with subprocess.Popen(program, env={**os.environ, **told}, stdout=subprocess.DEVNULL) as running:
+    with subprocess.Popen(program, env={**os.environ, **variables}, stdout=subprocess.DEVNULL) as running:
         try:
             url = f"http://127.0.0.1:{port}/verdicts/security?image={image}"
             for _ in range(300):

@@ -97,9 +97,9 @@ def test_a_repaired_file_is_only_a_line_in_the_history(
     assert version(remote) == "1.1"
     capsys.readouterr()
     assert main(["history", "production", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [each["version"] for each in told] == ["1.1", "1.2", None, "1.2", "1.1"]
-    assert "release.yaml on the branch environments at " in told[2]["problem"]
+    shown = json.loads(capsys.readouterr().out)
+    assert [each["version"] for each in shown] == ["1.1", "1.2", None, "1.2", "1.1"]
+    assert "release.yaml on the branch environments at " in shown[2]["problem"]
 
 
 def test_the_metrics_go_on(remote: Remote, odd: bytes) -> None:
@@ -193,7 +193,7 @@ def rewritten(remote: Remote, change: Callable[[bytes], bytes]) -> None:
     remote.git("update-ref", "refs/heads/environments", made.decode().strip())
 
 
-def test_what_is_said_of_a_release_fits_into_a_commit(guard: RollbackLoop, remote: Remote) -> None:
+def test_the_reason_of_a_rollback_fits_into_a_commit(guard: RollbackLoop, remote: Remote) -> None:
     """Even if a policy of the cluster says a book, with a letter that no commit takes."""
     assert isinstance(guard.cluster, FakeCluster)
     guard.cluster.state = rollout(GOOD, currentPodHash="old")

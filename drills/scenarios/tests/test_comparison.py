@@ -9,9 +9,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from delivery.kubernetes.objects import Object
 from drills import runner
 from drills.fixtures import baselines, images, local_cluster
-from drills.fixtures.baselines import Object
 from drills.fixtures.images import Image
 from drills.load.traffic import traffic
 from drills.scenarios import comparison
