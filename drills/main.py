@@ -103,7 +103,7 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
         bootstrap.install()
     with step("Build and push the images"):
         # All before the first scenario begins: a build under load would be felt.
-        for recipe in (*map(images.good, GOOD), *(each for scenario in chosen for each in scenario.recipes)):
+        for recipe in (*map(images.good, GOOD), *(each.recipe for each in chosen if each.recipe)):
             images.image(recipe)
     for addition in sorted({name for scenario in chosen for name in scenario.additions}):
         with step(f"Add {addition.capitalize()} to the cluster"):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ _ENOUGH = 10_000
 """Requests of the quiet 15 minutes, none of which may fail."""
 
 Play = Callable[..., None]
-"""Takes whoever is on call, and then the scenario's recipes."""
+"""Takes whoever is on call, and the scenario's recipe if it has one."""
 
 
 def redis_hangs(on_call: OnCall) -> None:
@@ -63,7 +64,7 @@ def postgresql_hangs(on_call: OnCall) -> None:
     on_call.wait_for_end("CRMDown")
 
 
-def errors(on_call: OnCall, recipe: Recipe) -> None:
+def budget_errors(on_call: OnCall, recipe: Recipe) -> None:
     """Everybody gets a version that answers 500; few ask, so that the slow windows end with the drill."""
     with on_call.user(every=4) as user:
         release = on_call.given.release(recipe)
@@ -80,7 +81,7 @@ def errors(on_call: OnCall, recipe: Recipe) -> None:
         on_call.wait_for_end("HighErrorRate", *_windows("AvailabilityBudgetBurn"))
 
 
-def slow(on_call: OnCall, recipe: Recipe) -> None:
+def budget_slow(on_call: OnCall, recipe: Recipe) -> None:
     """Everybody gets a version that answers after 3 s; few ask."""
     with on_call.user(every=4) as user:
         release = on_call.given.release(recipe)
@@ -97,7 +98,7 @@ def slow(on_call: OnCall, recipe: Recipe) -> None:
         on_call.wait_for_end(*_windows("LatencyBudgetBurn"))
 
 
-def hoarding(on_call: OnCall, recipe: Recipe) -> None:
+def pool_exhausted(on_call: OnCall, recipe: Recipe) -> None:
     """Everybody gets a version whose requests wait for connections to the database."""
     release = on_call.given.release(recipe)
     on_call.environment.wait_until(
@@ -219,7 +220,7 @@ def approval_forgotten(on_call: OnCall) -> None:
     release.wait_until_promoted(within=TO_VERDICT)
 
 
-def never_ready(on_call: OnCall, recipe: Recipe) -> None:
+def stuck(on_call: OnCall, recipe: Recipe) -> None:
     """Its deadline is two minutes here, so that the alert comes before the abort."""
     on_call.fault_begins("pods of a release do not become ready")
     release = on_call.given.release(recipe)
@@ -382,7 +383,8 @@ def _drill(
     `changed`: more of the settings. `forgetful`: Prometheus begins anew, so that a few bad requests weigh enough.
     """
 
-    def played(production: Environment, *recipes: Recipe) -> None:
+    @wraps(play)
+    def played(production: Environment, *recipe: Recipe) -> None:
         production.configure(
             settings=settings.merged({"alerts": {"timeScale": inbox.TIME_SCALE}}, changed or {})
         )
@@ -394,7 +396,7 @@ def _drill(
             given.under(load)
         on_call = OnCall(production, given)
         on_call.wait_for_heartbeat()
-        play(on_call, *recipes)
+        play(on_call, *recipe)
 
     return played
 
@@ -545,58 +547,40 @@ def _certificate(folder: Path, host: str, *, days: int) -> None:
 _LIMITED = {"web": {"resources": {"limits": {"cpu": "1"}}}}
 
 ALERTS = (
-    Scenario("redis-hangs", "Redis hangs, and nobody acknowledges", _drill(redis_hangs)),
-    Scenario("postgresql-hangs", "PostgreSQL hangs, and nobody acknowledges", _drill(postgresql_hangs)),
-    Scenario("worker-gone", "No worker, and 150 tasks", _drill(worker_gone)),
-    Scenario("beats", "No beat, and two", _drill(beats)),
-    Scenario("cache-emptied", "The cache is emptied again and again", _drill(cache_emptied, load=None)),
+    Scenario("Redis hangs, and nobody acknowledges", _drill(redis_hangs)),
+    Scenario("PostgreSQL hangs, and nobody acknowledges", _drill(postgresql_hangs)),
+    Scenario("No worker, and 150 tasks", _drill(worker_gone)),
+    Scenario("No beat, and two", _drill(beats)),
+    Scenario("The cache is emptied again and again", _drill(cache_emptied, load=None)),
+    Scenario("Requests hoard connections", _drill(pool_exhausted), images.hoarding(), "rolling-update"),
     Scenario(
-        "pool-exhausted",
-        "Requests hoard connections",
-        _drill(hoarding),
-        (images.hoarding(),),
-        "rolling-update",
+        "A release is aborted while there is no guard", _drill(guard_gone, load=traffic()), images.errors()
     ),
+    Scenario("An image is quarantined", _drill(quarantined, load=traffic()), images.errors()),
     Scenario(
-        "guard-gone",
-        "A release is aborted while there is no guard",
-        _drill(guard_gone, load=traffic()),
-        (images.errors(),),
-    ),
-    Scenario(
-        "quarantined", "An image is quarantined", _drill(quarantined, load=traffic()), (images.errors(),)
-    ),
-    Scenario(
-        "approval-forgotten",
         "A release waits for a person",
         _drill(approval_forgotten, load=traffic(), changed={"strategy": {"approval": True}}),
     ),
-    Scenario("stuck", "A release does not come to an end", _drill(never_ready), (images.never_ready(),)),
-    Scenario("unrendered", "Argo CD cannot render a release", _drill(unrendered)),
+    Scenario("A release does not come to an end", _drill(stuck), images.never_ready()),
+    Scenario("Argo CD cannot render a release", _drill(unrendered)),
+    Scenario("A web pod runs into its CPU limit", _drill(processor_held_back, changed=_LIMITED)),
+    Scenario("A web pod runs out of memory", _drill(memory_full)),
+    Scenario("A certificate expires soon", _drill(certificate_old)),
+    Scenario("A web pod answers nobody", _drill(pod_frozen)),
+    Scenario("Nobody scrapes Argo Rollouts", _drill(source_gone)),
+    Scenario("Alertmanager hangs", _drill(alertmanager_hangs)),
     Scenario(
-        "processor-held-back",
-        "A web pod runs into its CPU limit",
-        _drill(processor_held_back, changed=_LIMITED),
-    ),
-    Scenario("memory-full", "A web pod runs out of memory", _drill(memory_full)),
-    Scenario("certificate-old", "A certificate expires soon", _drill(certificate_old)),
-    Scenario("pod-frozen", "A web pod answers nobody", _drill(pod_frozen)),
-    Scenario("source-gone", "Nobody scrapes Argo Rollouts", _drill(source_gone)),
-    Scenario("alertmanager-hangs", "Alertmanager hangs", _drill(alertmanager_hangs)),
-    Scenario(
-        "budget-errors",
         "Everybody has a version that answers 500",
-        _drill(errors, load=None, forgetful=True),
-        (images.errors(),),
+        _drill(budget_errors, load=None, forgetful=True),
+        images.errors(),
         "rolling-update",
     ),
     Scenario(
-        "budget-slow",
         "Everybody has a version that answers after 3 s",
-        _drill(slow, load=None, forgetful=True),
-        (images.slow(),),
+        _drill(budget_slow, load=None, forgetful=True),
+        images.slow(),
         "rolling-update",
     ),
-    Scenario("quiet", "15 minutes without a fault", quiet),
+    Scenario("15 minutes without a fault", quiet),
 )
 """Each alert's own fault, and none: docs/results/alerts.md."""

@@ -129,7 +129,7 @@ def rollback_without_guard(production: Environment, recipe: Recipe) -> None:
 # --- no release
 
 
-def pods_replaced(production: Environment) -> None:
+def replaced(production: Environment) -> None:
     """Pods are replaced, and evicted as by a drain of their node, all the time."""
     enough = 10_000
     given = under_load(production).wait_for_single_version(within=minutes(3))

@@ -25,16 +25,22 @@ ROLLED_BACK = seconds(10)
 
 @dataclass(frozen=True)
 class Scenario:
-    name: str
     title: str
     play: Callable[..., None]
-    """Takes the environment, and then the recipes in their order."""
-    recipes: tuple[Recipe, ...] = ()
-    """The images that it releases besides the GOOD versions; they are built before the first scenario begins."""
+    """Takes the environment, and the recipe if there is one."""
+    recipe: Recipe | None = None
+    """The image that it releases besides the GOOD versions; it is built before the first scenario begins."""
     strategy: str = "canary"
     router: str = "traefik"
     admission: bool = False
     """Kyverno is there, and asks whatever starts whether it is signed as soon as the scenario wants that."""
+
+    called: str = ""
+    """Its name, where that is not its function's."""
+
+    @property
+    def name(self) -> str:
+        return self.called or self.play.__name__.replace("_", "-")
 
     @property
     def additions(self) -> set[str]:
@@ -43,7 +49,7 @@ class Scenario:
         return {name for name, is_wanted in wanted.items() if is_wanted}
 
     def run(self, environment: Environment) -> None:
-        self.play(environment, *self.recipes)
+        self.play(environment, *([self.recipe] if self.recipe else ()))
 
 
 def under_load(production: Environment) -> Given:

@@ -87,7 +87,7 @@ def rolling_update_bad(production: Environment, recipe: Recipe) -> None:
     release.wait_until_promoted(within=AT_ONCE)
 
 
-def one_after_the_other(production: Environment) -> None:
+def switch(production: Environment) -> None:
     """The same load sees one strategy after the other."""
     given = under_load(production)
     for strategy in ("blue-green", "ab-test", "rolling-update", "canary"):

@@ -39,13 +39,9 @@ def arguments(asked: Asked, name: str) -> list[tuple[Any, ...]]:
     return [given for each, given, _ in asked if each == name]
 
 
-def test_a_scenario_takes_as_many_images_as_it_names() -> None:
+def test_a_scenario_takes_the_image_that_it_names() -> None:
     for scenario in SCENARIOS:
-        play = inspect.getclosurevars(scenario.play).nonlocals.get("play") if scenario in _DRILLED else None
-        inspect.signature(play or scenario.play).bind(None, *scenario.recipes)
-
-
-_DRILLED = [each for each in SCENARIOS if getattr(each.play, "__qualname__", "").startswith("_drill.")]
+        inspect.signature(scenario.play).bind(None, *([scenario.recipe] if scenario.recipe else ()))
 
 
 @pytest.mark.parametrize("name", ["errors", "argocd-down", "git-down"])
