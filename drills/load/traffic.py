@@ -42,8 +42,8 @@ class Traffic:
     longest: timedelta = _LONGEST
     beta: int = 0
     """How many of the users are of the group beta."""
-    looks: float = 0.0
-    """The share of requests that only ask who is there: many of them show what the router does at little cost."""
+    liveness: float = 0.0
+    """The share of requests that only ask for liveness: many of them show what the router does at little cost."""
 
     def start(
         self, environment: str, folder: Path, url: str = local_cluster.HTTP, *, sign_up_at: str | None = None
@@ -57,9 +57,9 @@ class Traffic:
         folder.mkdir(parents=True, exist_ok=True)
         host = local_cluster.api_host(environment)
         with Api(sign_up_at or url, host) as api:
-            users = _let_in(api, _AWAY.pop(host, []))
+            users = _sign_in(api, _IDLE.pop(host, []))
         with Api(url, host) as api:
-            wanted = targets(api, users, _TARGETS, beta=self.beta, looks=self.looks)
+            wanted = targets(api, users, _TARGETS, beta=self.beta, liveness=self.liveness)
         targets_file = folder / "targets.json"
         targets_file.write_text("".join(f"{json.dumps(each)}\n" for each in wanted), encoding="utf-8")
         signed_in = min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
@@ -67,26 +67,26 @@ class Traffic:
         if longest <= 0:
             raise NotReady("The users' access tokens end within a minute: too early for a drill.")
         load = RunningTraffic(self.rate or usual_rate(), longest, targets_file, folder / "requests.bin")
-        load.when_ended = lambda: _AWAY.update({host: users})
+        load.when_ended = lambda: _IDLE.update({host: users})
         return load
 
 
-_AWAY: dict[str, list[User]] = {}
-"""Of each host the users whose load has ended. They come back for the next: to be new takes them some seconds."""
+_IDLE: dict[str, list[User]] = {}
+"""Of each host the users whose load has ended. They sign in again for the next: signing up takes some seconds."""
 
 
-def _let_in(api: Api, known: list[User]) -> list[User]:
+def _sign_in(api: Api, known: list[User]) -> list[User]:
     with ThreadPoolExecutor(_USERS) as pool:
         if known:
             # Whoever has a new database has forgotten them.
             with contextlib.suppress(NotReady):
-                return list(pool.map(api.come_back, known))
+                return list(pool.map(api.renew, known))
         return list(pool.map(api.new_user, [_DEALS_EACH] * _USERS))
 
 
-def traffic(rate: int | None = None, *, beta: int = 0, looks: float = 0.0) -> Traffic:
-    """Load of that many requests a second, or the usual; `beta` and `looks` as in Traffic."""
-    return Traffic(rate, beta=beta, looks=looks)
+def traffic(rate: int | None = None, *, beta: int = 0, liveness: float = 0.0) -> Traffic:
+    """Load of that many requests a second, or the usual; `beta` and `liveness` as in Traffic."""
+    return Traffic(rate, beta=beta, liveness=liveness)
 
 
 def usual_rate() -> int:

@@ -79,8 +79,8 @@ class Api:
         ]
         return User(token, pipeline["id"], still_open, won, tuple(made), str(tokens["refresh"]))
 
-    def come_back(self, user: User) -> User:
-        """Let somebody in who was here before, with all that they own.
+    def renew(self, user: User) -> User:
+        """Give somebody who has signed in before a new access token.
 
         Raises NotReady.
         """
@@ -108,12 +108,12 @@ def new_deal(pipeline: Any, number: int) -> dict[str, Any]:
 
 
 def targets(
-    api: Api, users: list[User], count: int, *, beta: int = 0, looks: float = 0.0, seed: int = 1
+    api: Api, users: list[User], count: int, *, beta: int = 0, liveness: float = 0.0, seed: int = 1
 ) -> list[dict[str, Any]]:
     """Requests in vegeta's JSON format, to be sent over and over; the first `beta` users are of the group beta.
 
-    A share of `looks` only asks who is there: that shows what the router does and costs the pods little. They lie among
-    the others by chance: a router that takes turns would send each kind of a regular mix to a version of its own.
+    A share of `liveness` only asks whether a pod lives: that shows what the router does and costs the pods little. They
+    lie among the others by chance: a router that takes turns would send each kind of a regular mix to one version.
 
     Of the others 35 % are lists, 35 % single deals, 22 % moves and 8 % new deals, some of them won at once. A deal
     moves to another stage each time, and all deals take turns, so that two moves of one deal lie seconds apart.
@@ -129,7 +129,7 @@ def targets(
         wanted.append(_target(api, user, method, path, body, beta=user.token in group))
 
     for user in islice(turns, count):
-        if dice.random() < looks:
+        if dice.random() < liveness:
             wanted.append({"method": "GET", "url": f"{api.url}/health/live/", "header": {"Host": [api.host]}})
             continue
         kind = dice.choices(("list", "retrieve", "move", "create"), (35, 35, 22, 8))[0]

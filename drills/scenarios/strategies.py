@@ -99,7 +99,7 @@ def switch(production: Environment) -> None:
 def shares(production: Environment, *, step_duration: str, requests: int) -> None:
     """Each step gets its share of the requests, also after a sync in its middle, and 100 % waits for a person."""
     production.configure(settings={"strategy": {"stepDuration": step_duration, "approval": True}})
-    given = production.serving(serving_now(production)).under(traffic(100, looks=0.6))
+    given = production.serving(serving_now(production)).under(traffic(100, liveness=0.6))
     release = given.release(other_good(given))
     release.wait_for_weight(20, within=minutes(5))
     release.wait_for_requests(1_000)

@@ -39,7 +39,7 @@ def vegeta(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program.write_text(STAND_IN.format(python=sys.executable), encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
-    monkeypatch.setattr("drills.load.traffic._AWAY", {})
+    monkeypatch.setattr("drills.load.traffic._IDLE", {})
 
 
 def started(tmp_path: Path, rate: int = 100, longest: float = 60.0) -> RunningTraffic:
@@ -164,14 +164,14 @@ def came(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_users_of_a_load_that_has_ended_come_back_for_the_next(
+def test_users_of_a_load_that_has_ended_sign_in_again_for_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came: list[str]
 ) -> None:
     def back(_: Api, known: User) -> User:
         came.append("back")
         return known
 
-    monkeypatch.setattr(Api, "come_back", back)
+    monkeypatch.setattr(Api, "renew", back)
 
     first, beside = traffic(10).start("dev", tmp_path), traffic(10).start("dev", tmp_path / "beside")
     assert came == ["new"] * 8  # nobody sends two loads
@@ -189,7 +189,7 @@ def test_whoever_is_forgotten_by_a_new_database_registers_again(
     def refused(*_: object) -> User:
         raise NotReady("answered 401")
 
-    monkeypatch.setattr(Api, "come_back", refused)
+    monkeypatch.setattr(Api, "renew", refused)
 
     traffic(10).start("dev", tmp_path).stop()
     traffic(10).start("dev", tmp_path).stop()

@@ -57,7 +57,7 @@ def test_a_new_user_is_signed_in_and_has_deals(api: Api) -> None:
 def test_somebody_who_comes_back_has_another_token_and_everything_of_before(api: Api) -> None:
     user = api.new_user(deals=2)
 
-    assert api.come_back(user) == replace(user, token=f"{TOKEN} anew")
+    assert api.renew(user) == replace(user, token=f"{TOKEN} anew")
 
 
 def test_a_refusal_is_one_sentence(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
@@ -128,10 +128,10 @@ def test_users_of_the_group_beta_say_so_and_are_known_by_their_urls() -> None:
     assert lists == {"http://router:1/api/v1/deals/?page_size=10#group=beta"}
 
 
-def test_looks_lie_among_the_other_requests_by_chance() -> None:
+def test_liveness_requests_lie_among_the_other_requests_by_chance() -> None:
     users = [User("a.b.c", 3, (10, 11, 12), 13, tuple(range(40)), "r")]
 
-    wanted = targets(Api("http://router:1", "h"), users, 3000, looks=0.6)
+    wanted = targets(Api("http://router:1", "h"), users, 3000, liveness=0.6)
 
     look = {"method": "GET", "url": "http://router:1/health/live/", "header": {"Host": ["h"]}}
     assert 0.57 < wanted.count(look) / 3000 < 0.63
