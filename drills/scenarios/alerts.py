@@ -137,16 +137,10 @@ def beats(on_call: OnCall) -> None:
     with _by_hand(on_call):
         on_call.fault_begins("beat is scaled to nothing")
         _scale(on_call, "crm-beat", 0)
-        on_call.wait_for_alert("BeatSilent")
-        on_call.diagnose("BeatSilent")
-        on_call.mitigate("BeatSilent", "kubectl scale deployment crm-beat")
-        on_call.wait_for_end("BeatSilent")
+        on_call.respond_to("BeatSilent", "kubectl scale deployment crm-beat")
         on_call.fault_begins("beat is scaled to two")
         _scale(on_call, "crm-beat", 2)
-        on_call.wait_for_alert("BeatDoubled")
-        on_call.diagnose("BeatDoubled")
-        on_call.mitigate("BeatDoubled", "kubectl scale deployment crm-beat")
-        on_call.wait_for_end("BeatDoubled")
+        on_call.respond_to("BeatDoubled", "kubectl scale deployment crm-beat")
 
 
 def cache_emptied(on_call: OnCall) -> None:
@@ -165,10 +159,7 @@ def cache_emptied(on_call: OnCall) -> None:
         _meanwhile(on_call, "redis-0", "sh", "-c", emptying),
     ):
         on_call.fault_begins("somebody empties the cache again and again")
-        on_call.wait_for_alert("RedisHitRateLow")
-        on_call.diagnose("RedisHitRateLow")
-        on_call.mitigate("RedisHitRateLow", "kubectl exec")
-        on_call.wait_for_end("RedisHitRateLow")
+        on_call.respond_to("RedisHitRateLow", "kubectl exec")
     _in_pod(on_call, "redis-0", "sh", "-c", f"{_REDIS} acl setuser default +flushdb +flushall")
 
 
@@ -202,10 +193,7 @@ def quarantined(on_call: OnCall, recipe: Recipe) -> None:
     release.wait_for_rollout("Degraded", within=TO_VERDICT)
     release.wait_for_automatic_rollback(within=seconds(10), quarantined=True)
     on_call.fault_begins("the guard quarantines an image")
-    on_call.wait_for_alert("ImageQuarantined")
-    on_call.diagnose("ImageQuarantined")
-    on_call.mitigate("ImageQuarantined", "delivery unquarantine", **{"sha256:…": release.image.digest})
-    on_call.wait_for_end("ImageQuarantined")
+    on_call.respond_to("ImageQuarantined", "delivery unquarantine", **{"sha256:…": release.image.digest})
     release.wait_for_rollout("Healthy", within=AT_ONCE)
 
 
@@ -213,10 +201,7 @@ def approval_forgotten(on_call: OnCall) -> None:
     release = on_call.given.release(other_good(on_call.given))
     release.wait_for_approval_step(within=minutes(4))
     on_call.fault_begins("a release waits for its approval")
-    on_call.wait_for_alert("RolloutPausedTooLong")
-    on_call.diagnose("RolloutPausedTooLong")
-    on_call.mitigate("RolloutPausedTooLong", "kubectl argo rollouts promote")
-    on_call.wait_for_end("RolloutPausedTooLong")
+    on_call.respond_to("RolloutPausedTooLong", "kubectl argo rollouts promote")
     release.wait_until_promoted(within=TO_VERDICT)
 
 
@@ -224,10 +209,7 @@ def stuck(on_call: OnCall, recipe: Recipe) -> None:
     """Its deadline is two minutes here, so that the alert comes before the abort."""
     on_call.fault_begins("pods of a release do not become ready")
     release = on_call.given.release(recipe)
-    on_call.wait_for_alert("RolloutStuck")
-    on_call.diagnose("RolloutStuck")
-    on_call.mitigate("RolloutStuck", "delivery rollback production")
-    on_call.wait_for_end("RolloutStuck")
+    on_call.respond_to("RolloutStuck", "delivery rollback production")
     _wait_for_rollback(on_call, release)
 
 
@@ -251,10 +233,7 @@ def processor_held_back(on_call: OnCall) -> None:
     busy = "import os\nos.fork()\nwhile True: pass"
     with _meanwhile(on_call, _a_web_pod(on_call), "python", "-c", busy):
         on_call.fault_begins("one web pod computes all the time")
-        on_call.wait_for_alert("HighCPUUsage")
-        on_call.diagnose("HighCPUUsage")
-        on_call.mitigate("HighCPUUsage", "kubectl argo rollouts restart crm")
-        on_call.wait_for_end("HighCPUUsage")
+        on_call.respond_to("HighCPUUsage", "kubectl argo rollouts restart crm")
 
 
 def memory_full(on_call: OnCall) -> None:
@@ -266,10 +245,7 @@ def memory_full(on_call: OnCall) -> None:
     hog = f"import time\ntaken = b'x' * {free:.0f}\ntime.sleep(3600)"
     with _meanwhile(on_call, pod, "python", "-c", hog):
         on_call.fault_begins("one web pod takes 95 % of its memory")
-        on_call.wait_for_alert("HighMemoryUsage")
-        on_call.diagnose("HighMemoryUsage")
-        on_call.mitigate("HighMemoryUsage", "kubectl argo rollouts restart crm")
-        on_call.wait_for_end("HighMemoryUsage")
+        on_call.respond_to("HighMemoryUsage", "kubectl argo rollouts restart crm")
 
 
 def certificate_old(on_call: OnCall) -> None:
@@ -306,20 +282,14 @@ def pod_frozen(on_call: OnCall) -> None:
     )
     on_call.fault_begins("one web pod answers nobody")
     _in_pod(on_call, _a_web_pod(on_call), "python", "-c", freeze)
-    on_call.wait_for_alert("ScrapeTargetDown")
-    on_call.diagnose("ScrapeTargetDown")
-    on_call.mitigate("ScrapeTargetDown", "kubectl argo rollouts restart crm")
-    on_call.wait_for_end("ScrapeTargetDown")
+    on_call.respond_to("ScrapeTargetDown", "kubectl argo rollouts restart crm")
 
 
 def source_gone(on_call: OnCall) -> None:
     """Somebody deletes the monitor by which Prometheus finds Argo Rollouts."""
     on_call.fault_begins("nobody scrapes Argo Rollouts")
     local_cluster.output(["kubectl", "delete", "podmonitor", "argo-rollouts", "--namespace=monitoring"])
-    on_call.wait_for_alert("MetricsSourceAbsent")
-    on_call.diagnose("MetricsSourceAbsent")
-    on_call.mitigate("MetricsSourceAbsent", "kubectl apply")
-    on_call.wait_for_end("MetricsSourceAbsent")
+    on_call.respond_to("MetricsSourceAbsent", "kubectl apply")
 
 
 def alertmanager_hangs(on_call: OnCall) -> None:

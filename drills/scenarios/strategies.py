@@ -153,7 +153,7 @@ def autoscaling_begins(production: Environment) -> None:
         release.wait_until_promoted(within=minutes(2))
         # Two of the autoscaler's intervals and more: it may want fewer than 4 pods, and no fewer than its own 3.
         release.wait_for_requests(LEAST)
-        release.assert_replicas_at_least(3)
+        release.assert_replicas(at_least=3)
     release.assert_no_failed_requests()
 
 
@@ -171,7 +171,7 @@ def autoscaler_in_bake(production: Environment) -> None:
     release = release_good(production)
     release.wait_for_weight(100, within=minutes(5))
     release.wait_for_requests(10_000)
-    release.assert_replicas_at_most(2)
+    release.assert_replicas(at_most=2)
     release.promote_in_full()
     release.wait_until_promoted(within=minutes(2))
     release.assert_no_failed_requests()

@@ -159,17 +159,14 @@ class ReleaseAssertions(LoadAssertions):
         if aborted or self.environment.quarantined(self.image):
             self.environment.fail("a release that was not aborted", "an abort, or its image in quarantine")
 
-    def assert_replicas_at_most(self, most: int) -> None:
-        """The autoscaler wanted no more pods than that since the push."""
-        wanted = self._replicas_wanted()
-        if max(wanted, default=0) > most:
-            self.environment.fail(f"at most {most} replicas", str(sorted(wanted)))
-
-    def assert_replicas_at_least(self, fewest: int) -> None:
-        """Since the push nobody wanted fewer pods than that, not for a moment."""
-        wanted = self._replicas_wanted()
-        if min(wanted, default=0) < fewest:
-            self.environment.fail(f"at least {fewest} replicas", str(sorted(wanted)))
+    def assert_replicas(self, *, at_least: int = 1, at_most: int | None = None) -> None:
+        """Since the push nobody wanted fewer pods than that, or more, not for a moment."""
+        snapshots = (each for each in self.environment.snapshots if each.at >= self.pushed_at)
+        wanted = sorted({each.rollout.replicas for each in snapshots if each.rollout})
+        if not wanted or wanted[0] < at_least:
+            self.environment.fail(f"at least {at_least} replicas", str(wanted))
+        if at_most and wanted[-1] > at_most:
+            self.environment.fail(f"at most {at_most} replicas", str(wanted))
 
     def assert_weights(self, *weights: int) -> None:
         """The router had exactly these weights for the canary, in this order (0 left out)."""
@@ -304,13 +301,6 @@ class ReleaseAssertions(LoadAssertions):
             )
 
     # --- how
-
-    def _replicas_wanted(self) -> set[int]:
-        return {
-            seen.rollout.replicas
-            for seen in self.environment.snapshots
-            if seen.rollout and seen.at >= self.pushed_at
-        }
 
     def _is_by_release(self, request: Request) -> bool:
         return request.version == self.image.version

@@ -154,6 +154,13 @@ class OnCall:
         self._ended = (time.time(), found[0])
         self._run(command)
 
+    def respond_to(self, rule: str, start: str, **words: str) -> None:
+        """The alert fires, its runbook's diagnosis and the mitigation that begins so are run, and it fires no more."""
+        self.wait_for_alert(rule)
+        self.diagnose(rule)
+        self.mitigate(rule, start, **words)
+        self.wait_for_end(rule)
+
     def fault_ends(self, what: str) -> None:
         """What ends the fault where no command of the runbook does."""
         self.environment.log_action(what)

@@ -95,7 +95,7 @@ def test_autoscaling_that_begins_or_ends_takes_no_pod(monkeypatch: pytest.Monkey
 
     asked = asked_by("autoscaling-begins")
 
-    assert arguments(asked, "assert_replicas_at_least") == [(3,), (3,)]
+    assert options(asked, "assert_replicas") == [{"at_least": 3}, {"at_least": 3}]
     assert options(asked, "assert_no_failed_requests") == [{}]
 
 
@@ -107,4 +107,4 @@ def test_in_a_bake_one_version_fits_its_memory_target_and_two_would_not() -> Non
     configured = production.configure.call_args.kwargs["settings"]
     request = int(configured["web"]["resources"]["requests"]["memory"].removesuffix("Mi"))
     assert 0.8 * request / 2 < 92 < 0.8 * request
-    assert arguments(asked_by("autoscaler-in-bake"), "assert_replicas_at_most") == [(2,)]
+    assert options(asked_by("autoscaler-in-bake"), "assert_replicas") == [{"at_most": 2}]

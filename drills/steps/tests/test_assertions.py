@@ -183,14 +183,14 @@ def test_a_moment_with_too_few_or_too_many_replicas_is_seen(release: ReleaseAtte
     seen_with(4)
     release.environment.log_action("push", kind="push")
     seen_with(6)
-    release.assert_replicas_at_least(4)
-    release.assert_replicas_at_most(6)
+    release.assert_replicas(at_least=4)
+    release.assert_replicas(at_most=6)
     with pytest.raises(DrillFailed, match=r"at most 5 replicas; found \[4, 6\]"):
-        release.assert_replicas_at_most(5)
+        release.assert_replicas(at_most=5)
     seen_with(1)
     seen_with(4)
     with pytest.raises(DrillFailed, match=r"at least 4 replicas; found \[1, 4, 6\]"):
-        release.assert_replicas_at_least(4)
+        release.assert_replicas(at_least=4)
 
 
 def test_shares_are_those_of_each_steps_requests(

@@ -201,7 +201,7 @@ _CODE = (
 
 
 def test_every_alert_has_its_drill() -> None:
-    heard = set(re.findall(r'\.wait_for_alert\(\s*"([^"]+)"', _CODE))
+    heard = set(re.findall(r'\.(?:wait_for_alert|respond_to)\(\s*"([^"]+)"', _CODE))
     burns = set(re.findall(r'_burns\(on_call, "(\w+)"', _CODE))
     heard |= {name for rule in burns for name in alerts._windows(rule)[1:]}
     heard |= {"DeadMansSwitch"} if "wait_for_missing_heartbeat" in _CODE else set()
@@ -210,7 +210,7 @@ def test_every_alert_has_its_drill() -> None:
 
 
 def test_every_command_of_a_drill_stands_on_its_page_once() -> None:
-    wanted = re.findall(r'\.mitigate\(\s*"(\w+)",\s*"([^"]+)"', _CODE)
+    wanted = re.findall(r'\.(?:mitigate|respond_to)\(\s*"(\w+)",\s*"([^"]+)"', _CODE)
 
     assert len(wanted) > 15
     for rule, start in wanted:
@@ -220,7 +220,11 @@ def test_every_command_of_a_drill_stands_on_its_page_once() -> None:
 
 
 def test_every_page_that_a_drill_opens_has_commands() -> None:
-    opened = set(re.findall(r'\.diagnose\(\s*"(\w+)"', _CODE)) | {"WorkerLost", "QueueTooLong", "QueueTooOld"}
+    opened = set(re.findall(r'\.(?:diagnose|respond_to)\(\s*"(\w+)"', _CODE)) | {
+        "WorkerLost",
+        "QueueTooLong",
+        "QueueTooOld",
+    }
 
     assert opened == {each.rule for each in known().values()}
     assert all(page_commands(rule, "Diagnosis") for rule in opened)
