@@ -99,10 +99,10 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
     note = settings.worktree_note()
     if note:
         console.print(f"[yellow]·[/] {note}")
-    with step("Tell Argo CD and the Git server about the CRM"):
+    with step("Install the charts and push main"):
         bootstrap.install()
     with step("Build and push the images"):
-        # All before the first scenario begins: a build under load would be felt.
+        # All before the first scenario begins: a build under load would slow it down.
         for recipe in (*map(images.good, GOOD), *(each.recipe for each in chosen if each.recipe)):
             images.image(recipe)
     for addition in sorted({name for scenario in chosen for name in scenario.additions}):

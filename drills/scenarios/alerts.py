@@ -382,7 +382,7 @@ def _burns(on_call: OnCall, rule: str) -> None:
 
 
 def _wait_for_rollback(on_call: OnCall, release: ReleaseAttempt) -> None:
-    """What a command of the page has taken back is back."""
+    """A command of the runbook has rolled the release back: the version before arrives."""
     environment = on_call.environment
     release.expect_rollback()
     release.wait_until_promoted(within=minutes(2))

@@ -1,6 +1,6 @@
 """`python -m drills.scenarios.comparison`: one bad release under one load, shipped by baselines and by this platform.
 
-Takes about 45 minutes, nearly all of them the analysis of Argo Rollouts' documentation, which looks every 5 minutes.
+Takes about 45 minutes, nearly all of them the analysis of Argo Rollouts' documentation, which measures every 5 minutes.
 Its page and picture: `make results`, docs/results/comparison.md.
 """
 
@@ -34,14 +34,14 @@ from drills.steps.environment import Environment
 from drills.steps.given import Given
 
 _GOOD, _BAD = images.good("1.0"), images.errors()
-# A plain rolling update never goes back by itself: it is watched for so long, and then taken back by hand.
+# A plain rolling update is never rolled back by itself: it is watched for so long, and then undone by hand.
 _WATCHED = minutes(5)
 # Four failed measurements, five minutes apart, after two steps; then some.
 _DOCUMENTED = minutes(32)
 # Before the users' access tokens end, others take over.
 _ONE_LOAD = minutes(12)
 
-Way = Callable[[list[Object]], list[Object]]
+Baseline = Callable[[list[Object]], list[Object]]
 
 
 def main() -> int:
@@ -80,14 +80,14 @@ def text(results: Sequence[ScenarioResult]) -> str:
         "# The same bad release, shipped by other means",
         "",
         f"Written by `make compare` on {now} at commit {images.head()[:12]}: version 1.2 answers every request",
-        f"with 500, users send {usual_rate()} requests/s. The rolling update is taken back by hand",
+        f"with 500, users send {usual_rate()} requests/s. The rolling update is undone by hand",
         f"{_WATCHED.total_seconds() / 60:.0f} minutes after it was complete. Argo Rollouts' example is that of its",
         "documentation on background analysis: 20, 40, 60, 80 %,",
-        "10 minutes each, analysis from the second step on, every 5 minutes, `failureLimit: 3`. This platform looks",
-        f"every {ours['interval']} from {ours['initialDelay']} on, as in all its drills; by itself the chart looks",
+        "10 minutes each, analysis from the second step on, every 5 minutes, `failureLimit: 3`. This platform measures",
+        f"every {ours['interval']} from {ours['initialDelay']} on, as in all its drills; by itself the chart measures",
         f"every {usual['interval']} from {usual['initialDelay']} on.",
         "",
-        "![Each way: the new version's weight and the failed requests of all users](comparison.png)",
+        "![Each baseline: the new version's weight and the failed requests of all users](comparison.png)",
         "",
         "| shipped by | failed requests | s from push to verdict | s from first failure to weight 0 |",
         "|---|---|---|---|",
@@ -105,7 +105,7 @@ def _seconds(value: float | None) -> str:
 def _play() -> list[ScenarioResult]:
     usual_rate()  # refused now, and not after the images are built
     local_cluster.prepare()
-    with step("Tell Argo CD and the Git server about the CRM"):
+    with step("Install the charts and push main"):
         bootstrap.install()
     with step("Build and push the images"):
         for recipe in (_GOOD, _BAD, *map(images.good, GOOD)):
@@ -133,14 +133,14 @@ def _play() -> list[ScenarioResult]:
 
 
 def _theirs(
-    drill: str, title: str, way: Way, ending: Callable[[Environment], None], kubernetes: Kubernetes
+    drill: str, title: str, baseline: Baseline, ending: Callable[[Environment], None], kubernetes: Kubernetes
 ) -> ScenarioResult:
     with _namespace():
         good, bad = images.image(_GOOD), images.image(_BAD)
         environment = Environment(NAME, kubernetes, drill=drill, title=title, log=runner.log)
 
         def play(environment: Environment) -> None:
-            _apply(way(baselines.rendered(good)))
+            _apply(baseline(baselines.rendered(good)))
             # Nobody puts the migration before the pods here.
             _kubectl("wait", "--for=condition=complete", "job/crm-migrate", "--timeout=4m", seconds=250)
             environment.wait_until(
@@ -151,7 +151,7 @@ def _theirs(
             Given(environment, good).under(traffic())
             push = environment.log_action(f"push {bad.version}", kind="push")
             environment.attempt(bad, before=good, push=push)
-            _apply(_workload(way(baselines.rendered(bad))))
+            _apply(_workload(baseline(baselines.rendered(bad))))
             ending(environment)
 
         return runner.perform(environment, play)

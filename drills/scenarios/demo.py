@@ -125,7 +125,7 @@ def _play() -> list[ScenarioResult]:
     note = settings.worktree_note()
     if note:
         console.print(f"[yellow]·[/] {note}")
-    with step("Tell Argo CD and the Git server about the CRM"):
+    with step("Install the charts and push main"):
         commit = bootstrap.install()
     console.print(f"  [dim]main is {commit[:12]}, the commit of your checkout[/]")
     for recipe in RECIPES:

@@ -177,7 +177,7 @@ def _assert_no_email_lost(given: Given, began: float) -> None:
 
 
 def postgresql_hanging(production: Environment) -> None:
-    """Nothing works without it: users are told so at once, and the release under way is not to blame."""
+    """Nothing works without it: users get an error at once, and the release under way is not aborted."""
     release = release_good(production)
     release.wait_for_weight(5, within=minutes(1))
     began = time.time()

@@ -38,7 +38,7 @@ def blue_green(production: Environment) -> None:
 
 
 def blue_green_bad(production: Environment, recipe: Recipe) -> None:
-    """The preview's own requests tell: no user ever has it."""
+    """The analysis of the preview rejects it: no user ever has it."""
     release = release_bad(production, recipe, within=minutes(4))
     release.assert_weights()
     release.assert_no_failed_requests()

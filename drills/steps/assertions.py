@@ -139,7 +139,7 @@ class ReleaseAssertions(LoadAssertions):
             commit = branch.fetch(repository).last_commit(environment.name)
             message = repository.message(commit) if commit else ""
         if reason not in message:
-            environment.fail(f"Git to say {reason!r}", message)
+            environment.fail(f"{reason!r} in the newest commit's message", message)
         for line in message.splitlines():
             environment.log(f"  {line}" if line else "")
 

@@ -103,7 +103,7 @@ class Environment:
             self.close()
 
     def failed(self, problem: str) -> None:
-        """Note that the drill failed, and write down what the cluster looks like now."""
+        """Note that the drill failed, and write down the state of the cluster."""
         if self.problem is None:
             self.problem = problem
             diagnosis.write(self.name, self.folder / "diagnosis")
@@ -170,7 +170,7 @@ class Environment:
         return Record(request for load in self._loads for request in load.stop().requests)
 
     def result(self) -> ScenarioResult:
-        """What the drill did and saw, and what users felt; stops its load."""
+        """What the drill did and saw, and every request of its users; stops its load."""
         attempt = self.attempts[-1] if self.attempts else None
         stable = attempt.before if attempt else self.stable
         return ScenarioResult(
@@ -397,7 +397,7 @@ class Environment:
             printed = self.deliver(*arguments)
         except NotReady as refusal:
             if because not in str(refusal):
-                self.fail(f"a refusal that says {because!r}", str(refusal))
+                self.fail(f"a refusal because of {because!r}", str(refusal))
         else:
             self.fail(f"delivery {' '.join(arguments)} to be refused", printed)
         if _tip() != before:

@@ -119,15 +119,15 @@ class Given(Disruptions, LoadAssertions):
         return environment.attempt(image, before=self.stable, push=push)
 
     def undo(self, *, within: timedelta) -> ReleaseAttempt:
-        """`kubectl argo rollouts undo`, by a person: for a moment the cluster has not what Git says.
+        """`kubectl argo rollouts undo`, by a person: for a moment the cluster has not what Git names.
 
-        What Git says is to arrive again.
+        Returns the attempt to bring that back.
         """
         action = self.environment.log_action("undo by hand")
         wanted = ReleaseAttempt(self.environment, self.stable, before=self.stable, pushed_at=action.at)
         self.environment.rollouts("undo")
         self.environment.wait_until(
-            lambda seen: not wanted.arrived(seen), within, "a Rollout that has not what Git says"
+            lambda seen: not wanted.arrived(seen), within, "a Rollout without what Git names"
         )
         return wanted
 

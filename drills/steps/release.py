@@ -168,7 +168,7 @@ class ReleaseAttempt(Disruptions, ReleaseAssertions):
         )
         self.environment.log(f"a notification came: {subject}")
 
-    # --- what people do
+    # --- by hand
 
     def roll_back(self) -> None:
         """`delivery rollback`: the release commit is reverted in Git, and the version before must arrive."""

@@ -18,7 +18,7 @@ from drills.steps.environment import Environment
 
 RESULTS = pytest.StashKey[list[ScenarioResult]]()
 FAILURE = pytest.StashKey[str]()
-# Every image that a drill releases is there before the first one begins: a build under load would be felt.
+# Every image that a drill releases is there before the first one begins: a build under load would slow it down.
 IMAGES = (*demo.RECIPES, images.good("1.4"))
 
 
@@ -36,7 +36,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(scope="session")
 def kubernetes() -> Kubernetes:
-    """The local cluster, told about the checkout's HEAD, with 1.0 in dev and production."""
+    """The local cluster with the checkout's HEAD, 1.0 in dev and production."""
     try:
         local_cluster.prepare()
         bootstrap.install()

@@ -41,9 +41,9 @@ def test_a_rolling_update_costs_no_request(dev: Environment) -> None:
 def test_argocd_app_sync_works_by_hand(dev: Environment) -> None:
     dev.serving("1.1")
 
-    said = argocd.sync("crm-dev")
+    printed = argocd.sync("crm-dev")
 
-    assert "Succeeded" in said, said
+    assert "Succeeded" in printed, printed
 
 
 @pytest.mark.parametrize("broken", BROKEN_FILES)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 NAMESPACE = "crm-helm"
 LABELS = ("enforce", "audit", "warn")
-# What a small machine without a storage class has to say; everything else is the chart's own.
+# What a small machine without a storage class needs; everything else is the chart's own.
 SMALL = {
     "autoscaling.enabled": "false",
     "web.replicas": "1",

@@ -1,4 +1,4 @@
-"""What a real cluster's Argo CD would tell, by its own command: which trigger fires, and what the message says."""
+"""What a real cluster's Argo CD would send, by its own command: which trigger fires, and what the message says."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ DEGRADED = [{"kind": "Rollout", "name": "crm", "health": {"status": "Degraded", 
 def test_a_trigger_fires_when_something_is_wrong(
     argocd: Any, application: dict[str, Any], trigger: str, status: dict[str, Any], fires: bool
 ) -> None:
-    said = argocd("trigger", "run", trigger, about=broken(application, **status))
-    assert ("true" in said, "false" in said) == (fires, not fires), said
+    printed = argocd("trigger", "run", trigger, about=broken(application, **status))
+    assert ("true" in printed, "false" in printed) == (fires, not fires), printed
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_trigger_fires_when_something_is_wrong(
 def test_a_message_says_what_where_and_what_to_do(
     argocd: Any, application: dict[str, Any], template: str, status: dict[str, Any], words: list[str]
 ) -> None:
-    said = argocd("template", "notify", template, about=broken(application, **status))
+    printed = argocd("template", "notify", template, about=broken(application, **status))
     for word in [*words, application["spec"]["source"]["targetRevision"]]:
-        assert word in said
-    assert "<no value>" not in said
+        assert word in printed
+    assert "<no value>" not in printed

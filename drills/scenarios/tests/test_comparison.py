@@ -111,7 +111,8 @@ def test_the_page_has_each_ones_figures(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert "users send 20 requests/s" in page
     assert (
-        "every 3s from 5s on, as in all its drills; by itself the chart looks\nevery 5s from 15s on" in page
+        "every 3s from 5s on, as in all its drills; by itself the chart measures\nevery 5s from 15s on"
+        in page
     )
     assert "| A plain rolling update | 0 of 1300 (0.00%) | never by itself | never by itself |" in page
     assert "| 28 | 13 |" in page

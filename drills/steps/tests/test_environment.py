@@ -105,7 +105,7 @@ def test_a_refusal_has_its_reason_and_pushes_nothing(
     monkeypatch.setattr(environment, "_tip", lambda: "same")
     monkeypatch.setattr(Environment, "deliver", refuse)
     production.assert_refused("release", because="no image")
-    with pytest.raises(DrillFailed, match="a refusal that says 'a digest'; found delivery: the registry"):
+    with pytest.raises(DrillFailed, match="a refusal because of 'a digest'; found delivery: the registry"):
         production.assert_refused("release", because="a digest")
 
     monkeypatch.setattr(Environment, "deliver", lambda *_: "released")

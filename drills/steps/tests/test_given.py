@@ -101,7 +101,7 @@ def test_an_undo_is_seen_in_the_cluster(
     production: Environment, cluster: MadeUp, delivered: list[str]
 ) -> None:
     given = production.serving("1.0")
-    with pytest.raises(DrillFailed, match="a Rollout that has not what Git says"):
+    with pytest.raises(DrillFailed, match="a Rollout without what Git names"):
         given.undo(within=SHORT)
     cluster.undone = image_of("0.9")
 
