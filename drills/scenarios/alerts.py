@@ -165,10 +165,8 @@ def cache_emptied(on_call: OnCall) -> None:
 
 def guard_gone(on_call: OnCall, recipe: Recipe) -> None:
     """There is no guard when a release is aborted: a person does what it would have done."""
-    kubectl = ("kubectl", "scale", "deployment", "delivery-guard", "--namespace=argocd")
     gone = on_call.fault_begins("the guard is scaled to nothing")
-    local_cluster.output([*kubectl, "--replicas=0"])
-    try:
+    with on_call.given.guard_down():
         release = on_call.given.release(recipe)
         release.wait_for_rollout("Degraded", within=TO_VERDICT)
         on_call.fault_begins("a release is aborted, and Git still names it")
@@ -183,8 +181,6 @@ def guard_gone(on_call: OnCall, recipe: Recipe) -> None:
         on_call.diagnose("GuardSilent", without=("kubectl logs",))
         on_call.mitigate("GuardSilent", "kubectl scale deployment delivery-guard")
         on_call.wait_for_end("GuardSilent")
-    finally:
-        local_cluster.output([*kubectl, "--replicas=1"])
 
 
 def quarantined(on_call: OnCall, recipe: Recipe) -> None:
@@ -398,9 +394,7 @@ def _empty_quarantine(production: Environment) -> None:
 def _restart_prometheus(production: Environment) -> None:
     """A new Prometheus that has seen this environment for a few scrapes."""
     deleted_at = time.time()
-    local_cluster.output(
-        ["kubectl", "delete", "pod", "prometheus-prometheus-0", "--namespace=monitoring"], seconds=120
-    )
+    production.kubectl("delete", "pod", "prometheus-prometheus-0", "--namespace=monitoring", seconds=120)
     up = f'up{{namespace="{production.namespace}"}}'
     query = f"min(timestamp({up})) and count({up}) > 3"
     production.wait_until(

@@ -150,7 +150,7 @@ class Disruptions(LoadSteps):
             yield
         # Its first refresh may come before manifests can be made, and the next one is 3 minutes later.
         ready = ("deployment/argocd-repo-server", "--namespace=argocd", "--timeout=2m")
-        local_cluster.output(["kubectl", "rollout", "status", *ready], seconds=150)
+        self.environment.kubectl("rollout", "status", *ready, seconds=150)
         self.environment.refresh_argocd()
 
     # --- how
@@ -161,25 +161,25 @@ class Disruptions(LoadSteps):
     @contextmanager
     def _down(self, what: str, command: Callable[[int], list[str]]) -> Iterator[None]:
         self.environment.log_action(f"stop {what}")
-        local_cluster.output(["kubectl", *command(0)])
+        self.environment.kubectl(*command(0))
         try:
             yield
         finally:
             self.environment.log_action(f"start {what}")
-            local_cluster.output(["kubectl", *command(1)])
+            self.environment.kubectl(*command(1))
 
     @contextmanager
     def _without_new_pods(self, delete: Callable[[], None]) -> Iterator[None]:
         """As long as this lasts the node takes no new pod, and what is deleted stays away."""
-        (node,) = local_cluster.output(["kubectl", "get", "nodes", "--output=name"]).split()
+        (node,) = self.environment.kubectl("get", "nodes", "--output=name").split()
         self.environment.log_action("cordon the node")
-        local_cluster.output(["kubectl", "cordon", node.removeprefix("node/")])
+        self.environment.kubectl("cordon", node.removeprefix("node/"))
         try:
             delete()
             yield
         finally:
             self.environment.log_action("uncordon the node")
-            local_cluster.output(["kubectl", "uncordon", node.removeprefix("node/")])
+            self.environment.kubectl("uncordon", node.removeprefix("node/"))
 
     def _delete_pod(self, what: str, choose: Callable[[Snapshot], list[Pod]]) -> None:
         seen = self._until(lambda seen: bool(choose(seen)), minutes(1), f"{what} to delete")

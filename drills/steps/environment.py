@@ -234,12 +234,9 @@ class Environment:
 
     def answering_version(self, host: str | None = None) -> str | None:
         """The version that answers a user now, or whoever asks for that host."""
+        headers = {"Host": host or local_cluster.api_host(self.name)}
         try:
-            answer = httpx.get(
-                f"{self.url}/health/live/",
-                headers={"Host": host or local_cluster.api_host(self.name)},
-                timeout=5,
-            )
+            answer = httpx.get(f"{self.url}/health/live/", headers=headers, timeout=5)
         except httpx.HTTPError:
             return None
         return answer.headers.get("X-CRM-Version") if answer.is_success else None
@@ -268,49 +265,38 @@ class Environment:
         printed = local_cluster.output(["make", "--silent", target], env=variables, seconds=1800).strip()
         self.log(f"make {target}: {printed}")
 
+    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 60) -> str:
+        """What it prints. Raises NotReady."""
+        return local_cluster.output(["kubectl", *words], stdin=stdin, seconds=seconds)
+
     def rollouts(self, verb: str, *options: str) -> None:
         """`kubectl argo rollouts` does something with this environment's Rollout."""
-        local_cluster.output(
-            [
-                "kubectl",
-                "argo",
-                "rollouts",
-                verb,
-                local_cluster.ROLLOUT,
-                "--namespace",
-                self.namespace,
-                *options,
-            ]
-        )
+        self.kubectl("argo", "rollouts", verb, local_cluster.ROLLOUT, "--namespace", self.namespace, *options)
 
     def refresh_argocd(self) -> None:
         """What a person does who does not want to wait the 3 minutes after which Argo CD tries again after an error."""
         annotation = "argocd.argoproj.io/application-set-refresh"
         for value in (f"{annotation}-", f"{annotation}=true"):
-            local_cluster.output(
-                ["kubectl", "annotate", "applicationset", self.namespace, "--namespace=argocd", value]
-            )
+            self.kubectl("annotate", "applicationset", self.namespace, "--namespace=argocd", value)
 
     @contextmanager
     def canary_bypassed(self) -> Iterator[None]:
         """As long as this lasts, somebody's own route sends every request past the canary, whatever its weight."""
         route = manifest("past-canary", host=local_cluster.api_host(self.name), namespace=self.namespace)
         self.log_action("add a route past the canary")
-        local_cluster.output(["kubectl", "apply", "--filename", "-"], stdin=route)
+        self.kubectl("apply", "--filename", "-", stdin=route)
         try:
             yield
         finally:
             self.log_action("delete the route past the canary")
-            local_cluster.output(["kubectl", "delete", "--filename", "-"], stdin=route)
+            self.kubectl("delete", "--filename", "-", stdin=route)
 
     # --- steps
 
     def serving(self, wanted: str | Recipe | Image) -> Given:
         """Bring a version to all users by a release that is promoted at once; nothing to do if they have it."""
-        if isinstance(wanted, Image):
-            image = wanted
-        else:
-            image = images.image(images.good(wanted) if isinstance(wanted, str) else wanted)
+        recipe = images.good(wanted) if isinstance(wanted, str) else wanted
+        image = recipe if isinstance(recipe, Image) else images.image(recipe)
         named = self.release_in_git()
         if self.revision:
             image = replace(image, revision=self.revision)

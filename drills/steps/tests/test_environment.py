@@ -171,7 +171,7 @@ def test_a_route_past_the_canary_is_gone_whatever_happens(
 ) -> None:
     production.serving("1.0")
     said: list[tuple[str, str]] = []
-    monkeypatch.setattr(local_cluster, "output", lambda command, *, stdin: said.append((command[1], stdin)))
+    monkeypatch.setattr(local_cluster, "output", lambda command, stdin, **_: said.append((command[1], stdin)))
 
     with pytest.raises(DrillFailed), production.canary_bypassed():
         production.fail("this", "that")
