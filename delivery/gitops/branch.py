@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from delivery.errors import Refused, Unreadable, UnreadableRelease
@@ -70,7 +71,7 @@ class EnvironmentsBranch:
         self.tip = tip
 
     def names(self) -> list[str]:
-        """EnvironmentsBranch in the order of promotion, then others that have a folder on the branch."""
+        """Environments in the order of promotion, then others that have a folder on the branch."""
         folders = [path for path in self._paths() if NAME.fullmatch(path)][:_MOST_FOLDERS]
         wanted = {path_of(folder): folder for folder in folders}
         found = self._repository.paths(self.tip, *wanted) if self.tip and wanted else set()
@@ -88,6 +89,15 @@ class EnvironmentsBranch:
         except Unreadable as error:
             raise UnreadableRelease(f"{where} {error}.") from error
         return None if text is None else Release.parse(text, where)
+
+    def readable_releases(self, at: str | None = None) -> dict[str, Release]:
+        """By environment, now or at a commit, without what cannot be read."""
+        found: dict[str, Release] = {}
+        for environment in self.names():
+            with suppress(UnreadableRelease):
+                if release := self.release(environment, at):
+                    found[environment] = release
+        return found
 
     def current(self, environment: str) -> Release | None:
         """Like `release`, for a command that builds on it: the error says how to repair the file."""

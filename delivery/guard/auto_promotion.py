@@ -117,8 +117,7 @@ def promote(
             reason=f"Healthy in {source} since {since:%Y-%m-%d %H:%M:%S} UTC: {promotion.text}.",
         )
 
-    published = publish(repository, decide, branch)
-    return f"{published.subject} ({published.commit[:12]})" if published else ""
+    return str(publish(repository, decide, branch) or "")
 
 
 _SAME = "it is there"

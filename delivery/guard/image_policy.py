@@ -9,9 +9,9 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-from delivery.errors import Refused, UnreadableRelease
+from delivery.errors import Refused
 from delivery.gitops import quarantine
-from delivery.gitops.branch import EnvironmentsBranch, fetch_existing
+from delivery.gitops.branch import fetch_existing
 from delivery.gitops.git import Repository
 from delivery.guard.config import KEY_VARIABLE
 from delivery.guard.liveness import VERDICT_SECONDS, Liveness
@@ -64,7 +64,7 @@ class ImagePolicy:
         try:
             self.liveness.expect("security", VERDICT_SECONDS)
             branch = fetch_existing(self.repository)
-            known = _repositories(branch)
+            known = {each.image.repository for each in branch.readable_releases().values()}
             quarantined = [each for each in quarantine.entries(branch) if each.digest == digest]
         finally:
             self.liveness.rest("security")
@@ -84,15 +84,3 @@ class ImagePolicy:
         lists = bundles(reference, sbom.PREDICATE, address=address)
         count = sbom.packages(lists, digest=digest, key=self.sbom_key)
         return CheckResult(FINE, f"{scan}; {count} packages in its signed list (SBOM)")
-
-
-def _repositories(branch: EnvironmentsBranch) -> set[str]:
-    found = set()
-    for environment in branch.names():
-        try:
-            release = branch.release(environment)
-        except UnreadableRelease:
-            continue
-        if release:
-            found.add(release.image.repository)
-    return found

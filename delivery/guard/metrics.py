@@ -53,20 +53,19 @@ class DeliveryMetrics(Collector):
         """When (Unix time) a version failed in an environment."""
 
     def collect(self) -> Iterator[Metric]:
+        where = ["environment"]
         deployments = CounterMetricFamily(
-            "delivery_deployments",
-            "Releases and promotions in Git since the branch began; rollbacks do not count.",
-            labels=["environment"],
+            "delivery_deployments", "Releases and promotions in Git; rollbacks do not count.", labels=where
         )
         failed = CounterMetricFamily(
             "delivery_failed_deployments",
-            "Those of them that a rollback followed, by a person or automatic.",
-            labels=["environment"],
+            "Those that a rollback followed, by a person or automatic.",
+            labels=where,
         )
         restored = SummaryMetricFamily(
             "delivery_time_to_restore_seconds",
-            "How long failed deployments were in Git until their rollback was.",
-            labels=["environment"],
+            "How long failed ones were in Git until their rollback.",
+            labels=where,
         )
         for name, performance in list(self.performances.items()):
             deployments.add_metric([name], len(performance.deployments))
@@ -74,16 +73,14 @@ class DeliveryMetrics(Collector):
             seconds = [each.total_seconds() for each in performance.restored]
             restored.add_metric([name], count_value=len(seconds), sum_value=sum(seconds))
         lead = GaugeMetricFamily(
-            "delivery_lead_time_seconds",
-            "From the commit of what runs to its full promotion.",
-            labels=["environment"],
+            "delivery_lead_time_seconds", "From the commit of what runs to its full promotion.", labels=where
         )
         for name, seconds_of_one in list(self.lead_seconds.items()):
             lead.add_metric([name], seconds_of_one)
         quarantined = GaugeMetricFamily(
             "delivery_quarantined_timestamp_seconds",
-            "When an image that must not be released again failed, and where.",
-            labels=["environment", "version"],
+            "When a quarantined image failed.",
+            labels=[*where, "version"],
         )
         for where_and_what, since in list(self.quarantined.items()):
             quarantined.add_metric(where_and_what, since)

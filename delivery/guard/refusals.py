@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
-from delivery.errors import Refused, UnreadableRelease
+from delivery.errors import Refused
 from delivery.gitops import quarantine
 from delivery.gitops.branch import Change, EnvironmentsBranch, publish
 from delivery.gitops.git import Repository
@@ -86,17 +86,8 @@ class Refusals:
 
     def _released(self, branch: EnvironmentsBranch, commit: str) -> set[str]:
         """What is named by the release files that a commit has changed."""
-        found = set()
-        for environment in branch.names():
-            if not branch.has_changed(environment, commit):
-                continue
-            try:
-                release = branch.release(environment, at=commit)
-            except UnreadableRelease:
-                continue
-            if release:
-                found.add(release.image.digest)
-        return found
+        there = branch.readable_releases(at=commit)
+        return {there[name].image.digest for name in there if branch.has_changed(name, commit)}
 
     def _put_back(self, lost: Mapping[str, QuarantinedImage], branch: EnvironmentsBranch) -> str:
         names = ", ".join(each.version for each in lost.values())
@@ -113,8 +104,7 @@ class Refusals:
             )
             return Change({quarantine.FILE: text}, message)
 
-        published = publish(self.repository, change, branch)
-        return f"{published.subject} ({published.commit[:12]})" if published else ""
+        return str(publish(self.repository, change, branch) or "")
 
     def _keep(self, key: str, text: str) -> None:
         if key not in self._kept:

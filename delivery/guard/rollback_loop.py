@@ -228,7 +228,7 @@ class RollbackLoop:
         self.records.write(environment, record)
         self._fetched = -_AGAIN_SECONDS  # what is quarantined now is refused at once
         metrics.ROLLBACKS.labels(environment, str(decision.blame).lower()).inc()
-        return f"{done.subject} ({done.commit[:12]})"
+        return str(done)
 
     def _observe(
         self,

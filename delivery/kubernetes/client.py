@@ -76,28 +76,24 @@ class Cluster:
     @classmethod
     def from_kubeconfig(cls) -> Self:
         """Raises ClusterUnreachable if there is no usable kubeconfig."""
-        try:
-            settings = client.Configuration()
-            # Named here, because the client reads the variable only once, when it is imported.
-            path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
-            config.load_kube_config(path, client_configuration=settings)  # type: ignore[no-untyped-call]
-        except (config.ConfigException, OSError) as error:
-            raise ClusterUnreachable(
-                f"No cluster: KUBECONFIG (or ~/.kube/config) cannot be used: {error}"
-            ) from error
-        settings.retries = 0
-        return cls(client.CustomObjectsApi(client.ApiClient(settings)))
+        # Named here, because the client reads the variable only once, when it is imported.
+        path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
+        return cls._connected(partial(config.load_kube_config, path), "KUBECONFIG (or ~/.kube/config)")
 
     @classmethod
     def from_here(cls) -> Self:
         """Inside a pod its own cluster, else that of KUBECONFIG. Raises ClusterUnreachable."""
         if "KUBECONFIG" in os.environ or "KUBERNETES_SERVICE_HOST" not in os.environ:
             return cls.from_kubeconfig()
+        return cls._connected(config.load_incluster_config, "the pod's account")
+
+    @classmethod
+    def _connected(cls, load: Callable[..., None], what: str) -> Self:
         settings = client.Configuration()
         try:
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-        except config.ConfigException as error:
-            raise ClusterUnreachable(f"The pod has no account for the cluster: {error}") from error
+            load(client_configuration=settings)
+        except (config.ConfigException, OSError) as error:
+            raise ClusterUnreachable(f"No cluster: {what} cannot be used: {error}") from error
         settings.retries = 0
         return cls(client.CustomObjectsApi(client.ApiClient(settings)))
 

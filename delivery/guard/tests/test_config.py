@@ -38,6 +38,14 @@ def test_each_variable_is_read() -> None:
     assert [each.soak for each in config.promotions] == [timedelta(minutes=15)]
 
 
+@pytest.mark.parametrize("variable", ["DELIVERY_NOTIFICATIONS", "DELIVERY_PEOPLE"])
+def test_channels_are_named_by_a_folder_whose_variable_had_another_name(
+    tmp_path: Path, variable: str
+) -> None:
+    (tmp_path / "slack-url").write_text("https://hooks.example.com/secret")
+    assert list(GuardConfig.read({variable: str(tmp_path)}).channels) == ["Slack"]
+
+
 def test_the_key_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "public.pem"
     form = serialization.PublicFormat.SubjectPublicKeyInfo
