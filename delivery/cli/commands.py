@@ -203,7 +203,7 @@ def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
         found = next((each for each in known if each.digest == digest), None)
         if found is None:
             listed = ", ".join(f"{each.version} ({each.digest})" for each in known) or "no image"
-            raise Refused(f"{digest} is not quarantined; {listed} is.")
+            raise Refused(f"{digest} is not quarantined; quarantined: {listed}.")
         message = (
             f"unquarantine {found.version}\n\n{why}\n\nimage: {digest}\nfailed: {found.reason}\n\n"
             f"By: {repository.author}\n"
@@ -227,7 +227,7 @@ def freeze(
     starts = freezing.moment(since, "--from") if since else _now()
     ends = freezing.moment(until, "--until")
     if ends <= max(starts, _now()):
-        raise Refused(f"A freeze ends later than it begins, and later than now: not at {freezing.utc(ends)}.")
+        raise Refused(f"A freeze must end after its start and after now, not at {freezing.utc(ends)}.")
     fetch_existing(repository)
     window = freezing.Window((environment,), why, freezing.Once(starts, ends))
 
@@ -291,7 +291,7 @@ def check_scan(image: str, key: EllipticCurvePublicKey, *, critical_only: bool =
             registry.attestations(reference), digest=reference.digest, key=key, now=_now()
         )
     except attestations.Uncounted as why:
-        raise Refused(f"{reference} counts as not scanned: {why}.") from why
+        raise Refused(f"{reference} has no valid scan result: {why}.") from why
     if scan.critical or (scan.high and not critical_only):
         raise attestations.Vulnerable(f"{reference} must not be released: {scan}.")
     return f"{reference}: {scan}"

@@ -144,7 +144,9 @@ def _compared(title: str, before: dict[str, Object], after: dict[str, Object]) -
             found.only_marks.append(name)
             continue
         lines = list(difflib.unified_diff(_lines(was), _lines(now), lineterm="", n=3))[2:]
-        found.changes[f"{name} ({'new' if was is None else 'goes'})" if not was or not now else name] = lines
+        found.changes[f"{name} ({'new' if was is None else 'removed'})" if not was or not now else name] = (
+            lines
+        )
     return found
 
 

@@ -75,9 +75,9 @@ def _check(text: str) -> None:
         if depth > _MOST_NESTED:
             raise Unreadable(f"is nested more than {_MOST_NESTED} deep{_line(event.start_mark)}")
         if isinstance(event, yaml.AliasEvent):
-            raise Unreadable(f"has an alias{_line(event.start_mark)}, where the text itself belongs")
+            raise Unreadable(f"has an alias{_line(event.start_mark)}, which is not allowed")
         if getattr(event, "tag", None):
-            raise Unreadable(f"has a tag{_line(event.start_mark)}, and knows none")
+            raise Unreadable(f"has a tag{_line(event.start_mark)}, which is not allowed")
         if isinstance(event, yaml.ScalarEvent) and any("\ud800" <= each <= "\udfff" for each in event.value):
             raise Unreadable(f"has half a character{_line(event.start_mark)}")
 

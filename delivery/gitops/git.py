@@ -379,7 +379,7 @@ def opened(remote: str, folder: Path, patience: float = PATIENCE_SECONDS) -> Ite
     if _PASSWORD_IN_URL.search(remote):
         raise Refused("The remote's address holds a password; give it to a Git credential helper instead.")
     if remote.startswith("-"):
-        raise Refused(f"A remote is an address, which {remote!r} is not.")
+        raise Refused(f"A remote is an address, not {remote!r}.")
     # Who leaves while Git is at work there leaves all the same.
     with tempfile.TemporaryDirectory(prefix="delivery-", ignore_cleanup_errors=True) as path:
         _run(["init", "--quiet", "--bare", "--template=", path])

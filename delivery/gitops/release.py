@@ -79,7 +79,7 @@ class Release:
 def environment_name(name: str) -> str:
     """Return the name if an environment can be called that. Raises Refused."""
     if not NAME.fullmatch(name):
-        raise Refused(f"An environment is named in small letters, digits and dashes, which {name!r} is not.")
+        raise Refused(f"An environment's name has small letters, digits and dashes only, not {name!r}.")
     return name
 
 

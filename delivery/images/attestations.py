@@ -148,7 +148,7 @@ def signed_statement(
         except InvalidSignature:
             continue
         return parsed(payload, what)
-    raise Uncounted(f"the {what} is not signed by the key that counts here")
+    raise Uncounted(f"the {what} is not signed by the trusted key")
 
 
 def parsed(text: bytes, what: str = "scan result") -> dict[str, Any]:

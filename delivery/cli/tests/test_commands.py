@@ -155,7 +155,7 @@ class TestRelease:
             ({"--strategy": "blue"}, "has no strategy blue; it has: canary, rolling-update"),
             ({"--strategy": "../x"}, "strategy must be the name of a file in rollouts/, not '../x'"),
             ({"--to": "qa"}, "has no environments/qa/values.yaml, so there is no environment qa"),
-            ({"--to": "../dev"}, "An environment is named in small letters, digits and dashes"),
+            ({"--to": "../dev"}, "An environment's name has small letters, digits and dashes only"),
         ],
     )
     def test_refuses(

@@ -96,8 +96,8 @@ def test_it_is_asked_for_in_quotes_as_it_was_written() -> None:
     [
         ("a: ]", "is not YAML (line 1)"),
         ("a: 1\n---\nb: 1\n", "is not YAML (line 2)"),
-        ("a: &x b\nc: *x\n", "has an alias (line 2), where the text itself belongs"),
-        ("a: !!python/name:os.system x\n", "has a tag (line 1), and knows none"),
+        ("a: &x b\nc: *x\n", "has an alias (line 2), which is not allowed"),
+        ("a: !!python/name:os.system x\n", "has a tag (line 1), which is not allowed"),
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "has the field c twice (line 4)"),
         ("[a]: b\n", "has a field without a name (line 1)"),
         ("- " * 11 + "a", "is nested more than 10 deep (line 1)"),

@@ -55,7 +55,7 @@ def test_release_and_promote_refuse_it_until_it_is_unquarantined(
 @pytest.mark.parametrize(
     ("digest", "reason", "sentence"),
     [
-        ("sha256:0", "because", "sha256:0 is not quarantined; no image is."),
+        ("sha256:0", "because", "sha256:0 is not quarantined; quarantined: no image."),
         ("sha256:0", " ", "Lifting a quarantine needs a reason"),
     ],
 )

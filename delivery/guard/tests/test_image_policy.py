@@ -141,7 +141,7 @@ def test_without_a_list_nothing_is_fine_and_what_is_bad_stays_bad(guard: ImagePo
 @pytest.mark.parametrize(
     ("attest", "why"),
     [
-        (lambda image: listed(image, "crm", key=THEIRS), "is not signed by the key that counts here"),
+        (lambda image: listed(image, "crm", key=THEIRS), "is not signed by the trusted key"),
         (lambda image: listed(image, "crm", digest=f"sha256:{'b' * 64}"), "is of another digest"),
         (listed, "lists nothing"),
         (

@@ -70,12 +70,12 @@ def test_a_payload_that_was_changed_after_it_was_signed_does_not_count() -> None
     envelope = json.loads(result("CRITICAL"))
     payload = base64.b64decode(envelope["payload"]).replace(b"CRITICAL", b"LOW")
     envelope["payload"] = base64.b64encode(payload).decode()
-    with pytest.raises(Uncounted, match="is not signed by the key that counts here"):
+    with pytest.raises(Uncounted, match="is not signed by the trusted key"):
         judged(json.dumps(envelope).encode())
 
 
 def test_a_result_that_another_key_signed_does_not_count() -> None:
-    with pytest.raises(Uncounted, match="is not signed by the key that counts here"):
+    with pytest.raises(Uncounted, match="is not signed by the trusted key"):
         judged(signed(statement(DIGEST, finished=FINISHED), THEIRS))
 
 
