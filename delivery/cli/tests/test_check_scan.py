@@ -60,7 +60,10 @@ class TestScanned:
     ) -> None:
         image = scanned(registry, "LOW", "LOW", key=THEIRS)
         assert main(["check-scan", str(image), "--key", key]) == 1
-        assert "has no valid scan result: the scan result is not signed by the trusted key" in capsys.readouterr().err
+        assert (
+            "has no valid scan result: the scan result is not signed by the trusted key"
+            in capsys.readouterr().err
+        )
 
     def test_nor_one_that_nobody_has_scanned(
         self, registry: Registry, key: str, capsys: pytest.CaptureFixture[str]

@@ -108,6 +108,9 @@ def test_added_and_removed_objects_are_named(
     more = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\ndata: {a: b}\n"
     staging_has(remote, old, **{"charts/crm/templates/more.yaml": more})
     assert "\nConfigMap more (new)\n" in printed(capsys)
+    swapped = {"staging": old, "production": replace(old, revision=remote.head)}
+    remote.commit("environments", {f"{name}/release.yaml": each.to_yaml() for name, each in swapped.items()})
+    assert "\nConfigMap more (removed)\n" in printed(capsys)
 
 
 def test_a_first_release_is_all_new(remote: Remote, old: Release, capsys: pytest.CaptureFixture[str]) -> None:
