@@ -28,6 +28,22 @@ def branch(remote: Remote) -> Remote:
     return remote
 
 
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [("pardon", "unquarantine"), ("scanned", "check-scan"), ("running", "current-image")],
+)
+def test_names_of_version_1_0_go_on_and_are_in_no_help(
+    capsys: pytest.CaptureFixture[str], former: str, now: str
+) -> None:
+    for arguments in ([former, "--help"], ["--help"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(arguments)
+    help_of_command, help_of_all = capsys.readouterr().out.split("usage: ")[1:]
+    assert help_of_command.startswith(f"delivery {now} ")
+    assert f"    {now}" in help_of_all
+    assert f"    {former}" not in help_of_all
+
+
 def released(remote: Remote, registry: Registry, version: str, to: str = "dev") -> Pushed:
     image = registry.push(remote.head, version)
     assert main(["release", "--image", str(image), "--to", to]) == 0

@@ -205,9 +205,8 @@ def test_the_command_knows_the_version_from_git(
     pushed = registry.push(remote.head, "1.6")
     assert main(["release", "--image", str(pushed), "--to", "dev"]) == 0
     capsys.readouterr()
-    for command in ("current-image", "running"):  # the latter is its name in version 1.0
-        assert main([command, "dev"]) == 0
-        assert capsys.readouterr().out == f"{pushed}\n"
+    assert main(["current-image", "dev"]) == 0
+    assert capsys.readouterr().out == f"{pushed}\n"
 
     def crm(path: str, headers: dict[str, str]) -> Answer:
         """It knows its own name only, as Django does, and no resolver has to."""
