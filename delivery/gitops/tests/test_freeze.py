@@ -150,7 +150,7 @@ def test_freeze_and_thaw_are_commits_that_keep_what_others_wrote(
             ["--until", "tomorrow", "--reason", "x"],
             "--until is a time like 2026-12-27 08:00 (UTC), not 'tomorrow'",
         ),
-        (["--until", "2020-01-01", "--reason", "x"], "later than now: not at 2020-01-01 00:00 UTC"),
+        (["--until", "2020-01-01", "--reason", "x"], "after now, not at 2020-01-01 00:00 UTC"),
         (["--until", "2199-01-01", "--from", "2199-01-02", "--reason", "x"], "must end after its start"),
         (["--until", "2199-01-01", "--reason", " "], "needs a reason"),
     ],
