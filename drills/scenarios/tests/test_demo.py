@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import pytest
-import yaml
 
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import attestations, bootstrap, guard_image, images, inbox, local_cluster, settings
+from drills.fixtures import bootstrap, images, local_cluster, settings
 from drills.report.result import ScenarioResult
 from drills.scenarios import demo
 from drills.tests.drills import bad, good
@@ -103,46 +101,3 @@ def test_what_stops_the_demo_is_one_sentence(
 
     assert demo.main() == status
     assert (str(error) or "stopped") in capsys.readouterr().out
-
-
-def test_the_platform_is_told_with_real_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    given: list[dict[str, object]] = []
-
-    def output(command: list[str], *, stdin: str | None = None, **_: object) -> str:
-        said.append(" ".join(command))
-        if command[:2] == ["kubectl", "apply"]:
-            *ours, environments, guard = (stdin or "").split("---\n")
-            assert [yaml.safe_load(text)["kind"] for text in ours] == ["Secret", "Secret", "Receiver"]
-            assert (environments, guard) == ("environments\n", "delivery-guard\n")
-        if command[0] == "helm":
-            given.append(json.loads(stdin or ""))
-        return f"{command[2]}\n"
-
-    monkeypatch.setattr(settings, "push_main", lambda: "c0ffee")
-    monkeypatch.setattr(local_cluster, "output", output)
-    monkeypatch.setattr(guard_image, "image", lambda: "localhost:30500/delivery-guard@sha256:1")
-    monkeypatch.setattr(attestations, "public_key", lambda: "a key\n")
-    monkeypatch.setattr(inbox, "manifests", lambda _: "kind: Receiver\n")
-
-    assert bootstrap.install() == "c0ffee"
-    assert said[0].endswith("-m delivery init")
-    assert said[1].startswith("helm template environments charts/environments --namespace=argocd")
-    assert said[2].startswith("helm template delivery-guard charts/delivery-guard --namespace=argocd")
-    repository = "http://git.forge.svc/crm.git"
-    assert given[0] == {"repoURL": repository, "extraValueFiles": ["../../cluster/values.yaml"]}
-    assert given[1] == {
-        "repoURL": repository,
-        "image": {"repository": "localhost:30500/delivery-guard", "digest": "sha256:1"},
-        "promotions": [],
-        "attestations": {of: {"existingSecret": "delivery-guard-scan"} for of in ("scan", "sbom")},
-        "notifications": {"existingSecret": "delivery-guard-notifications"},
-        "registries": {"localhost:30500": "http://registry.forge.svc:5000"},
-    }
-    assert said[3].startswith("kubectl apply --server-side")
-    assert "rollout status --namespace=argocd deployment/delivery-guard" in said[4]
-    assert "rollout status --namespace=argocd deployment/delivery-verdicts" in said[5]
-    assert "rollout status --namespace=monitoring deployment/receiver" in said[6]
-
-    bootstrap.install(promotions=["dev>staging=1m"])
-    assert given[2:] == [given[0], {**given[1], "promotions": ["dev>staging=1m"]}]
