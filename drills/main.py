@@ -7,16 +7,13 @@ build/report/; `make results` takes a whole suite's page and chart from there. S
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 
-from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import resume, runner
-from drills.errors import DrillFailed, NotReady
 from drills.fixtures import bootstrap, images, inbox, local_cluster, settings
 from drills.load import traffic
 from drills.observe.watcher import Kubernetes
@@ -34,19 +31,15 @@ SCENARIOS = tuple(scenario for suite in SUITES.values() for scenario in suite)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     chosen, times, resuming = _chosen(arguments)
+    return runner.status("drills", lambda: _reported(chosen, times, resuming=resuming))
+
+
+def _reported(chosen: list[Scenario], times: int, *, resuming: bool) -> list[ScenarioResult]:
     whole = (name for name, suite in SUITES.items() if chosen == [*suite] and times == 1)
     if subject := next(whole, None):
         whole_run.discard(subject)
     started = time.monotonic()
-    with runner.ends_at(signal.SIGTERM):
-        try:
-            results, saved = _play(chosen * times, resuming=resuming)
-        except (NotReady, DrillFailed, ClusterError) as error:
-            console.print(f"[red]drills:[/] {error}", soft_wrap=True)
-            return 1
-        except KeyboardInterrupt:
-            console.print("[red]drills:[/] stopped; the load has ended, and production is left as it is now.")
-            return 130
+    results, saved = _play(chosen * times, resuming=resuming)
     took = time.monotonic() - started + saved
     html.write_summary(results, local_cluster.REPORT)
     if subject == "alerts":
@@ -55,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif subject:
         whole_run.write(subject, markdown.suite(subject, results, took))
     runner.show(results, took, local_cluster.REPORT / "index.html")
-    return 1 if any(result.problem for result in results) else 0
+    return results
 
 
 def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]:

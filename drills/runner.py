@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from cluster.errors import ClusterError
 from cluster.progress import console
 from drills.errors import DrillFailed, NotReady
 from drills.report import html
@@ -29,6 +30,22 @@ def perform(environment: Environment, play: Callable[[Environment], None]) -> Sc
     if result.problem:
         console.print(f"  [red]✗[/] {result.problem}", soft_wrap=True)
     return result
+
+
+def status(program: str, play: Callable[[], Sequence[ScenarioResult]]) -> int:
+    """Play drills, and say in one sentence what stops them; the program's exit status."""
+    with ends_at(signal.SIGTERM):
+        try:
+            results = play()
+        except (NotReady, DrillFailed, ClusterError) as error:
+            console.print(f"[red]{program}:[/] {error}", soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            console.print(
+                f"[red]{program}:[/] stopped; the load has ended, and the cluster is left as it is now."
+            )
+            return 130
+    return 1 if any(result.problem for result in results) else 0
 
 
 def show(results: Sequence[ScenarioResult], took: float, pages: Path) -> None:

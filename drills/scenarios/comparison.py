@@ -6,7 +6,6 @@ Its page and picture: `make results`, docs/results/comparison.md.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +14,9 @@ from datetime import UTC, datetime
 
 import yaml
 
-from cluster.errors import ClusterError
-from cluster.progress import console, step
+from cluster.progress import step
 from delivery.kubernetes.objects import Object
 from drills import runner
-from drills.errors import DrillFailed, NotReady
 from drills.fixtures import baselines, bootstrap, images, local_cluster, settings
 from drills.fixtures.baselines import NAME, NAMESPACE
 from drills.load.traffic import traffic, usual_rate
@@ -45,21 +42,17 @@ Baseline = Callable[[list[Object]], list[Object]]
 
 
 def main() -> int:
+    return runner.status("compare", _compared)
+
+
+def _compared() -> list[ScenarioResult]:
     started = time.monotonic()
     whole_run.discard("comparison")
-    with runner.ends_at(signal.SIGTERM):
-        try:
-            results = _play()
-        except (NotReady, DrillFailed, ClusterError) as error:
-            console.print(f"[red]compare:[/] {error}", soft_wrap=True)
-            return 1
-        except KeyboardInterrupt:
-            console.print("[red]compare:[/] stopped; the load has ended.")
-            return 130
+    results = _play()
     html.write_summary(results, local_cluster.REPORT)
     whole_run.write("comparison", text(results))
     runner.show(results, time.monotonic() - started, local_cluster.REPORT / "index.html")
-    return 1 if any(result.problem for result in results) else 0
+    return results
 
 
 def text(results: Sequence[ScenarioResult]) -> str:

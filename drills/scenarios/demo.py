@@ -5,16 +5,13 @@ Ends with status 0 only if all of that was so. The report is in build/report/.
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cluster.errors import ClusterError
 from cluster.progress import console, step
 from drills import runner
-from drills.errors import DrillFailed, NotReady
 from drills.fixtures import bootstrap, images, local_cluster, settings
 from drills.fixtures.images import Recipe
 from drills.load.traffic import traffic
@@ -106,21 +103,11 @@ def _rolled_back(given: Given, recipe: Recipe) -> ReleaseAttempt:
 
 
 def main() -> int:
-    started = time.monotonic()
-    with runner.ends_at(signal.SIGTERM):
-        try:
-            results = _play()
-        except (NotReady, DrillFailed, ClusterError) as error:
-            console.print(f"[red]demo:[/] {error}", soft_wrap=True)
-            return 1
-        except KeyboardInterrupt:
-            console.print("[red]demo:[/] stopped; the load has ended, and production is left as it is now.")
-            return 130
-    runner.show(results, time.monotonic() - started, local_cluster.REPORT / "index.html")
-    return 1 if any(result.problem for result in results) else 0
+    return runner.status("demo", _play)
 
 
 def _play() -> list[ScenarioResult]:
+    started = time.monotonic()
     local_cluster.prepare()
     note = settings.worktree_note()
     if note:
@@ -144,6 +131,7 @@ def _play() -> list[ScenarioResult]:
         results.append(result)
         stable = "1.1" if result.verdict == "promoted" else stable
     html.write_summary(results, local_cluster.REPORT)
+    runner.show(results, time.monotonic() - started, local_cluster.REPORT / "index.html")
     return results
 
 

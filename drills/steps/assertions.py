@@ -36,7 +36,7 @@ class LoadAssertions(LoadSteps):
         """Every request was answered, and well. Ends the load, with `after` only after so many more requests."""
         self._requests(of_at_least, after)
         if self.record.failed:
-            self.environment.fail("no failed request", self._failures())
+            self._fail("no failed request", self._failures())
 
     def assert_error_rate_below(
         self, limit: float, *, of_at_least: int = OF_A_RELEASE, after: int = AFTER
@@ -44,19 +44,19 @@ class LoadAssertions(LoadSteps):
         """At most that share of the requests failed. Ends the load, with `after` only after so many more requests."""
         self._requests(of_at_least, after)
         if self.record.failed_share > limit:
-            self.environment.fail(f"at most {limit:.1%} of the requests to fail", self._failures())
+            self._fail(f"at most {limit:.1%} of the requests to fail", self._failures())
 
     def assert_failed_requests(self, *, exactly: int) -> None:
         """Ends the load. So many requests failed and no more."""
         if len(self.record.failed) != exactly:
-            self.environment.fail(f"exactly {exactly} failed requests", self._failures())
+            self._fail(f"exactly {exactly} failed requests", self._failures())
 
     def assert_failures_only_between(self, start: float, end: float) -> None:
         """Ends the load. Every request that was sent at another time was answered well."""
         others = [each for each in self.record.failed if not start <= each.at <= end]
         if others:
             off = max(each.at - end for each in others)
-            self.environment.fail(
+            self._fail(
                 "failed requests in that time alone", f"{len(others)} others, the last {off:.1f} s after it"
             )
 
@@ -65,20 +65,20 @@ class LoadAssertions(LoadSteps):
         slowest = max(each.latency for each in self.record.requests)
         self.environment.log_finding(f"the slowest answer took {slowest:.2f} s")
         if slowest > limit.total_seconds():
-            self.environment.fail(f"answers within {limit.total_seconds():g} s", f"one after {slowest:.1f} s")
+            self._fail(f"answers within {limit.total_seconds():g} s", f"one after {slowest:.1f} s")
 
     def assert_pods_never_restarted(self) -> None:
         """No container of a web pod ended in this drill."""
         found = {pod.name for seen in self.environment.snapshots for pod in seen.pods if pod.restarts}
         if found:
-            self.environment.fail("no restart of a web pod", ", ".join(sorted(found)))
+            self._fail("no restart of a web pod", ", ".join(sorted(found)))
 
     def assert_pods_stayed_ready(self, since: float) -> None:
         """No web pod that was ready then left its Service."""
         seen = [each for each in self.environment.snapshots if each.at >= since]
         left = {pod.name for each in seen for pod in each.pods if not pod.ready}
         if not seen or left:
-            self.environment.fail("web pods that stay ready", ", ".join(sorted(left)) or "nothing was seen")
+            self._fail("web pods that stay ready", ", ".join(sorted(left)) or "nothing was seen")
 
     def assert_each_email_sent_once(self, since: float, *, within: timedelta) -> None:
         """What the CRM has queued since then came to its receivers, and nothing twice."""
@@ -95,7 +95,7 @@ class LoadAssertions(LoadSteps):
         came, expected = self.environment.inbox.mails(since), queued("is not null")
         wrong = {key: came[key] for key in expected if came[key] != 1}
         if not expected or wrong:
-            self.environment.fail(
+            self._fail(
                 "each e-mail once", f"{len(wrong)} of {len(expected)} otherwise: {sorted(wrong.items())[:5]}"
             )
         self.environment.log_finding(f"{len(expected)} e-mails were queued, and each came once")
@@ -104,7 +104,7 @@ class LoadAssertions(LoadSteps):
         if after:
             self.end_load(after=after, of_at_least=at_least)
         if len(self.record) < at_least:
-            self.environment.fail(f"at least {at_least} requests", str(len(self.record)))
+            self._fail(f"at least {at_least} requests", str(len(self.record)))
 
     def _failures(self) -> str:
         kinds = self.record.failures_by_kind().most_common(_MOST_KINDS_SHOWN)
@@ -130,7 +130,7 @@ class ReleaseAssertions(LoadAssertions):
         """The release file still names the release."""
         named = self.environment.release_in_git()
         if named is None or named.image.digest != self.image.digest:
-            self.environment.fail(f"{version_of(self.image)} in Git", str(named))
+            self._fail(f"{version_of(self.image)} in Git", str(named))
 
     def assert_rollback_reason(self, reason: str) -> None:
         """The newest commit that changed the environment's release gives that reason; its message is shown."""
@@ -139,7 +139,7 @@ class ReleaseAssertions(LoadAssertions):
             commit = branch.fetch(repository).last_commit(environment.name)
             message = repository.message(commit) if commit else ""
         if reason not in message:
-            environment.fail(f"{reason!r} in the newest commit's message", message)
+            self._fail(f"{reason!r} in the newest commit's message", message)
         for line in message.splitlines():
             environment.log(f"  {line}" if line else "")
 
@@ -151,33 +151,33 @@ class ReleaseAssertions(LoadAssertions):
         known = {pod.pod_hash for seen in snapshots if seen.at < self.pushed_at for pod in seen.pods}
         found = {pod.name for seen in snapshots for pod in seen.pods if pod.pod_hash not in known}
         if found:
-            self.environment.fail("no web pod of the release", ", ".join(sorted(found)))
+            self._fail("no web pod of the release", ", ".join(sorted(found)))
 
     def assert_not_aborted(self) -> None:
         """Nobody aborted the release, and its image is not in quarantine."""
         aborted = any(each.rollout and each.rollout.aborted for each in self.environment.snapshots)
         if aborted or self.environment.quarantined(self.image):
-            self.environment.fail("a release that was not aborted", "an abort, or its image in quarantine")
+            self._fail("a release that was not aborted", "an abort, or its image in quarantine")
 
     def assert_replicas(self, *, at_least: int = 1, at_most: int | None = None) -> None:
         """Since the push nobody wanted fewer pods than that, or more, not for a moment."""
         snapshots = (each for each in self.environment.snapshots if each.at >= self.pushed_at)
         wanted = sorted({each.rollout.replicas for each in snapshots if each.rollout})
         if not wanted or wanted[0] < at_least:
-            self.environment.fail(f"at least {at_least} replicas", str(wanted))
+            self._fail(f"at least {at_least} replicas", str(wanted))
         if at_most and wanted[-1] > at_most:
-            self.environment.fail(f"at most {at_most} replicas", str(wanted))
+            self._fail(f"at most {at_most} replicas", str(wanted))
 
     def assert_weights(self, *weights: int) -> None:
         """The router had exactly these weights for the canary, in this order (0 left out)."""
         found = timeline.weights_seen(self.environment.snapshots, self.pushed_at)
         if found != list(weights):
-            self.environment.fail(f"the canary's weights {list(weights)}", str(found))
+            self._fail(f"the canary's weights {list(weights)}", str(found))
 
     def assert_weight_at_most(self, limit: int) -> None:
         found = timeline.weights_seen(self.environment.snapshots, self.pushed_at)
         if max(found, default=0) > limit:
-            self.environment.fail(f"a canary that never gets more than {limit} %", f"the weights {found}")
+            self._fail(f"a canary that never gets more than {limit} %", f"the weights {found}")
 
     def assert_no_new_steps(self) -> None:
         """Since the last push the canary got no traffic, nothing was analysed and the stable version stayed."""
@@ -186,15 +186,13 @@ class ReleaseAssertions(LoadAssertions):
         seen = snapshots[max(after - 1, 0) :]  # with the last one before the push, to compare with
         weights = timeline.weights_seen(seen, since)
         if weights:
-            self.environment.fail("no weight for a canary after the rollback", str(weights))
+            self._fail("no weight for a canary after the rollback", str(weights))
         runs = {run.name for each in seen for run in each.analyses} - {run.name for run in seen[0].analyses}
         if runs:
-            self.environment.fail("no analysis after the rollback", ", ".join(sorted(runs)))
+            self._fail("no analysis after the rollback", ", ".join(sorted(runs)))
         stable = {each.rollout.stable_hash for each in seen if each.rollout}
         if len(stable) != 1:
-            self.environment.fail(
-                "the stable version to stay the same", f"pod template hashes {sorted(stable)}"
-            )
+            self._fail("the stable version to stay the same", f"pod template hashes {sorted(stable)}")
 
     def assert_health_of_release(self) -> None:
         """The last answer about health was the release's own, though the Service had another version before."""
@@ -208,15 +206,13 @@ class ReleaseAssertions(LoadAssertions):
         }
         last = answers[max(answers)] if answers else "none"
         if f"{self.image.version} is healthy" not in last:
-            self.environment.fail(f"the last answer about health from {self.image.version}", last)
+            self._fail(f"the last answer about health from {self.image.version}", last)
 
     def assert_canary_service_stable(self) -> None:
         """Its pods changed as often as a release and its end need, and not over and over (decision 0032)."""
         changes = self._changes_of_canary_service() - self._changes_before
         if changes > _MOST_CHANGES:
-            self.environment.fail(
-                f"at most {_MOST_CHANGES} changes of the pods behind the canary Service", str(changes)
-            )
+            self._fail(f"at most {_MOST_CHANGES} changes of the pods behind the canary Service", str(changes))
 
     def assert_guard_never_restarted(self) -> None:
         """Its container has run since its pod was made."""
@@ -225,7 +221,7 @@ class ReleaseAssertions(LoadAssertions):
             each["restartCount"] for pod in pods for each in pod["status"].get("containerStatuses") or []
         ]
         if restarts != [0]:
-            self.environment.fail("a guard that was never restarted", f"restarts {restarts}")
+            self._fail("a guard that was never restarted", f"restarts {restarts}")
 
     # --- who had it; each ends the load
 
@@ -233,12 +229,12 @@ class ReleaseAssertions(LoadAssertions):
         """So soon after the abort no user was answered by the release any more, whatever its weight."""
         ending = timeline.ending(self.environment.snapshots, self.pushed_at)
         if ending is None or ending.kind != "abort":
-            self.environment.fail("an abort", str(ending))
+            self._fail("an abort", str(ending))
         last = max((each.at for each in self.record.requests if self._is_by_release(each)), default=ending.at)
         took = last - ending.at
         self.environment.log_finding(f"the release's last answer came {max(took, 0):.1f} s after the abort")
         if took > within.total_seconds():
-            self.environment.fail(
+            self._fail(
                 f"no answer by {version_of(self.image)} {within.total_seconds():.0f} s after the abort",
                 f"one {took:.1f} s after it",
             )
@@ -247,11 +243,9 @@ class ReleaseAssertions(LoadAssertions):
         """Counts from the first failed answer that a user got."""
         took = self.environment.result().seconds_from_first_failure_to_zero
         if took is None:
-            self.environment.fail(
-                "a failed answer and then the weight 0", "no failed answer, or no weight 0 after it"
-            )
+            self._fail("a failed answer and then the weight 0", "no failed answer, or no weight 0 after it")
         if took > within.total_seconds():
-            self.environment.fail(
+            self._fail(
                 f"the weight 0 within {within.total_seconds():.0f} s of the first failed answer",
                 f"{took:.1f} s",
             )
@@ -262,13 +256,13 @@ class ReleaseAssertions(LoadAssertions):
         windows = timeline.windows(self.environment.snapshots, self.pushed_at)
         steps = [window for window in windows if window.weight]
         if [window.weight for window in steps] != list(weights):
-            self.environment.fail(f"the steps {list(weights)}", str([window.weight for window in steps]))
+            self._fail(f"the steps {list(weights)}", str([window.weight for window in steps]))
         for window, requests, share in timeline.shares(self.record, steps, self.image.version):
             self.environment.log_finding(f"at {window.weight} %: {share:.2f} % of {requests} requests")
             if requests < of_at_least:
-                self.environment.fail(f"{of_at_least} requests at {window.weight} %", str(requests))
+                self._fail(f"{of_at_least} requests at {window.weight} %", str(requests))
             if abs(share - window.weight) > within_points:
-                self.environment.fail(
+                self._fail(
                     f"{window.weight} ± {within_points} % of the requests at the canary",
                     f"{share:.2f} % of {requests}",
                 )
@@ -279,14 +273,14 @@ class ReleaseAssertions(LoadAssertions):
         beta = inside.where(lambda request: request.beta)
         wrong = [request for request in inside.requests if request.beta != self._is_by_release(request)]
         if len(beta) < of_at_least:
-            self.environment.fail(f"{of_at_least} requests of the group beta", str(len(beta)))
+            self._fail(f"{of_at_least} requests of the group beta", str(len(beta)))
         if wrong:
             kinds = Counter((request.beta, request.version) for request in wrong)
             listed = "; ".join(
                 f"{count} of {'beta' if is_beta else 'everyone else'} by {version}"
                 for (is_beta, version), count in kinds.items()
             )
-            self.environment.fail(f"{self.image.version} for the group beta and nobody else", listed)
+            self._fail(f"{self.image.version} for the group beta and nobody else", listed)
         self.environment.log_finding(
             f"{len(beta)} of {len(inside)} requests were of the group beta: the release answered all of them"
             " and no other"
@@ -296,9 +290,7 @@ class ReleaseAssertions(LoadAssertions):
         """No request failed but those of the group beta."""
         others = self.record.where(lambda request: request.failed and not request.beta)
         if len(others):
-            self.environment.fail(
-                "failed requests of the group beta alone", f"{len(others)} of everyone else"
-            )
+            self._fail("failed requests of the group beta alone", f"{len(others)} of everyone else")
 
     # --- how
 

@@ -69,7 +69,7 @@ class Disruptions(LoadSteps):
 
         self._until(gone, within, "every web pod to be evicted and the new ones to be ready")
         if not refused:
-            environment.fail("the disruption budget to refuse two pods at once", "that it let all go")
+            self._fail("the disruption budget to refuse two pods at once", "that it let all go")
         environment.log(f"the disruption budget let one pod go at a time: {len(refused)} had to wait")
 
     # --- for a while
@@ -117,7 +117,7 @@ class Disruptions(LoadSteps):
             f"{clients.sent} bytes on {clients.connections} connections of {count} slow clients"
         )
         if clients.connections < count:
-            environment.fail(f"{count} slow clients", f"{clients.connections} connections")
+            self._fail(f"{count} slow clients", f"{clients.connections} connections")
 
     def guard_down(self) -> AbstractContextManager[None]:
         """As long as this lasts there is no guard."""

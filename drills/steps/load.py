@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from drills.errors import NotReady
 from drills.load.results import Record
@@ -49,6 +49,9 @@ class LoadSteps:
         """Every request of the drill; asking for it ends the load."""
         self._load()
         return self.environment.record()
+
+    def _fail(self, expected: str, found: str) -> NoReturn:
+        self.environment.fail(expected, found)
 
     def _load(self) -> RunningTraffic:
         if self.environment.load is None:

@@ -154,7 +154,7 @@ class ReleaseAttempt(Disruptions, ReleaseAssertions):
         what = "abort" if aborted_at else "drill began to wait for it"
         environment.log(f"Git names {before.version} again {push.at - since:.1f} s after the {what}")
         if environment.quarantined(self.image) != quarantined:
-            environment.fail(
+            self._fail(
                 f"{version_of(self.image)} {'in' if quarantined else 'not in'} quarantine", "the opposite"
             )
         self._want(before, push.at)
