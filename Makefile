@@ -232,6 +232,10 @@ CHART := charts/crm
 policies: .venv/scan/complete
 	@rm -rf build/rendered
 	@$(PYTHON) -m pipeline.rendered $(CHART) build/rendered
+	@helm template delivery-guard charts/delivery-guard --namespace argocd --set repoURL=https://git.example.com/crm.git \
+	    --set image.repository=registry.example.com/delivery,image.digest=sha256:$$(printf 'a%.0s' {1..64}) > build/rendered/guard.yaml
+	@helm template environments charts/environments --namespace argocd --set repoURL=https://git.example.com/crm.git \
+	    > build/rendered/environments.yaml
 	@$(SCAN)/checkov --config-file=policies/checkov.yaml --directory=build/rendered
 
 # actionlint 1.7.12 does not know the form $$/ yet (its issue 711), which zizmor asks for; ./ means the same file.

@@ -19,7 +19,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     ENVIRONMENTS: {"repoURL": REPOSITORY},
     GUARD: {"repoURL": REPOSITORY, "image": IMAGE},
 }
-"""What a chart asks for, by its name, which is its release's as well."""
+"""Values without which a chart is refused, by its name, which is its release's as well."""
 
 
 def render(chart: str = ENVIRONMENTS, *, apis: Sequence[str] = (), **values: Any) -> str:

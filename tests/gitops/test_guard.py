@@ -139,8 +139,8 @@ def test_nothing_gives_it_more_than_those_roles(text: str) -> None:
         assert subject == {"kind": "ServiceAccount", "name": NAME, "namespace": "argocd"}
 
 
-class Asked(client.CustomObjectsApi):
-    """Stands in for the API server and writes down which right each question takes."""
+class Recorder(client.CustomObjectsApi):
+    """Stands in for the API server and notes which right each call takes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,17 +161,17 @@ class Asked(client.CustomObjectsApi):
         return {}
 
 
-def test_its_rights_are_enough_for_what_it_asks(text: str) -> None:
-    asked = Asked()
-    cluster = Cluster(asked)
+def test_its_rights_are_enough_for_what_it_calls(text: str) -> None:
+    recorder = Recorder()
+    cluster = Cluster(recorder)
     for environment in ENVIRONMENTS:
         cluster.observe(environment)
         cluster.rollout(environment)
         cluster.migration(environment)
         cluster.promote_in_full(environment, RolloutStatus(name="crm"))
-    assert asked.rights
+    assert recorder.rights
     had = {namespace: rights(role) for namespace, role in roles(text).items()}
-    assert not [(namespace, right) for namespace, right in asked.rights if right not in had[namespace]]
+    assert not [(namespace, right) for namespace, right in recorder.rights if right not in had[namespace]]
 
 
 # --- the pod ---------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_git_works_in_a_folder_that_may_be_written(text: str, of: str) -> None:
 
 
 @both
-def test_it_is_asked_how_it_does_where_it_answers(text: str, of: str) -> None:
+def test_its_probes_are_where_it_answers(text: str, of: str) -> None:
     (port,) = container(text, of)["ports"]
     assert port["containerPort"] == 8080
     for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")):
@@ -251,7 +251,7 @@ def test_it_is_monitored_only_where_an_operator_knows_what_that_means(text: str)
 
 
 @pytest.mark.parametrize(("of", "who"), [(NAME, "monitoring"), (VERDICTS, "argo-rollouts")])
-def test_only_who_has_to_ask_reaches_it(text: str, of: str, who: str) -> None:
+def test_only_its_clients_reach_it(text: str, of: str, who: str) -> None:
     (rule,) = named(text, "NetworkPolicy")[f"argocd/{of}"]["spec"]["ingress"]
     assert [each["namespaceSelector"]["matchLabels"] for each in rule["from"]] == [
         {"kubernetes.io/metadata.name": who}
@@ -281,18 +281,18 @@ def test_git_and_prometheus_may_have_ports_of_their_own() -> None:
     assert {8443, 9999, 443, 6443} <= {port["port"] for port in egress[-1]["ports"]}
 
 
-# --- what it is told -------------------------------------------------------------------------------------------
+# --- what it is given ------------------------------------------------------------------------------------------
 
 
-def test_it_is_told_where_everything_is() -> None:
-    told = variables(render(GUARD, promotions=["dev>staging=15m", "dev>demo=2h"]))
-    assert told[REMOTE_VARIABLE] == REPOSITORY
-    assert told["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
-    assert told[PROMETHEUS_VARIABLE] == "http://prometheus-operated.monitoring.svc:9090"
-    assert told["DELIVERY_PROMOTIONS"] == "dev>staging=15m,dev>demo=2h"
+def test_it_is_given_every_address() -> None:
+    given = variables(render(GUARD, promotions=["dev>staging=15m", "dev>demo=2h"]))
+    assert given[REMOTE_VARIABLE] == REPOSITORY
+    assert given["DELIVERY_ENVIRONMENTS"] == "dev,staging,production"
+    assert given[PROMETHEUS_VARIABLE] == "http://prometheus-operated.monitoring.svc:9090"
+    assert given["DELIVERY_PROMOTIONS"] == "dev>staging=15m,dev>demo=2h"
 
 
-def test_what_is_not_set_is_not_told(text: str) -> None:
+def test_what_is_not_set_is_not_given(text: str) -> None:
     assert not {"DELIVERY_PROMOTIONS"} & set(variables(text))
     assert not {KEY_VARIABLE, REGISTRIES_VARIABLE} & set(variables(text, VERDICTS))
     assert "DELIVERY_PROMETHEUS" not in variables(render(GUARD, prometheus=""))
@@ -312,10 +312,10 @@ def test_gits_password_is_a_file_that_the_helper_reads_for_this_address_alone(of
     folder, secret = mounted(text, "git", of)
     assert secret["secretName"] == "somebody"
     assert [item["path"] for item in secret["items"]] == ["username", "password"]
-    told = variables(text, of)
-    assert (told["GIT_CONFIG_COUNT"], told["GIT_CONFIG_KEY_0"]) == ("1", f"credential.{REPOSITORY}.helper")
-    helper, given = told["GIT_CONFIG_VALUE_0"].split()
-    assert given == folder
+    given = variables(text, of)
+    assert (given["GIT_CONFIG_COUNT"], given["GIT_CONFIG_KEY_0"]) == ("1", f"credential.{REPOSITORY}.helper")
+    helper, argument = given["GIT_CONFIG_VALUE_0"].split()
+    assert argument == folder
     file = ROOT / helper.removeprefix("/app/")
     assert file.stat().st_mode & 0o111
     assert "COPY delivery/ /app/delivery/" in (ROOT / "delivery/Containerfile").read_text()
@@ -351,16 +351,16 @@ def test_where_notifications_go_comes_from_a_secret_and_mail_may_leave() -> None
     assert {25, 443, 587} <= {port["port"] for port in egress[-1]["ports"]}
 
 
-def test_registries_with_another_address_are_told_and_may_be_asked() -> None:
+def test_registries_with_another_address_are_given_and_can_be_reached() -> None:
     registries = {"localhost:30500": "http://registry.forge.svc:5001", "b.example.com": "https://10.0.0.1"}
     text = render(GUARD, registries=registries)
-    told = variables(text, VERDICTS)[REGISTRIES_VARIABLE]
-    assert registries_from(told) == registries
+    given = variables(text, VERDICTS)[REGISTRIES_VARIABLE]
+    assert registries_from(given) == registries
     egress = named(text, "NetworkPolicy")[f"argocd/{VERDICTS}"]["spec"]["egress"]
     assert {443, 5000, 5001} <= {port["port"] for port in egress[-1]["ports"]}
 
 
-def test_verdicts_are_asked_for_where_it_answers(text: str) -> None:
+def test_analyses_call_it_where_it_answers(text: str) -> None:
     """The chart of the CRM names the Service, its namespace and its port."""
     values = yaml.safe_load((ROOT / "charts/crm/values.yaml").read_text())
     (port,) = named(text, "Service")[f"argocd/{NAME}"]["spec"]["ports"]
@@ -387,6 +387,6 @@ def test_values_that_make_no_sense_are_refused_by_name(values: dict[str, Any], s
 
 
 def test_a_repository_that_takes_no_password_is_refused() -> None:
-    said = refusal(GUARD, repoURL="git@git.example.com:crm.git")
-    assert "repoURL has to be an http(s) address" in said
+    sentence = refusal(GUARD, repoURL="git@git.example.com:crm.git")
+    assert "repoURL has to be an http(s) address" in sentence
     assert render(repoURL="git@git.example.com:crm.git")  # without the guard it is fine

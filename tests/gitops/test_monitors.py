@@ -1,4 +1,4 @@
-"""A real cluster's Prometheus asks whom the local one asks: both get argocd/platform/monitors.yaml."""
+"""A real cluster's Prometheus scrapes what the local one does: both get argocd/platform/monitors.yaml."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def test_prometheus_takes_what_is_not_of_its_own_chart(kind: str) -> None:
     assert prometheus[f"{kind}SelectorNilUsesHelmValues"] is False
 
 
-def test_traefik_tells_its_metrics_where_the_monitor_asks() -> None:
+def test_traefik_has_its_metrics_where_the_monitor_scrapes() -> None:
     monitors = {
         each["metadata"]["name"]: each
         for each in yaml.safe_load_all((PLATFORM / "monitors.yaml").read_text())

@@ -1,4 +1,4 @@
-"""What Argo CD tells people itself; tests/e2e/test_notifications.py runs it with Argo CD's own command."""
+"""Argo CD's own notifications; tests/e2e/test_notifications.py runs it with Argo CD's own command."""
 
 from __future__ import annotations
 

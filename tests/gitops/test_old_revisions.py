@@ -15,11 +15,11 @@ import yaml
 
 from delivery.gitops.branch import ENVIRONMENTS
 from delivery.gitops.release import Release, ReleasedImage
-from tests.gitops.rendering import ROOT, Manifest, manifests, named, render
+from tests.gitops.rendering import GUARD, IMAGE, REPOSITORY, ROOT, Manifest, manifests, named, render
 
 # The last one before values got other names; what it is given beside its own files may never grow or be renamed.
 OLD = "f50c457a00735a2fc281216c0fa2cbc722e9dc22"
-FOLDERS = ("charts/crm", "rollouts", "environments", "analysis-templates", "cluster/values.yaml")
+FOLDERS = ("argocd", "charts/crm", "rollouts", "environments", "analysis-templates", "cluster/values.yaml")
 STRATEGIES = ("canary", "blue-green", "ab-test", "rolling-update")
 
 
@@ -97,6 +97,38 @@ def test_what_an_upgrade_cannot_change_is_as_it_was(revision: Path, environment:
     for kind in ("Rollout", "Deployment", "Service"):
         assert selectors(before, kind) == selectors(after, kind)
     assert of_kind(before, "StatefulSet") == of_kind(after, "StatefulSet")
+
+
+def test_the_guards_chart_takes_every_object_over(revision: Path) -> None:
+    """Helm deletes what it does not find in the charts' manifests, and refuses what cannot be changed (0046)."""
+    operator = "monitoring.coreos.com/v1"
+    values = {"repoURL": REPOSITORY, "guard": {"image": f"{IMAGE['repository']}@{IMAGE['digest']}"}}
+    command = ("helm", "template", "environments", revision / "argocd", "--namespace=argocd", "--values=-")
+    done = subprocess.run(
+        (*command, f"--api-versions={operator}"),
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before = manifests(done.stdout)
+    environments, guard = (manifests(text) for text in (render(), render(GUARD, apis=[operator])))
+    assert sorted(map(fixed, before)) == sorted(map(fixed, [*environments, *guard]))
+    # The label by which the guard's objects are kept meanwhile names them all, and nothing else.
+    kept = [fixed(each) for each in before if instance(each) == "environments"]
+    assert sorted(kept) == sorted(map(fixed, guard))
+
+
+def fixed(manifest: Manifest) -> str:
+    """What names an object, and what Kubernetes lets nobody change."""
+    metadata, spec = manifest["metadata"], manifest.get("spec", {})
+    names = [manifest["kind"], metadata.get("namespace"), metadata["name"], manifest.get("roleRef")]
+    return json.dumps([*names, spec.get("selector") if manifest["kind"] == "Deployment" else None])
+
+
+def instance(manifest: Manifest) -> str | None:
+    instance: str | None = manifest["metadata"]["labels"].get("app.kubernetes.io/instance")
+    return instance
 
 
 def selectors(rendered: list[Manifest], kind: str) -> dict[str, Any]:

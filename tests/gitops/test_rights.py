@@ -101,7 +101,7 @@ def test_a_deployer_cannot_read_secrets_enter_pods_or_raise_its_rights(rendered:
 
 
 def test_a_deployer_may_look_at_its_own_namespace(rendered: str) -> None:
-    """Argo CD asks for it before it applies a Role or RoleBinding, as the deployer."""
+    """Argo CD reads it before it applies a Role or RoleBinding, as the deployer."""
     for name, role in named(rendered, "Role").items():
         namespace, _, _ = name.partition("/")
         (rule,) = [rule for rule in role["rules"] if "namespaces" in rule["resources"]]

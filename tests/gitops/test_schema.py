@@ -1,12 +1,14 @@
-"""What Argo CD's own API takes, and what the chart refuses before that."""
+"""What Argo CD's own API takes, and what the charts refuse before that."""
 
+import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.gitops.rendering import ENVIRONMENTS, GUARD, PLATFORM, lint, refusal, render
+from tests.gitops.rendering import ENVIRONMENTS, GUARD, PLATFORM, ROOT, lint, refusal, render
 
 
 def kubeconform(location: str, *files: Path) -> subprocess.CompletedProcess[str]:
@@ -18,6 +20,21 @@ def kubeconform(location: str, *files: Path) -> subprocess.CompletedProcess[str]
 def test_helm_finds_no_fault(chart: str) -> None:
     done = lint(chart)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("chart", [ENVIRONMENTS, GUARD])
+def test_every_value_is_described(chart: str) -> None:
+    schema = json.loads((ROOT / f"charts/{chart}/values.schema.json").read_text())
+    described = dict(properties(schema))
+    assert {"repoURL", "environments", "name"} <= set(described)
+    assert [name for name, each in described.items() if not each.get("description", "").endswith(".")] == []
+
+
+def properties(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        yield from node.get("properties", {}).items()
+        for each in node.values():
+            yield from properties(each)
 
 
 def test_the_api_accepts_every_field(tmp_path: Path, schema_location: str) -> None:

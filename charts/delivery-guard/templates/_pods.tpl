@@ -49,7 +49,7 @@ capabilities: {drop: [ALL]}
     items: [{key: username, path: username}, {key: password, path: password}]
 {{- end }}
 
-{{/* Who resolves names. */}}
+{{/* To DNS. */}}
 {{- define "guard.toNames" -}}
 - to:
     - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
