@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -237,6 +238,11 @@ def test_names_are_unique() -> None:
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
     recipes = {scenario.recipe for scenario in SCENARIOS if scenario.recipe}
     assert len({recipe.version for recipe in recipes}) == len(recipes)
+
+
+def test_a_scenario_takes_the_image_that_it_names() -> None:
+    for scenario in SCENARIOS:
+        inspect.signature(scenario.play).bind(None, *([scenario.recipe] if scenario.recipe else ()))
 
 
 def test_the_images_of_the_chosen_scenarios_are_built_before(
