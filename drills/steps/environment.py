@@ -303,7 +303,14 @@ class Environment:
         elif named and named.image.digest == image.digest and settings.is_as_main(named.revision):
             image = replace(image, revision=named.revision)
         if not self._is_in_git(named, image):
-            self.deliver("release", "--image", image.reference, "--to", self.name, *self.release_options())
+            self.deliver(
+                "release",
+                "--image",
+                image.reference,
+                "--to",
+                self.name,
+                *self.release_options(image.revision),
+            )
         promoted: set[str] = set()
 
         def is_stable(seen: Snapshot) -> bool:

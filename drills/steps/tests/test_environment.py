@@ -50,6 +50,8 @@ def test_what_git_names_already_is_not_released_again(
     production.configure(strategy="blue-green").serving("1.0")
 
     assert "delivery release" in delivered[0]
+    # Git may name the image at another commit than its own, where a drill left it; that one is waited for.
+    assert f"--revision {cluster.synced} " in delivered[0]
 
 
 def test_waiting_in_vain_says_what_was_expected_and_found(
