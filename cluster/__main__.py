@@ -8,11 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 from cluster import (
     addresses,
     cleanup,
+    forecast,
     go_tools,
     image_builder,
     istio,
@@ -25,27 +27,55 @@ from cluster import (
     processes,
 )
 from cluster.errors import ClusterError
-from cluster.progress import console, note, step
+from cluster.progress import console, note, step, whole
 
 
 def up() -> None:
     """Build what is missing, start what does not run, and return when every component is Ready."""
+    with started():
+        pass
+    tell_addresses()
+
+
+def tell_addresses() -> None:
+    """Where a person finds what runs on the local cluster."""
     if node.existing_cluster():
-        go_tools.build(("kubectl", "kubectl-argo-rollouts", "argocd", "helm"))
-        note(f"KUBECONFIG names a cluster: only the platform is installed, into {node.kubeconfig()}")
-        platform.up(local=False)
         return
-    preflight.check()
-    with _alone():
-        packages.install()
-        go_tools.build()
-        image_builder.base_image()
-        node.up(image_builder.layout())
-        platform.up(local=True)
     note(f"Argo CD      http://{addresses.ARGOCD}   user admin, password in {paths.ARGOCD_PASSWORD}")
     note(f"Prometheus   {addresses.PROMETHEUS}")
     note(f"Git          {addresses.GIT}   user {addresses.GIT_USER}, password in {paths.GIT_CREDENTIALS}")
     note(f'For your shell:  eval "$({sys.executable} -m cluster env)"')
+
+
+@contextmanager
+def started(then: float = 0) -> Iterator[None]:
+    """Every component is Ready inside, where something is done that takes about `then` seconds; one bar is over all.
+
+    What it will cost is said before it begins.
+    """
+    if node.existing_cluster():
+        go_tools.build(("kubectl", "kubectl-argo-rollouts", "argocd", "helm"))
+        note(f"KUBECONFIG names a cluster: only the platform is installed, into {node.kubeconfig()}")
+        platform.up(platform.manifests(local=False), local=False)
+        yield
+        return
+    preflight.check()
+    with ExitStack() as lasting:
+        with _alone():
+            takes = forecast.seconds() + then
+            console.print(forecast.sentence(takes, then))
+            lasting.enter_context(whole(takes))
+            packages.install()
+            with ThreadPoolExecutor(max_workers=1) as beside:
+                # It waits for Debian's packages most of the time, while Go has use for every core.
+                system = beside.submit(image_builder.platform_image)
+                go_tools.build()
+                system.result()
+                layout = image_builder.layout()
+                documents = beside.submit(platform.manifests, local=True)
+                node.up(layout)
+                platform.up(documents.result(), local=True)
+        yield
 
 
 def with_istio() -> None:

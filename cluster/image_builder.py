@@ -20,6 +20,8 @@ SUITE = "bookworm"
 # What the CRM's image stands on. Everything else that runs here stands on `platform`, one layer above.
 BASE_PACKAGES = "ca-certificates,python3,python3-venv"
 BASE_SCRIPT_VERSION = "1"
+# Seconds that these took on two cores (docs/first-run.md).
+BASE, PLATFORM, IMAGE, COLLECT = 40, 16, 1, 32
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def all_images() -> list[ImageSpec]:
     """Every image that the cluster runs before the CRM comes."""
     names = kubeadm_image_names()
     version = go_tools.module_version
-    operator = version("prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
+    operator = version("argo-rollouts", "github.com/prometheus-operator/prometheus-operator")
     argo_cd = "github.com/argoproj/argo-cd/v3"
     return [
         _control_plane("kube-apiserver"),
@@ -151,10 +153,10 @@ def host_certificates() -> str:
 
 def base_image() -> str:
     """Name of the local image that the CRM's Containerfile stands on (its BASE); made when missing."""
-    name = f"localhost/crm-base:{SUITE}-{_hash(BASE_PACKAGES, BASE_SCRIPT_VERSION)}"
+    name = _base_name()
     if not has_image(name):
         with (
-            step("Make the base image from Debian packages"),
+            step("Make the base image from Debian packages", BASE),
             tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch,
         ):
             root = Path(scratch) / "root"
@@ -167,6 +169,25 @@ def base_image() -> str:
                 (root / rubbish / "partial").mkdir(parents=True)
             _commit_folder(root, name)
     return name
+
+
+def _base_name() -> str:
+    return f"localhost/crm-base:{SUITE}-{_hash(BASE_PACKAGES, BASE_SCRIPT_VERSION)}"
+
+
+def expected() -> float:
+    """About how many seconds the images that are missing take."""
+    if not go_tools.missing() and _home(all_images(), "images").exists():
+        return 0
+    return (
+        IMAGE * 20
+        + COLLECT
+        + sum(
+            seconds
+            for name, seconds in ((_base_name(), BASE), (_platform_name(), PLATFORM))
+            if not has_image(name)
+        )
+    )
 
 
 def _commit_folder(root: Path, name: str, *, entrypoint: str = "", user: str = "") -> None:
@@ -186,16 +207,15 @@ def _commit_folder(root: Path, name: str, *, entrypoint: str = "", user: str = "
 def layout(images: list[ImageSpec] | None = None, name: str = "images") -> Path:
     """The OCI layout with these images, else every platform image; built when what it is made from has changed."""
     images = all_images() if images is None else images
-    keys = {image.reference: _key(image) for image in images}
-    home = paths.CACHE / f"{name}-{_hash(json.dumps(keys, sort_keys=True))}"
+    home = _home(images, name)
     if home.exists():
         return home
     for image in images:
-        local = _local_name(keys[image.reference])
+        local = _local_name(image)
         if not has_image(local):
-            with step(f"Make the image {image.reference}"):
+            with step(f"Make the image {image.reference}", IMAGE):
                 _build(image, local)
-    with step("Collect the images"), tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch:
+    with step("Collect the images", COLLECT), tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch:
         target = Path(scratch) / "layout"
         for image in images:
             buildah(
@@ -203,7 +223,7 @@ def layout(images: list[ImageSpec] | None = None, name: str = "images") -> Path:
                 "--quiet",
                 "--compression-format=zstd",
                 "--compression-level=1",
-                _local_name(keys[image.reference]),
+                _local_name(image),
                 f"oci:{target}:{image.reference}",
             )
         _name_for_containerd(target)
@@ -212,6 +232,11 @@ def layout(images: list[ImageSpec] | None = None, name: str = "images") -> Path:
         if old != home:
             shutil.rmtree(old)
     return home
+
+
+def _home(images: list[ImageSpec], name: str) -> Path:
+    keys = {image.reference: _key(image) for image in images}
+    return paths.CACHE / f"{name}-{_hash(json.dumps(keys, sort_keys=True))}"
 
 
 def _name_for_containerd(target: Path) -> None:
@@ -247,12 +272,17 @@ def _build(image: ImageSpec, name: str) -> None:
 
 def platform_image() -> str:
     """Debian with what Argo CD, the Git server, PostgreSQL, Redis, Alertmanager, kube-proxy and the guard call."""
-    folder = CONTAINERFILES / "platform"
     base = base_image()
-    name = f"localhost/platform:{_hash(base, *_texts(folder))}"
+    name = _platform_name()
     if not has_image(name):
-        buildah("bud", *build_options(), f"--build-arg=BASE={base}", f"--tag={name}", folder)
+        with step("Add the platform's Debian packages to it", PLATFORM):
+            folder = CONTAINERFILES / "platform"
+            buildah("bud", *build_options(), f"--build-arg=BASE={base}", f"--tag={name}", folder)
     return name
+
+
+def _platform_name() -> str:
+    return f"localhost/platform:{_hash(_base_name(), *_texts(CONTAINERFILES / 'platform'))}"
 
 
 def _program(tool: str) -> Path:
@@ -270,8 +300,8 @@ def _key(image: ImageSpec) -> str:
     return _hash(*parts)
 
 
-def _local_name(key: str) -> str:
-    return f"localhost/crm-platform:{key}"
+def _local_name(image: ImageSpec) -> str:
+    return f"localhost/crm-platform:{_key(image)}"
 
 
 def _texts(folder: Path) -> list[str]:

@@ -28,6 +28,8 @@ PROGRAMS = {
     "runc": "runc",
 }
 SERVERS = ("postgresql", "prometheus-alertmanager", "redis-server", "git", "jq")
+SECONDS = 15
+"""How long all of the node's packages took."""
 NODE = tuple(package for package in PROGRAMS if package == "git" or package not in SERVERS)
 # Debian's way to the packages of PostgreSQL's own project, which has every version that is maintained.
 OTHER_POSTGRESQL = Path("/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh")
@@ -36,6 +38,11 @@ OTHER_POSTGRESQL = Path("/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh
 def missing(wanted: tuple[str, ...] = NODE) -> list[str]:
     """The wanted packages whose program is not here."""
     return [package for package in wanted if not _found(PROGRAMS[package])]
+
+
+def expected() -> float:
+    """About how many seconds the packages of the node take to come."""
+    return SECONDS if missing() else 0
 
 
 def install(wanted: tuple[str, ...] = NODE) -> None:
@@ -48,7 +55,7 @@ def install(wanted: tuple[str, ...] = NODE) -> None:
             f"{', '.join(lacking)} must be installed first: sudo apt-get install {' '.join(lacking)}"
         )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with step(f"Install {', '.join(lacking)}"):
+    with step(f"Install {', '.join(lacking)}", SECONDS):
         shell.run(["apt-get", "update"], log="packages", env=quiet)
         shell.run(
             ["apt-get", "install", "--yes", "--no-install-recommends", *lacking], log="packages", env=quiet

@@ -33,7 +33,7 @@ ARGO_ROLLOUTS = ("argo-rollouts", "github.com/argoproj/argo-rollouts")
 METRICS_SERVER = ("kubernetes", "sigs.k8s.io/metrics-server")
 ISTIO = ("istio", "istio.io/istio")
 KYVERNO = ("supply-chain", "github.com/kyverno/kyverno")
-OPERATOR = ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
+OPERATOR = ("argo-rollouts", "github.com/prometheus-operator/prometheus-operator")
 TRAEFIK = ("manifests", "github.com/traefik/traefik/v3")
 # Dex signs people in through others and notifications tell others; neither has anybody to talk to here.
 NOT_USED = ("argocd-dex-server", "argocd-notifications")
@@ -48,24 +48,27 @@ CPU = {
 }
 # And for 100m each here, which two cores do not have to give away.
 LOCAL_CPU = {"metrics-server": "20m", "prometheus-operator": "20m"}
+# Seconds that these took on two cores (docs/first-run.md).
+DEFINE, INSTALL = 4, 2
+READY = {"argocd": 5, "monitoring": 5}
+SECONDS = DEFINE + INSTALL + sum(READY.values())
 
 
-def up(*, local: bool) -> None:
-    """Install or update the platform and wait until every part is Ready.
+def up(documents: list[Manifest], *, local: bool) -> None:
+    """Install or update the platform, which `manifests` has read, and wait until every part is Ready.
 
     `local`: on our own node, with its Git server, registry, host ports and images from Debian packages; otherwise
     on the cluster that KUBECONFIG names, with the images that upstream publishes.
     """
-    with step("Install the definitions of resources"):
-        documents = _all_manifests(local=local)
+    with step("Install the definitions of resources", DEFINE):
         _define(documents)
-    with step("Install Argo CD, Argo Rollouts, Traefik, Prometheus, metrics-server"):
+    with step("Install Argo CD, Argo Rollouts, Traefik, Prometheus, metrics-server", INSTALL):
         _apply([_namespace(name) for name in NAMESPACES])
         if local:
             _apply(_local_secrets())
         _apply([document for document in documents if not _is_definition(document)])
     for namespace in (*NAMESPACES, *(("forge",) if local else ()), "kube-system"):
-        with step(f"Wait until {namespace} is Ready"):
+        with step(f"Wait until {namespace} is Ready", READY.get(namespace, 0)):
             wait_ready(namespace)
     if local:
         _remember_argocd_password()
@@ -149,7 +152,8 @@ def _traefik_definitions() -> Path:
     return folder / "kubernetes-crd-definition-v1.yml"
 
 
-def _all_manifests(*, local: bool) -> list[Manifest]:
+def manifests(*, local: bool) -> list[Manifest]:
+    """All that `up` installs: the definitions of resources and what uses them. Reading it takes some seconds."""
     documents = [
         *_argo_cd(local=local),
         *_argo_rollouts(),
@@ -406,7 +410,8 @@ def _containers(document: Manifest) -> Iterable[Manifest]:
 
 
 def _apply(documents: Iterable[Manifest]) -> None:
-    text = yaml.dump_all(documents, Dumper=yaml.CSafeDumper)
+    # JSON, which kubectl takes as well: it is written and read many times faster.
+    text = "".join(f"---\n{json.dumps(document)}\n" for document in documents)
     node.kubectl(
         "apply",
         "--server-side",

@@ -56,13 +56,20 @@ def wheels_name(group: str = "") -> str:
     return f"wheels-{hashlib.sha256(lock).hexdigest()[:16]}"
 
 
+def builds(programs: Programs) -> list[str]:
+    return [call for call in programs.calls("go") if call.startswith("build ")]
+
+
 def append(file: Path, text: str = "\n") -> None:
     file.write_text(file.read_text() + text)
 
 
-@pytest.mark.parametrize("file", ["etcd/go.mod", "etcd/go.sum", "requirements.txt"])
+@pytest.mark.parametrize(
+    "file",
+    ["kubernetes/go.mod", "kubernetes/go.sum", "kubernetes/registry/main.go", "requirements.txt"],
+)
 def test_a_key_changes_with_each_file_that_the_binary_is_made_from(tools: Path, file: str) -> None:
-    group = go_tools.group_of("etcd")
+    group = go_tools.group_of("registry")
     before = go_tools.key(group)
     assert go_tools.key(group) == before
     append(tools / file)
@@ -127,14 +134,16 @@ def test_flags_make_small_repeatable_binaries_that_know_their_version() -> None:
     ],
 )
 def test_a_version_is_read_from_go_mod(tools: Path, text: str) -> None:
-    (tools / "etcd" / "go.mod").write_text(text)
-    assert go_tools.module_version("etcd", "example.com/a/b") == "v1.2.3"
+    (tools / "argo-rollouts" / "go.mod").write_text(text)
+    assert go_tools.module_version("argo-rollouts", "example.com/a/b") == "v1.2.3"
 
 
 def test_a_dot_in_a_module_is_a_dot(tools: Path) -> None:
-    (tools / "etcd" / "go.mod").write_text("require exampleXcom/a v1.0.0\n")
-    with pytest.raises(ClusterError, match=r"^cluster/tools/etcd/go.mod does not require example.com/a; "):
-        go_tools.module_version("etcd", "example.com/a")
+    (tools / "argo-rollouts" / "go.mod").write_text("require exampleXcom/a v1.0.0\n")
+    with pytest.raises(
+        ClusterError, match=r"^cluster/tools/argo-rollouts/go.mod does not require example.com/a; "
+    ):
+        go_tools.module_version("argo-rollouts", "example.com/a")
 
 
 def test_every_tool_has_one_group_with_its_pinned_module() -> None:
@@ -142,9 +151,27 @@ def test_every_tool_has_one_group_with_its_pinned_module() -> None:
     for group in go_tools.GROUPS:
         mod = (go_tools.TOOLS / group.name / "go.mod").read_text()
         for package in group.tools.values():
+            if package.startswith("./"):
+                assert f"\tcrm/cluster/tools/{group.name}/{package[2:]}\n" in mod
+                assert (go_tools.TOOLS / group.name / package / "main.go").is_file()
+                continue
             parents = ["/".join(package.split("/")[:depth]) for depth in range(2, package.count("/") + 2)]
             assert any(re.search(rf"\s{re.escape(parent)} v", mod) for parent in parents), package
         go_tools.flags(group)
+
+
+def test_prometheus_is_compiled_from_what_kubernetes_has_compiled() -> None:
+    """Argo CD and Prometheus want globs that do not go together; all else that they share has one version."""
+
+    def versions(group: str) -> dict[str, str]:
+        text = (go_tools.TOOLS / group / "go.mod").read_text()
+        return dict(re.findall(r"^\t(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
+
+    ours, theirs = versions("kubernetes"), versions("prometheus")
+    others = {module for module, version in theirs.items() if ours.get(module, version) != version}
+    assert others == {"github.com/gobwas/glob"}, (
+        "give them one version: go get MODULE@VERSION in both folders"
+    )
 
 
 def test_an_unknown_tool_is_told_with_those_that_exist() -> None:
@@ -153,40 +180,93 @@ def test_an_unknown_tool_is_told_with_those_that_exist() -> None:
 
 
 def test_what_is_built_when_asked_for_is_not_among_all(go: Path) -> None:
-    assert "pilot-discovery" not in go_tools.ALL
-    assert go_tools.group_of("pilot-discovery").when_asked
+    assert {tool for group in go_tools.GROUPS for tool in group.tools} == {
+        *go_tools.ALL,
+        *go_tools.WHEN_ASKED,
+    }
+    assert not set(go_tools.ALL) & set(go_tools.WHEN_ASKED)
+    go_tools.build()
+    assert not (paths.BIN / "promtool").exists()
     go_tools.build(["pilot-discovery"])
     assert (paths.BIN / "pilot-discovery").exists()
 
 
 def test_a_build_makes_what_is_asked_for_and_links_it(go: Path, programs: Programs) -> None:
-    go_tools.build(["vegeta", "promtool", "etcd"])
+    go_tools.build(["vegeta", "promtool", "etcd", "registry"])
     assert (paths.BIN / "promtool").read_text() == "binary of github.com/prometheus/prometheus/cmd/promtool\n"
     assert (paths.BIN / "etcd").read_text() == "binary of go.etcd.io/etcd/server\n"
+    assert (paths.BIN / "registry").read_text() == "binary of ./registry\n"
     assert (paths.BIN / "vegeta").readlink() == go_tools.built("vegeta")
     assert (paths.BIN / "traefik").readlink() == go.with_name("traefik")
     assert not go_tools.built("prometheus").exists()
-    assert len(programs.calls("go")) == 3
+    assert len(builds(programs)) == 3
 
 
 def test_tools_of_a_group_are_built_in_one_call(go: Path, programs: Programs) -> None:
     go_tools.build(["promtool", "prometheus"])
     (call,) = programs.calls("go")
     assert call.startswith("build -trimpath -ldflags=")
-    assert call.endswith("/cmd/promtool github.com/prometheus/prometheus/cmd/prometheus")
+    assert call.endswith("/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool")
+
+
+def test_modules_of_the_next_group_come_while_one_compiles(go: Path, programs: Programs) -> None:
+    """The first build waits for the modules of the second one to be asked for."""
+    asked = go.with_name("asked")
+    script = f"""
+case "$1 $*" in
+    list*registry*) touch {asked} ;;
+    build*vegeta*) for _ in $(seq 100); do [ -e {asked} ] && break; sleep 0.1; done; [ -e {asked} ] || exit 1 ;;
+esac
+{GO}"""
+    programs.add("go", script, at=go)
+    go_tools.build(["registry", "vegeta"])
+    (fetch,) = [call for call in programs.calls("go") if call.startswith("list ")]
+    assert fetch == "list -deps -f= ./registry"
+
+
+def test_modules_that_cannot_be_fetched_ahead_are_left_to_the_build(go: Path, programs: Programs) -> None:
+    programs.add("go", f'[ "$1" = list ] && exit 1\n{GO}', at=go)
+    go_tools.build(["registry", "vegeta"])
+    assert (paths.BIN / "registry").exists()
+
+
+def test_what_is_missing_is_told_with_a_persons_words_where_it_is_all_of_a_group(go: Path) -> None:
+    assert [go_tools.described(*lacking) for lacking in go_tools.missing()] == [
+        "vegeta",
+        "Argo Rollouts, the Prometheus operator",
+        "Kubernetes, Argo CD",
+        "Prometheus",
+    ]
+    go_tools.build(["vegeta", "kubectl"])
+    ((rollouts, _), (kubernetes, rest), _) = go_tools.missing()
+    assert (rollouts.name, kubernetes.name) == ("argo-rollouts", "kubernetes")
+    assert "kubectl" not in rest
+    assert go_tools.described(kubernetes, rest).startswith("kube-apiserver, ")
+    go_tools.build()
+    assert go_tools.missing() == []
+
+
+@pytest.mark.parametrize(("cores", "share"), [(1, 2), (2, 1), (4, 0.5), (64, 0.3)])
+def test_more_cores_build_faster_but_link_no_faster(
+    cores: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    group = go_tools.group_of("rollouts-controller")
+    assert go_tools.expected(group, list(group.tools)) == pytest.approx(group.seconds * share)
+    assert go_tools.expected(group, ["rollouts-controller"]) == pytest.approx(group.seconds * share / 4)
 
 
 def test_a_finished_build_is_not_repeated(go: Path, programs: Programs) -> None:
     go_tools.build(["vegeta"])
     go_tools.build(["vegeta"])
-    assert len(programs.calls("go")) == 1
+    assert len(builds(programs)) == 1
 
 
 def test_a_build_is_repeated_when_its_go_sum_has_changed(go: Path, tools: Path, programs: Programs) -> None:
     go_tools.build(["vegeta"])
     append(tools / "vegeta" / "go.sum")
     go_tools.build(["vegeta"])
-    assert len(programs.calls("go")) == 2
+    assert len(builds(programs)) == 2
     assert (paths.BIN / "vegeta").resolve() == go_tools.built("vegeta")
 
 
@@ -224,12 +304,21 @@ def test_a_build_takes_no_setting_from_the_environment(
 ) -> None:
     monkeypatch.setenv("GOFLAGS", "-mod=mod")
     monkeypatch.setenv("GOTOOLCHAIN", "auto")
+    monkeypatch.setenv("GOGC", "100")
     seen = go.with_name("seen")
     programs.add("go", f"env > {seen}; pwd >> {seen}; {GO}", at=go)
     go_tools.build(["vegeta"])
     lines = seen.read_text().splitlines()
     assert {"CGO_ENABLED=0", "GOTOOLCHAIN=local", "GOFLAGS=-mod=readonly -buildvcs=false"} <= set(lines)
     assert lines[-1] == str(go_tools.TOOLS / "vegeta")
+    assert "GOGC=off" in lines
+
+
+def test_compilers_share_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 6 * 2**30 // 4096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert go_tools._environment()["GOMEMLIMIT"] == "1536MiB"
 
 
 @pytest.mark.usefixtures("go")
@@ -320,14 +409,14 @@ def test_wheels_that_did_not_come_whole_are_fetched_again(
 
 def test_the_source_of_a_module_is_where_go_says(go: Path, programs: Programs) -> None:
     programs.add("go", """echo '{"Path": "example.com/a", "Dir": "/modules/a@v1"}'""", at=go)
-    assert go_tools.module_dir("etcd", "example.com/a") == Path("/modules/a@v1")
+    assert go_tools.module_dir("vegeta", "example.com/a") == Path("/modules/a@v1")
     assert programs.calls("go") == ["mod download -json example.com/a"]
 
 
 def test_a_module_that_cannot_be_fetched_is_named_with_the_log(go: Path, programs: Programs) -> None:
     programs.add("go", """echo '{"Error": "checksum mismatch"}'; exit 1""", at=go)
     with pytest.raises(ClusterError) as told:
-        go_tools.module_dir("etcd", "example.com/a")
+        go_tools.module_dir("vegeta", "example.com/a")
     log = paths.LOGS / "modules.log"
-    assert str(told.value) == f"The module example.com/a of cluster/tools/etcd cannot be fetched; see {log}"
+    assert str(told.value) == f"The module example.com/a of cluster/tools/vegeta cannot be fetched; see {log}"
     assert "checksum mismatch" in log.read_text()

@@ -100,7 +100,7 @@ STORAGE = ("--root=", "--runroot=", "--storage-driver=", "--registries-conf=")
         replace(PROGRAM, entrypoint="/etcd"),
         replace(PROGRAM, user="0"),
         replace(PROGRAM, tools=("argocd",)),
-        replace(PROGRAM, sources={"file": ("etcd m", "path")}),
+        replace(PROGRAM, sources={"file": ("group m", "path")}),
         replace(PROGRAM, containerfile="pause"),
     ],
 )

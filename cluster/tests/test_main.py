@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from cluster import (
     __main__,
     addresses,
     cleanup,
+    forecast,
     go_tools,
     image_builder,
     istio,
@@ -20,6 +22,7 @@ from cluster import (
     platform,
     preflight,
     processes,
+    progress,
 )
 from cluster.__main__ import main
 from cluster.errors import ClusterError
@@ -42,15 +45,17 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (preflight, "root", "root?"),
         (packages, "install", "packages"),
         (go_tools, "build", "build"),
-        (image_builder, "base_image", "base image"),
+        (image_builder, "platform_image", "system"),
         (image_builder, "layout", "images"),
         (node, "up", "node with {0}"),
         (platform, "up", "platform local={local}"),
+        (platform, "manifests", "read"),
         (istio, "up", "istio"),
         (kyverno, "up", "kyverno"),
         (cleanup, "everything", "remove"),
     ):
         monkeypatch.setattr(place, name, says(sentence))
+    monkeypatch.setattr(forecast, "seconds", lambda: 600.0)
     return said
 
 
@@ -65,16 +70,13 @@ def test_up_goes_from_a_look_at_the_machine_to_the_platform(
     done: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["up"]) == 0
-    assert done == [
-        "look",
-        "packages",
-        "build",
-        "base image",
-        "images",
-        "node with the layout",
-        "platform local=True",
-    ]
+    assert done[:2] == ["look", "packages"]
+    assert {*done[2:4]} == {"build", "system"}  # side by side
+    assert done[4] == "images"
+    assert {*done[5:7]} == {"node with the layout", "read"}
+    assert done[7:] == ["platform local=True"]
     told = capsys.readouterr().out
+    assert told.startswith("First run: builds ")
     for place in (
         addresses.ARGOCD,
         addresses.PROMETHEUS,
@@ -83,7 +85,27 @@ def test_up_goes_from_a_look_at_the_machine_to_the_platform(
         "cluster env",
     ):
         assert str(place) in told.replace("\n", "")
-    assert "up took 0 s" in told
+    assert re.search(r"up took \d s", told)
+
+
+def test_what_is_done_after_up_is_part_of_what_it_costs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(forecast, "sentence", lambda takes, then: f"{takes:.0f} s, {then:.0f} of them later.")
+    with __main__.started(then=300):
+        assert capsys.readouterr().out == "900 s, 300 of them later.\n"
+        with progress.step("Release 1.0", 60):
+            pass
+        assert "  7%, about " in capsys.readouterr().out
+
+
+def test_a_base_image_that_cannot_be_made_is_told(
+    monkeypatch: pytest.MonkeyPatch, done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuse(monkeypatch, image_builder, "platform_image", ClusterError("No Debian."))
+    assert main(["up"]) == 1
+    assert capsys.readouterr().err == "cluster: No Debian.\n"
+    assert done == ["look", "packages", "build"]
 
 
 def test_a_machine_that_is_refused_stays_as_it_was(
@@ -101,7 +123,7 @@ def test_where_kubeconfig_names_another_cluster_only_the_platform_is_installed(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/somewhere/config")
     assert main(["up"]) == 0
-    assert done == ["build", "platform local=False"]
+    assert done == ["build", "read", "platform local=False"]
     told = " ".join(capsys.readouterr().out.split())
     assert "only the platform is installed, into /somewhere/config" in told
 

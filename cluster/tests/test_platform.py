@@ -55,7 +55,7 @@ def everywhere() -> dict[bool, list[Manifest]]:
         patch.setattr(platform, "_read", read_once)
         if not go_tools.built("kubectl").exists():
             pytest.fail("kubectl of this checkout is not built; run these tests by `make test`.")
-        return {local: platform._all_manifests(local=local) for local in (True, False)}
+        return {local: platform.manifests(local=local) for local in (True, False)}
 
 
 @pytest.fixture
@@ -433,18 +433,11 @@ def test_secrets_reach_kubectl_through_its_input_only(kubectl: Programs) -> None
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """One definition and one Service in the place of all manifests; tells whether they were asked for as local."""
-    asked: list[bool] = []
+def few() -> list[Manifest]:
+    """One definition and one Service in the place of all manifests."""
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "argocd"}}
     definition = {"kind": "CustomResourceDefinition", "metadata": {"name": "things.example.com"}}
-
-    def manifests(*, local: bool) -> list[Manifest]:
-        asked.append(local)
-        return [service, definition]
-
-    monkeypatch.setattr(platform, "_all_manifests", manifests)
-    return asked
+    return [service, definition]
 
 
 def three(programs: Programs) -> None:
@@ -455,10 +448,11 @@ def three(programs: Programs) -> None:
     )
 
 
-def test_definitions_are_established_before_anything_uses_them(kubectl: Programs, few: list[bool]) -> None:
+def test_definitions_are_established_before_anything_uses_them(
+    kubectl: Programs, few: list[Manifest]
+) -> None:
     three(kubectl)
-    platform.up(local=True)
-    assert few == [True]
+    platform.up(few, local=True)
     order = [(d["kind"], d["metadata"]["name"]) for d in applied(kubectl)]
     assert order[0] == ("CustomResourceDefinition", "things.example.com")
     assert order.index(("Namespace", "argocd")) < order.index(("Secret", "argocd-secret"))
@@ -470,28 +464,29 @@ def test_definitions_are_established_before_anything_uses_them(kubectl: Programs
     assert "rollout status --namespace=forge deployment/a --timeout=180s" in words
 
 
-def test_on_our_own_node_the_password_of_argo_cd_is_kept_for_root(kubectl: Programs, few: list[bool]) -> None:
+def test_on_our_own_node_the_password_of_argo_cd_is_kept_for_root(
+    kubectl: Programs, few: list[Manifest]
+) -> None:
     three(kubectl)
-    platform.up(local=True)
+    platform.up(few, local=True)
     assert paths.ARGOCD_PASSWORD.read_text() == "hello-argo"
     assert mode(paths.ARGOCD_PASSWORD) == 0o600
 
 
-def test_the_password_that_is_known_is_not_asked_for_again(kubectl: Programs, few: list[bool]) -> None:
+def test_the_password_that_is_known_is_not_asked_for_again(kubectl: Programs, few: list[Manifest]) -> None:
     """A careful person deletes the Secret that Argo CD made at its first start."""
     three(kubectl)
     paths.ARGOCD_PASSWORD.write_text("known", encoding="utf-8")
-    platform.up(local=True)
+    platform.up(few, local=True)
     assert not [call for call in kubectl.calls("kubectl") if "argocd-initial-admin-secret" in call]
 
 
 def test_elsewhere_no_secret_is_made_and_none_is_kept(
-    kubectl: Programs, few: list[bool], state: Path, monkeypatch: pytest.MonkeyPatch
+    kubectl: Programs, few: list[Manifest], state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three(kubectl)
     monkeypatch.setenv("KUBECONFIG", "/somewhere/config")
-    platform.up(local=False)
-    assert few == [False]
+    platform.up(few, local=False)
     assert list(state.iterdir()) == []
     assert not [d for d in applied(kubectl) if d["kind"] == "Secret" or d["metadata"]["name"] == "forge"]
     assert all(call.startswith("--kubeconfig=/somewhere/config ") for call in kubectl.calls("kubectl"))

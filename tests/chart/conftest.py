@@ -12,7 +12,7 @@ MODULES = {
     # module: (the go.mod in cluster/tools that pins it, where its CRDs are)
     "github.com/argoproj/argo-rollouts": ("argo-rollouts", "manifests/crds/*-crd.yaml"),
     "github.com/prometheus-operator/prometheus-operator": (
-        "prometheus-operator",
+        "argo-rollouts",
         "example/prometheus-operator-crd/*.yaml",
     ),
     "github.com/cert-manager/cert-manager": ("manifests", "deploy/crds/cert-manager.io_*.yaml"),

@@ -18,9 +18,7 @@ def schema_location(tmp_path_factory: pytest.TempPathFactory) -> str:
     crds = sorted(
         go_tools.module_dir("kubernetes", "github.com/argoproj/argo-cd/v3").glob("manifests/crds/*-crd.yaml")
     )
-    operator = go_tools.module_dir(
-        "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"
-    )
+    operator = go_tools.module_dir("argo-rollouts", "github.com/prometheus-operator/prometheus-operator")
     monitors = sorted(operator.glob("example/prometheus-operator-crd/*monitors.yaml"))
     certificates = go_tools.module_dir("manifests", "github.com/cert-manager/cert-manager")
     issuers = sorted(certificates.glob("deploy/crds/cert-manager.io_clusterissuers.yaml"))
