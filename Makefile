@@ -39,7 +39,6 @@ packages: .venv/complete ## Python packages, hash-pinned, in .venv.
 
 .PHONY: demo
 demo: .venv/complete ## A cluster from nothing; a good release, two bad ones.
-	@$(PYTHON) -m cluster up
 	@$(PYTHON) -m drills.scenarios.demo
 
 .PHONY: up

@@ -9,8 +9,12 @@ from typing import Self
 
 import pytest
 
+from cluster import __main__ as cluster
+from cluster import addresses, progress
+from cluster.errors import ClusterError
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import bootstrap, images, local_cluster, settings
+from drills.report import html
 from drills.report.result import ScenarioResult
 from drills.scenarios import demo
 from drills.tests.drills import bad, good
@@ -52,6 +56,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Stage]:
     monkeypatch.setattr(bootstrap, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
     monkeypatch.setattr(demo, "Kubernetes", object)
+    monkeypatch.setattr(cluster, "started", progress.whole)
     monkeypatch.setattr(demo, "_environment", lambda _, drill, __: made[drill])
     _plays(monkeypatch, lambda *_: None)
     return made
@@ -71,6 +76,18 @@ def test_every_scene_is_played_over_what_is_stable_then(stages: dict[str, Stage]
     assert (tmp_path / "index.html").is_file()
 
 
+def test_one_bar_is_over_the_cluster_and_all_that_is_played(
+    stages: dict[str, Stage], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+    monkeypatch.setattr(html, "write_summary", lambda *_: left.append(progress.Whole.current.share()))  # type: ignore[union-attr]
+    assert demo.main() == 0
+    assert left == [1.0]
+    told = capsys.readouterr().out
+    assert "✓ Build and push the image 1.0  0.0 s  " in told
+    assert addresses.ARGOCD in told
+
+
 def test_a_scene_that_fails_fails_the_demo(
     stages: dict[str, Stage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +102,12 @@ def test_a_scene_that_fails_fails_the_demo(
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(NotReady("No cluster."), 1), (DrillFailed("No luck."), 1), (KeyboardInterrupt(), 130)],
+    [
+        (NotReady("No cluster."), 1),
+        (DrillFailed("No luck."), 1),
+        (ClusterError("No root."), 1),
+        (KeyboardInterrupt(), 130),
+    ],
 )
 def test_what_stops_the_demo_is_one_sentence(
     stages: dict[str, Stage],
