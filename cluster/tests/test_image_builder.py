@@ -183,6 +183,24 @@ def test_every_image_can_be_made_of_what_the_checkout_has() -> None:
         assert len(image.tools) == 1 or image.containerfile
 
 
+@pytest.mark.usefixtures("_kubeadm")
+def test_images_are_expected_to_take_what_is_missing_of_them(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = image_builder.expected()
+    assert (
+        nothing
+        == 20 * image_builder.IMAGE + image_builder.COLLECT + image_builder.BASE + image_builder.PLATFORM
+    )
+    image_builder.platform_image()
+    assert image_builder.expected() == nothing - image_builder.BASE - image_builder.PLATFORM
+    monkeypatch.setattr(go_tools, "missing", list)
+    monkeypatch.setattr(image_builder, "all_images", lambda: [PROGRAM])
+    assert image_builder.expected() > 0
+    image_builder.layout()
+    assert image_builder.expected() == 0
+
+
 @pytest.mark.parametrize(
     ("module", "reference"),
     [

@@ -260,6 +260,8 @@ def test_nothing_in_our_manifests_is_left_to_fill_in(here: list[Manifest]) -> No
     assert "$" not in text
     prometheus = find(here, "Prometheus", "prometheus")["spec"]
     assert prometheus["image"] == f"quay.io/prometheus/prometheus:{prometheus['version']}"
+    (container,) = prometheus["containers"]
+    assert container["startupProbe"]["periodSeconds"] == 1
     forge = yaml.safe_dump_all(platform._own("forge"))
     assert f"{paths.STATE}/forge/git" in forge
     assert f"{paths.STATE}/forge/registry" in forge
