@@ -55,6 +55,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Stage]:
     monkeypatch.setattr(settings, "worktree_note", lambda: "Something is not committed.")
     monkeypatch.setattr(bootstrap, "install", lambda: "c0ffee")
     monkeypatch.setattr(images, "image", lambda recipe: recipe)
+    monkeypatch.setattr(attestations, "private_key", lambda: None)
     monkeypatch.setattr(demo, "Kubernetes", object)
     monkeypatch.setattr(cluster, "started", progress.whole)
     monkeypatch.setattr(demo, "_environment", lambda _, drill, __: made[drill])
