@@ -103,7 +103,7 @@ def whole(seconds: float) -> Iterator[None]:
     Whole.current = bar = Whole(seconds)
     live = (
         Live(bar, console=console, refresh_per_second=2, transient=True)
-        if console.is_terminal
+        if console.is_interactive
         else nullcontext()
     )
     try:
@@ -130,7 +130,7 @@ def step(title: str, seconds: float = 0) -> Iterator[None]:
             yield
         mark = "[green]✓[/]"
     finally:
-        share = f"  {Whole.current}" if Whole.current and not console.is_terminal else ""
+        share = f"  {Whole.current}" if Whole.current and not console.is_interactive else ""
         console.print(f"{mark} {title}  [dim]{_seconds(started)}{share}[/]")
 
 

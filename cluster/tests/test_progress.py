@@ -2,6 +2,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from cluster import progress
 
@@ -117,6 +118,16 @@ def test_steps_side_by_side_count_both(clock: Clock) -> None:
     assert whole.share() == 1
     assert whole.left() == 0
     assert str(whole) == "100%"
+
+
+def test_a_terminal_that_cannot_rewrite_a_line_gets_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    monkeypatch.setattr(progress, "console", Console(force_terminal=True, _environ={"TERM": "dumb"}))
+    with progress.whole(600), progress.step("Build helm", 300):
+        clock.now += 300
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "50%, about 5 min left" in Text.from_ansi(line).plain
 
 
 def test_on_a_terminal_one_line_of_its_width_is_rewritten(

@@ -13,7 +13,7 @@ from cluster import __main__ as cluster
 from cluster import addresses, progress
 from cluster.errors import ClusterError
 from drills.errors import DrillFailed, NotReady
-from drills.fixtures import bootstrap, images, local_cluster, settings
+from drills.fixtures import attestations, bootstrap, images, local_cluster, settings
 from drills.report import html
 from drills.report.result import ScenarioResult
 from drills.scenarios import demo
