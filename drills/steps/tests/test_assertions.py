@@ -8,6 +8,7 @@ from drills.errors import DrillFailed, NotReady
 from drills.fixtures.images import good
 from drills.load.results import BETA, Request
 from drills.observe import timeline
+from drills.report.result import ScenarioResult
 from drills.steps.duration import seconds
 from drills.steps.environment import Environment
 from drills.steps.release import ReleaseAttempt
@@ -33,6 +34,8 @@ def test_other_weights_fail(release: ReleaseAttempt, cluster: MadeUp) -> None:
 
     with pytest.raises(DrillFailed, match=r"weights \[5, 20\]; found \[50\]"):
         release.assert_weights(5, 20)
+    with pytest.raises(DrillFailed, match=r"weights \[20\]; found \[50\]"):
+        release.assert_weights(20)
     with pytest.raises(DrillFailed, match="never gets more than 20 %; found the weights"):
         release.assert_weight_at_most(20)
     with pytest.raises(DrillFailed, match=r"the steps \[5\]; found \[50\]"):
@@ -124,7 +127,9 @@ def test_failed_requests_fail(release: ReleaseAttempt) -> None:
         release.assert_no_failed_requests(of_at_least=3, after=0)
 
 
-def test_a_weight_that_stays_after_a_failure_fails(release: ReleaseAttempt, cluster: MadeUp) -> None:
+def test_a_weight_that_stays_after_a_failure_fails(
+    release: ReleaseAttempt, cluster: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster.weight = 5
     at = release.environment.wait_until(lambda seen: seen.canary_weight == 5, ENOUGH, "5 %").at
     users_send(release, [request(code=500, at=at)])
@@ -134,8 +139,12 @@ def test_a_weight_that_stays_after_a_failure_fails(release: ReleaseAttempt, clus
     cluster.weight = 0
     release.environment.wait_until(lambda seen: seen.canary_weight == 0, ENOUGH, "0 %")
     release.assert_weight_back_at_zero(within=ENOUGH)
-    with pytest.raises(DrillFailed, match="the weight 0 within -1 s of the first failed answer"):
-        release.assert_weight_back_at_zero(within=seconds(-1))
+    monkeypatch.setattr(ScenarioResult, "seconds_from_first_failure_to_zero", 12.1)
+    release.assert_weight_back_at_zero(within=seconds(12.2))
+    with pytest.raises(
+        DrillFailed, match=r"the weight 0 within 12 s of the first failed answer; found 12\.1 s"
+    ):
+        release.assert_weight_back_at_zero(within=seconds(12))
 
 
 @pytest.mark.parametrize(
