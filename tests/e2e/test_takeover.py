@@ -109,9 +109,7 @@ def identities(env: Mapping[str, str]) -> dict[str, str]:
 
 def test_every_object_outlives_the_takeover(tools: Mapping[str, str], tmp_path: Path) -> None:
     definitions = go_tools.module_dir("kubernetes", "github.com/argoproj/argo-cd/v3") / "manifests/crds"
-    operator = go_tools.module_dir(
-        "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"
-    )
+    operator = go_tools.module_dir("argo-rollouts", "github.com/prometheus-operator/prometheus-operator")
     for file in (
         *sorted(definitions.glob("*-crd.yaml")),
         operator / "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
