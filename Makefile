@@ -124,7 +124,7 @@ unit: .venv/scan/complete ## All tests but e2e, with coverage.
 	@$(PYTEST) -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 .PHONY: test-fast
-test-fast: .venv/complete servers ## Most tests, in a minute.
+test-fast: .venv/complete servers ## Most tests, in a minute and a half.
 	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "not e2e and not performance and not slow" app delivery drills cluster
 
 .PHONY: format
