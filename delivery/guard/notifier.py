@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from delivery.errors import Refused
 from delivery.gitops.history import Event
@@ -47,12 +48,12 @@ class Notifier:
             return ""
         since = self.started - _YOUNG
         news: list[tuple[datetime, str, Callable[[], Message]]] = [
-            (each.at, f"{each.commit} in {each.environment}", lambda each=each: of_event(each))  # type: ignore[misc]
+            (each.at, f"{each.commit} in {each.environment}", partial(of_event, each))
             for each in events
             if each.at >= since
         ]
         news += [
-            (each.promoted, f"promoted {each.commit} in {each.environment}", lambda each=each: self._of(each))  # type: ignore[misc]
+            (each.promoted, f"promoted {each.commit} in {each.environment}", partial(self._of, each))
             for each in promoted
             if each.promoted >= since
         ]
