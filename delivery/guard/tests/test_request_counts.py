@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,34 +16,20 @@ import yaml
 
 from delivery.guard import request_counts
 from delivery.kubernetes.analysis import RequestCount
+from delivery.tests.json_server import Answer, serving
 
 
 @contextmanager
 def prometheus(answer: Any, asked: list[str] | None = None) -> Iterator[str]:
     """A server that answers every query with that; gives its address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if asked is not None:
-                asked.extend(parse_qs(urlsplit(self.path).query)["query"])
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answered(path: str, _: dict[str, str]) -> Answer:
+        if asked is not None:
+            asked.extend(parse_qs(urlsplit(path).query)["query"])
+        return 200, answer
 
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(answered) as address:
+        yield address
 
 
 def series(*found: tuple[str, str, str]) -> dict[str, Any]:
