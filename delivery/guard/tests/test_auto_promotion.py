@@ -39,16 +39,6 @@ def healthy(of: Release, since: str, **status: Any) -> Object:
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def logged() -> list[str]:
-    return []
-
-
-@pytest.fixture
 def old(remote: Remote) -> Release:
     """What staging has: the code's first commit."""
     release = replace(GOOD, revision=remote.head)

@@ -33,11 +33,6 @@ START = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
 def latest(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Release:
     """1.1, a bad 1.2 that was rolled back after 40 s, then 1.3, half an hour after its code."""
 

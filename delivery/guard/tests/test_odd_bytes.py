@@ -49,11 +49,6 @@ ODD = {
 
 
 @pytest.fixture
-def logged() -> list[str]:
-    return []
-
-
-@pytest.fixture
 def guard(remote: Remote, logged: list[str]) -> Iterator[RollbackLoop]:
     """Of an environment dev that is odd, and a production whose release failed."""
     remote.commit("environments", {FILE: TEXT, DEV: TEXT})

@@ -24,11 +24,6 @@ LIFTED = quarantine.text_of([])
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
 def repository(remote: Remote) -> Iterator[git.Repository]:
     """1.2 was released, failed and was rolled back by one commit, which quarantines it."""
     remote.commit("environments", {FILE: GOOD.to_yaml()}, "release 1.1")

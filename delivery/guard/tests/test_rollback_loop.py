@@ -35,16 +35,6 @@ FILE = "production/release.yaml"
 
 
 @pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def logged() -> list[str]:
-    return []
-
-
-@pytest.fixture
 def guard(remote: Remote, cluster: FakeCluster, logged: list[str]) -> Iterator[RollbackLoop]:
     remote.commit("environments", {FILE: GOOD.to_yaml()})
     with git.opened(str(remote.path), Path.cwd()) as repository:

@@ -123,11 +123,6 @@ def stable() -> Iterator[Server]:
 
 
 @pytest.fixture
-def logged() -> list[str]:
-    return []
-
-
-@pytest.fixture
 def traffic(
     cluster: FakeCluster,
     prometheus: Prometheus,
