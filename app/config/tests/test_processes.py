@@ -414,6 +414,8 @@ def test_nothing_is_done_for_a_client_that_has_left(tmp_path: Path, alice: User,
 def worker_of(role: Role) -> int | None:
     """The process in which the application is, a child of gunicorn's own."""
     pid = role.process.pid
+    if b"gunicorn" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        return None  # still the entrypoint's shell, which has children of its own
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0]) if children else None
 
