@@ -217,9 +217,9 @@ def expected(group: Group, tools: list[str]) -> float:
 
 
 def described(group: Group, tools: list[str]) -> str:
-    """What is built of a group, in a person's words where it is all that a cluster needs."""
-    needed = [tool for tool in group.tools if tool in ALL]
-    return group.contents if group.contents and tools == needed else ", ".join(tools)
+    """What is built of a group, in a person's words where it is most of what a cluster needs."""
+    most = 2 * len(tools) > len([tool for tool in group.tools if tool in ALL])
+    return group.contents if group.contents and most else ", ".join(tools)
 
 
 def build(tools: Iterable[str] = ALL) -> None:
