@@ -213,7 +213,7 @@ def layout(images: list[ImageSpec] | None = None, name: str = "images") -> Path:
     for image in images:
         local = _local_name(image)
         if not has_image(local):
-            with step(f"Make the image {image.reference}", IMAGE):
+            with step(f"Make the image {image.reference.rsplit('/', 1)[1]}", IMAGE):
                 _build(image, local)
     with step("Collect the images", COLLECT), tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch:
         target = Path(scratch) / "layout"

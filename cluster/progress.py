@@ -131,7 +131,9 @@ def step(title: str, seconds: float = 0) -> Iterator[None]:
         mark = "[green]✓[/]"
     finally:
         share = f"  {Whole.current}" if Whole.current and not console.is_interactive else ""
-        console.print(f"{mark} {title}  [dim]{_seconds(started)}{share}[/]")
+        console.print(
+            f"{mark} {title}  [dim]{_seconds(started)}{share}[/]", soft_wrap=not console.is_interactive
+        )
 
 
 def note(text: str) -> None:

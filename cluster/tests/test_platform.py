@@ -350,7 +350,7 @@ def test_passwords_are_made_once_and_for_root_only(state: Path) -> None:
     first = platform._passwords()
     assert platform._passwords() == first
     assert mode(state / "passwords.json") == 0o600
-    assert len(set(first.values())) == len(first) == 4
+    assert len(set(first.values())) == len(first) == len(platform.PASSWORDS)
     assert all(len(password) >= 32 for password in first.values())
     (state / "passwords.json").unlink()
     assert platform._passwords() != first
@@ -406,7 +406,7 @@ def test_a_cluster_from_before_the_guard_keeps_its_passwords_and_gets_the_one_it
     old = {"git": "a", "webhook": "b", "session": "c"}
     (state / "passwords.json").write_text(json.dumps(old))
     known = platform._passwords()
-    assert known == {**old, "guard": known["guard"]}
+    assert known == {**old, "guard": known["guard"], "redis": known["redis"]}
     assert len(known["guard"]) >= 32
     assert platform._passwords() == known
     assert mode(state / "passwords.json") == 0o600
@@ -416,6 +416,7 @@ def test_a_cluster_from_before_the_guard_keeps_its_passwords_and_gets_the_one_it
 def test_git_and_argo_cd_share_the_secret_of_the_webhook() -> None:
     documents = platform._local_secrets()
     assert platform._local_secrets() == documents
+    assert find(documents, "Secret", "argocd-redis")["stringData"] == {"auth": platform._passwords()["redis"]}
     shared = find(documents, "Secret", "git-webhook")["stringData"]["secret"]
     argo = find(documents, "Secret", "argocd-secret")
     assert argo["stringData"]["webhook.github.secret"] == shared
@@ -464,6 +465,19 @@ def test_definitions_are_established_before_anything_uses_them(
     applies = [number for number, call in enumerate(words) if call.startswith("apply ")]
     assert applies[0] < established < applies[1]
     assert "rollout status --namespace=forge deployment/a --timeout=180s" in words
+
+
+def test_what_is_ready_last_starts_first(
+    kubectl: Programs, few: list[Manifest], here: list[Manifest]
+) -> None:
+    three(kubectl)
+    platform.up([*few, *(d for d in here if d["metadata"]["name"].endswith("metrics-server"))], local=True)
+    order = [(d["kind"], d["metadata"]["name"]) for d in applied(kubectl)]
+    assert order.index(("Deployment", "metrics-server")) < order.index(
+        ("CustomResourceDefinition", "things.example.com")
+    )
+    assert platform._is_metrics_servers(find(here, "Deployment", "metrics-server"))
+    assert not platform._is_metrics_servers(find(here, "APIService", "v1beta1.metrics.k8s.io"))
 
 
 def test_on_our_own_node_the_password_of_argo_cd_is_kept_for_root(

@@ -64,7 +64,7 @@ def test_without_a_terminal_each_step_says_how_much_of_the_whole_is_left(
     capsys: pytest.CaptureFixture[str], clock: Clock
 ) -> None:
     with progress.whole(600):
-        with progress.step("Build vegeta", 60):
+        with progress.step("Build what is so long that a line of eighty letters lacks room", 60):
             clock.now += 60
         with progress.step("Look", 0):
             pass
@@ -73,7 +73,7 @@ def test_without_a_terminal_each_step_says_how_much_of_the_whole_is_left(
         with progress.step("Start", 300):
             clock.now += 300
     assert capsys.readouterr().out.splitlines() == [
-        "✓ Build vegeta  1 min 00 s  10%, about 9 min left",
+        "✓ Build what is so long that a line of eighty letters lacks room  1 min 00 s  10%, about 9 min left",
         "✓ Look  0.0 s  10%, about 9 min left",
         "✓ Build helm  4 min 00 s  50%, about 5 min left",
         "✓ Start  5 min 00 s  100%",
