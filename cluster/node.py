@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -23,6 +25,8 @@ IMPORTED = CONTAINERD_ROOT / "imported"
 CNI_CONFIG = paths.STATE / "cni"
 # Seconds that these took on two cores (docs/first-run.md).
 IMPORT, START, READY = 22, 6, 9
+DISK_KEPT = 1
+"""Per cent of a disk: with less free, the kubelet reports DiskPressure and lets no pod start."""
 
 
 def runs() -> bool:
@@ -60,7 +64,7 @@ def up(layout: Path) -> None:
         until(_api_ready, what="an answer of the API server", seconds=120)
         shutil.copy2(ADMIN_KUBECONFIG, paths.KUBECONFIG)
         INITIALISED.write_text(key, encoding="utf-8")
-    with step("Wait for the node and its network", READY):
+    with step("Wait for the node and its network", READY), full_disk_named():
         kubectl("wait", "--for=condition=Ready", f"node/{addresses.NODE_NAME}", "--timeout=120s")
         kube_proxy = ("--namespace=kube-system", "daemonset/kube-proxy")
         # kubeadm asks for none: new pods would be reached late while others take all.
@@ -102,6 +106,29 @@ def existing_cluster() -> bool:
             f"KUBECONFIG names several files ({named}); name the one of the cluster that is meant."
         )
     return bool(named) and Path(named).resolve() != paths.KUBECONFIG.resolve()
+
+
+@contextmanager
+def full_disk_named() -> Iterator[None]:
+    """Where a wait for something Ready ends in vain while a node reports DiskPressure, ClusterError says that."""
+    try:
+        yield
+    except ClusterError as error:
+        full = []
+        with suppress(ClusterError):  # nobody may answer any more
+            full = [
+                item["metadata"]["name"]
+                for item in json.loads(kubectl_output("get", "nodes", "--output=json"))["items"]
+                for condition in item["status"]["conditions"]
+                if (condition["type"], condition["status"]) == ("DiskPressure", "True")
+            ]
+        if not full:
+            raise
+        place = "there" if existing_cluster() else f"under /var/lib or {paths.CACHE}"
+        raise ClusterError(
+            f"The node {full[0]} reports DiskPressure: its disk is nearly full, and no pod starts there; "
+            f"free some {place}, and repeat five minutes later."
+        ) from error
 
 
 def _initialised_as(key: str) -> bool:
@@ -256,8 +283,8 @@ def _kubeadm_config() -> list[dict[str, object]]:
             "cgroupDriver": "cgroupfs",
             "failSwapOn": False,
             "evictionHard": {
-                "nodefs.available": "1%",
-                "imagefs.available": "1%",
+                "nodefs.available": f"{DISK_KEPT}%",
+                "imagefs.available": f"{DISK_KEPT}%",
                 "memory.available": "200Mi",
             },
             "imageMinimumGCAge": "720h",

@@ -121,6 +121,7 @@ def _ready_pods(item: Manifest) -> str:
     return f"{status.get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)}"
 
 
+@node.full_disk_named()
 def wait_ready(namespace: str) -> None:
     """Return when every workload of a namespace has all its pods; ClusterError when that takes too long."""
     # The operator makes the StatefulSets of Prometheus and Alertmanager only after it has started itself.

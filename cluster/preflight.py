@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster import addresses, cleanup, go_tools, packages, paths, processes
+from cluster import addresses, cleanup, go_tools, node, packages, paths, processes
 from cluster.errors import ClusterError
 
 MEMORY_GIB = 6
@@ -19,6 +19,8 @@ DISK_GIB_COLD = 20
 """Go's caches, binaries and images of a first build took 15 GiB."""
 
 DISK_GIB_WARM = 5
+"""What the node and its pods write."""
+
 MEMORY = Path("/proc/meminfo")
 
 
@@ -54,13 +56,23 @@ def _memory() -> None:
 
 
 def _disk() -> None:
-    needed = DISK_GIB_COLD if cold() else DISK_GIB_WARM
-    folder = next(folder for folder in (paths.CACHE, *paths.CACHE.parents) if folder.exists())
-    free = shutil.disk_usage(folder).free / 1024**3
+    cache, state = (
+        next(folder for folder in (path, *path.parents) if folder.exists())
+        for path in (paths.CACHE, paths.STATE)
+    )
+    elsewhere = "Free some, or set CRM_CLUSTER_CACHE to a folder on a larger disk."
+    _has_free(DISK_GIB_COLD if cold() else DISK_GIB_WARM, cache, elsewhere)
+    if state.stat().st_dev != cache.stat().st_dev:
+        _has_free(DISK_GIB_WARM, state, "Free some.")
+
+
+def _has_free(gib: float, folder: Path, advice: str) -> None:
+    """So much must be free besides that part of the disk which the kubelet never lets go."""
+    disk = shutil.disk_usage(folder)
+    needed, free = gib + disk.total / 1024**3 * node.DISK_KEPT / 100, disk.free / 1024**3
     if free < needed:
         raise ClusterError(
-            f"The local cluster needs {needed} GiB free under {folder}; there are {free:.1f} GiB. "
-            "Free some, or set CRM_CLUSTER_CACHE to a folder on a larger disk."
+            f"The local cluster needs {needed:.0f} GiB free under {folder}; there are {free:.1f} GiB. {advice}"
         )
 
 

@@ -316,6 +316,8 @@ case "$*" in
     *" apply "*) cat >> "$calls.stdin"; echo --- >> "$calls.stdin" ;;
     *" get deployments"*) cat "$calls.workloads" ;;
     *" get secret "*) printf 'aGVsbG8tYXJnbw==' ;;
+    *" get nodes "*) cat "$calls.nodes" ;;
+    *" rollout status "*) test ! -e "$calls.stuck" ;;
 esac
 """
 
@@ -536,6 +538,29 @@ def test_monitoring_is_not_ready_before_the_operator_has_made_the_rest(
     platform.wait_ready("argocd")
     with pytest.raises(ClusterError, match="the workloads of monitoring"):
         platform.wait_ready("monitoring")
+
+
+@pytest.mark.parametrize(
+    ("is_full", "told"),
+    [
+        (
+            "True",
+            r"^The node crm-node reports DiskPressure: .* free some under /var/lib or \S+/cache, and repeat five ",
+        ),
+        ("False", r"kubectl ended with status 1; see \S+/kubectl.log"),
+        (None, r"kubectl ended with status 1; see \S+/kubectl.log"),  # nobody answers any more
+    ],
+)
+def test_what_does_not_get_ready_as_the_disk_is_full_is_told_as_such(
+    kubectl: Programs, is_full: str | None, told: str
+) -> None:
+    (kubectl.folder / "kubectl.calls.stuck").touch()
+    conditions = [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": is_full}]
+    nodes = {"items": [{"metadata": {"name": "crm-node"}, "status": {"conditions": conditions}}]}
+    if is_full:
+        (kubectl.folder / "kubectl.calls.nodes").write_text(json.dumps(nodes))
+    with pytest.raises(ClusterError, match=told):
+        platform.wait_ready("argocd")
 
 
 # --- which cluster ----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from cluster.errors import ClusterError
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A machine on which `up` could work: root, 8 GiB, 50 GiB free, everything built, the ports free."""
-    made = SimpleNamespace(uid=0, memory=tmp_path / "meminfo", free=50.0, asked=[])
+    made = SimpleNamespace(uid=0, memory=tmp_path / "meminfo", free=50.0, size=100.0, asked=[])
     made.memory.write_text("MemTotal:        8388608 kB\nMemFree:          123456 kB\n")
     tools = tmp_path / "built"
     tools.mkdir()
@@ -26,7 +26,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     def disk_usage(folder: Path) -> SimpleNamespace:
         made.asked.append(folder)
-        return SimpleNamespace(free=made.free * 1024**3)
+        return SimpleNamespace(free=made.free * 1024**3, total=made.size * 1024**3)
 
     monkeypatch.setattr(os, "geteuid", lambda: made.uid)
     monkeypatch.setattr(preflight, "MEMORY", made.memory)
@@ -69,18 +69,38 @@ def test_too_little_memory_is_told_with_both_numbers(machine: SimpleNamespace) -
 
 
 def test_too_little_disk_is_told_with_the_way_to_another_disk(machine: SimpleNamespace) -> None:
-    machine.free = 4.9
+    machine.free = 5.9
     assert refusal() == (
-        f"The local cluster needs 5 GiB free under {paths.CACHE}; there are 4.9 GiB. "
+        f"The local cluster needs 6 GiB free under {paths.CACHE}; there are 5.9 GiB. "
         "Free some, or set CRM_CLUSTER_CACHE to a folder on a larger disk."
     )
 
 
 def test_a_first_build_needs_more_disk(machine: SimpleNamespace) -> None:
-    machine.free = 19
+    machine.free = 20
     preflight.check()
     go_tools.built("kubelet").unlink()
-    assert "needs 20 GiB free" in refusal()
+    assert "needs 21 GiB free" in refusal()
+
+
+def test_a_large_disk_needs_more_as_the_kubelet_counts_in_per_cent(machine: SimpleNamespace) -> None:
+    machine.size = 2000.0
+    machine.free = 24.0
+    assert "needs 25 GiB free" in refusal()
+
+
+def test_a_full_disk_below_var_lib_is_told_where_it_is_another_one(
+    machine: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "STATE", Path("/proc/var/lib/crm-cluster"))
+    preflight.check()
+    assert machine.asked == [paths.CACHE, Path("/proc")]
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda folder: SimpleNamespace(free=(50 if folder == paths.CACHE else 1) * 1024**3, total=0),
+    )
+    assert refusal() == "The local cluster needs 5 GiB free under /proc; there are 1.0 GiB. Free some."
 
 
 def test_the_disk_is_that_which_a_cache_not_made_yet_will_lie_on(machine: SimpleNamespace) -> None:
