@@ -17,7 +17,7 @@ from matplotlib.dates import MINUTELY, AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from monitoring.panels import Dashboard, Panel, Query, Unit
+from monitoring.dashboards import Dashboard, Panel, Query, Unit
 
 # Okabe and Ito's palette: distinct for all common kinds of colour vision.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#999999", "#000000")

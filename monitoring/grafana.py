@@ -10,7 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
-from monitoring.panels import Dashboard, Panel
+from monitoring.dashboards import Dashboard, Panel
 
 _WIDTH, _HEIGHT = 24, 8
 _SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")

@@ -10,9 +10,8 @@ import pytest
 from cluster.addresses import PROMETHEUS
 from drills.observe.watcher import Kubernetes
 from monitoring.dashboard_charts import Prometheus
-from monitoring.dashboards import DASHBOARDS
+from monitoring.dashboards import DASHBOARDS, Dashboard
 from monitoring.objectives import LIMITS
-from monitoring.panels import Dashboard
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("kubernetes")]
 MINUTES = 10

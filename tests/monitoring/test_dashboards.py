@@ -12,9 +12,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
 
 from monitoring import dashboard_charts
-from monitoring.dashboards import DASHBOARDS
+from monitoring.dashboards import DASHBOARDS, Dashboard
 from monitoring.grafana import text
-from monitoring.panels import Dashboard
 from tests.chart.rendering import ROOT, Manifests, render
 from tests.monitoring.test_alertmanager import found
 
