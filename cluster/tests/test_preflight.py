@@ -209,6 +209,7 @@ class Index(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_the_real_pip_finds_a_registry_that_is_there_and_misses_one_that_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

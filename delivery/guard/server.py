@@ -99,7 +99,7 @@ def _verdict(place: str, judged: Callable[[], CheckResult]) -> Answer:
 def serving(port: int, answered: Callable[[str], Answer]) -> Iterator[int]:
     """Answer on all addresses as long as this lasts; gives the port, which the system chooses for 0."""
     server = ThreadingHTTPServer(("", port), _handler(answered))
-    thread = threading.Thread(target=server.serve_forever, name="guard-http", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="guard-http", daemon=True)
     thread.start()
     try:
         yield server.server_port

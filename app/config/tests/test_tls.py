@@ -16,7 +16,7 @@ from testing.ports import free_port
 from testing.processes import Role
 from testing.servers import Postgres, Redis
 
-pytestmark = pytest.mark.security
+pytestmark = [pytest.mark.security, pytest.mark.slow]
 
 PASSWORD = "s3cr/et@here"
 SHOWS_TLS = """

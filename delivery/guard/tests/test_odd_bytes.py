@@ -26,6 +26,8 @@ from delivery.guard.tests.states import BAD, GOOD, aborted, not_let_in, rollout
 from delivery.guard.tests.test_rollback_loop import just_now
 from delivery.tests.hosts import Remote
 
+pytestmark = pytest.mark.slow
+
 FILE, DEV = "production/release.yaml", "dev/release.yaml"
 TEXT = GOOD.to_yaml()
 # Read as text, 2 to the power of 40.

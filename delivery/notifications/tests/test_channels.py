@@ -30,7 +30,7 @@ def folder(tmp_path: Path, received: Received) -> Iterator[Path]:
     """As the Secret of somebody who wants both."""
     http, smtp = http_server(0, received), smtp_server(0, received)
     for server in (http, smtp):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     files = {
         "slack-url": f"http://127.0.0.1:{http.server_address[1]}/slack\n",
         "smtp": f"127.0.0.1:{smtp.server_address[1]}",

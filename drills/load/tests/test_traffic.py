@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,13 +35,17 @@ time.sleep(20)
 
 
 @pytest.fixture(autouse=True)
-def vegeta(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def vegeta(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     program = tmp_path / "bin" / "vegeta"
     program.parent.mkdir()
     program.write_text(STAND_IN.format(python=sys.executable), encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     monkeypatch.setattr("drills.load.traffic._IDLE", {})
+    # A shell starts what runs in the background with SIGINT ignored; the stand-in would do so until Python has started.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def started(tmp_path: Path, rate: int = 100, longest: float = 60.0) -> RunningTraffic:
