@@ -5,14 +5,13 @@ A drill asks for it. It is built and installed by no `up`; as it is made of pods
 
 from __future__ import annotations
 
-import string
-
 import yaml
 
-from cluster import addresses, go_tools, image_builder, node, paths, platform, preflight
+from cluster import addresses, go_tools, image_builder, node, platform, preflight
 from cluster.image_builder import ImageSpec
 from cluster.platform import Manifest
 from cluster.progress import step
+from cluster.templates import filled
 
 NAMESPACE = "istio-system"
 
@@ -50,8 +49,8 @@ def all_images() -> list[ImageSpec]:
 
 def manifests() -> list[Manifest]:
     """Everything that is installed, the definitions of what istiod reads among it."""
-    text = (paths.SOURCE / "manifests" / "istio.yaml").read_text(encoding="utf-8")
-    filled = string.Template(text).substitute(
+    own = filled(
+        "istio.yaml",
         PILOT_IMAGE=_pilot_reference(),
         ENVOY_IMAGE=_envoy_reference(),
         ISTIO_VERSION=(go_tools.module_dir(*platform.ISTIO) / "VERSION").read_text(encoding="utf-8").strip()
@@ -62,7 +61,7 @@ def manifests() -> list[Manifest]:
     definitions = platform.istio_definitions().read_text(encoding="utf-8")
     return [
         *(document for document in yaml.load_all(definitions, Loader=yaml.CSafeLoader) if document),
-        *yaml.safe_load_all(filled),
+        *yaml.safe_load_all(own),
     ]
 
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import yaml
-
 from cluster import addresses, cleanup, go_tools, image_builder, paths, processes, shell
 from cluster.errors import ClusterError
 from cluster.progress import step
+from cluster.templates import filled
 from cluster.waiting import until
 
 KUBELET_CONFIG = Path("/var/lib/kubelet/config.yaml")
@@ -163,50 +162,26 @@ def _network() -> None:
     shell.run(["ip", "link", "set", bridge, "up"], log="network")
     shell.run(["ip", "route", "add", addresses.SERVICE_SUBNET, "dev", bridge], log="network")
     CNI_CONFIG.mkdir(exist_ok=True)
-    network = {
-        "cniVersion": "1.0.0",
-        "name": "crm",
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": addresses.POD_BRIDGE,
-                "isGateway": True,
-                "ipMasq": True,
-                "hairpinMode": True,
-                "ipam": {
-                    "type": "host-local",
-                    "dataDir": str(paths.STATE / "addresses"),
-                    "ranges": [[{"subnet": addresses.POD_SUBNET}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                },
-            },
-            {"type": "portmap", "capabilities": {"portMappings": True}},
-        ],
-    }
-    (CNI_CONFIG / "10-crm.conflist").write_text(json.dumps(network, indent=2), encoding="utf-8")
+    network = filled(
+        "10-crm.conflist",
+        POD_BRIDGE=addresses.POD_BRIDGE,
+        POD_SUBNET=addresses.POD_SUBNET,
+        STATE=paths.STATE,
+    )
+    (CNI_CONFIG / "10-crm.conflist").write_text(network, encoding="utf-8")
 
 
 def _start_containerd() -> None:
     config = paths.STATE / "containerd.toml"
-    pause = image_builder.kubeadm_image_names()["pause"]
-    config.write_text(
-        f"""version = 2
-root = "{CONTAINERD_ROOT}"
-state = "{paths.RUN}/containerd"
-[grpc]
-  address = "{paths.CONTAINERD_SOCKET}"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{pause}"
-  # Root has no CAP_SYS_RESOURCE in many sandboxes; without this every pod dies there when its score is set.
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "{CNI_CONFIG}"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-""",
-        encoding="utf-8",
+    settings = filled(
+        "containerd.toml",
+        ROOT=CONTAINERD_ROOT,
+        RUN=paths.RUN,
+        SOCKET=paths.CONTAINERD_SOCKET,
+        PAUSE=image_builder.kubeadm_image_names()["pause"],
+        CNI_CONFIG=CNI_CONFIG,
     )
+    config.write_text(settings, encoding="utf-8")
     processes.start("containerd", ["containerd", f"--config={config}"])
     until(lambda: shell.succeeds([*ctr(), "version"]), what="an answer of containerd", seconds=30)
 
@@ -229,7 +204,19 @@ def import_images(layout: Path, done: Path = IMPORTED) -> None:
 
 def _initialise() -> None:
     config = paths.STATE / "kubeadm.yaml"
-    config.write_text(yaml.safe_dump_all(_kubeadm_config()), encoding="utf-8")
+    settings = filled(
+        "kubeadm.yaml",
+        NODE_NAME=addresses.NODE_NAME,
+        NODE_ADDRESS=addresses.NODE_ADDRESS,
+        API_PORT=addresses.API_PORT,
+        POD_SUBNET=addresses.POD_SUBNET,
+        SERVICE_SUBNET=addresses.SERVICE_SUBNET,
+        CONTAINERD_SOCKET=paths.CONTAINERD_SOCKET,
+        STATE=paths.STATE,
+        DISK_KEPT=DISK_KEPT,
+        VERSION=go_tools.module_version("kubernetes", "k8s.io/kubernetes"),
+    )
+    config.write_text(settings, encoding="utf-8")
     kubeadm = go_tools.built("kubeadm")
     # The phases that `kubeadm init` runs, with the kubelet started by us where it would ask an init system.
     _phases(
@@ -251,61 +238,6 @@ def _initialise() -> None:
 def _phases(kubeadm: Path, config: Path, *phases: str) -> None:
     for phase in phases:
         shell.run([kubeadm, "init", "phase", *phase.split(), f"--config={config}"], log="kubeadm")
-
-
-def _kubeadm_config() -> list[dict[str, object]]:
-    version = go_tools.module_version("kubernetes", "k8s.io/kubernetes")
-    return [
-        {
-            "apiVersion": "kubeadm.k8s.io/v1beta4",
-            "kind": "InitConfiguration",
-            "localAPIEndpoint": {"advertiseAddress": addresses.NODE_ADDRESS, "bindPort": addresses.API_PORT},
-            "nodeRegistration": {
-                "name": addresses.NODE_NAME,
-                "criSocket": f"unix://{paths.CONTAINERD_SOCKET}",
-                "imagePullPolicy": "IfNotPresent",
-                "taints": [],
-                "ignorePreflightErrors": ["all"],
-            },
-        },
-        {
-            "apiVersion": "kubeadm.k8s.io/v1beta4",
-            "kind": "ClusterConfiguration",
-            "kubernetesVersion": version,
-            "networking": {"podSubnet": addresses.POD_SUBNET, "serviceSubnet": addresses.SERVICE_SUBNET},
-            "apiServer": {"extraArgs": [{"name": "bind-address", "value": addresses.NODE_ADDRESS}]},
-            "etcd": {"local": {"dataDir": str(paths.STATE / "etcd")}},
-        },
-        {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "failCgroupV1": False,
-            "cgroupDriver": "cgroupfs",
-            "failSwapOn": False,
-            "evictionHard": {
-                "nodefs.available": f"{DISK_KEPT}%",
-                "imagefs.available": f"{DISK_KEPT}%",
-                "memory.available": "200Mi",
-            },
-            "imageMinimumGCAge": "720h",
-            "maxPods": 250,
-            # Pods start in parallel: a release waits for its first pod, not for the queue before it.
-            "serializeImagePulls": False,
-            # 127.0.0.53 of systemd-resolved would loop; /etc/resolv.conf is what the machine itself uses.
-            "resolvConf": "/etc/resolv.conf",
-        },
-        {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            "mode": "iptables",
-            "clusterCIDR": addresses.POD_SUBNET,
-            # What a person opens is for this machine only.
-            "nodePortAddresses": ["127.0.0.0/8"],
-            # The kernel's limits stay as the machine has them.
-            "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-            "iptables": {"minSyncPeriod": "100ms"},
-        },
-    ]
 
 
 def _start_kubelet() -> None:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import secrets
-import string
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import yaml
 
 from cluster import addresses, go_tools, image_builder, node, paths, shell
 from cluster.progress import step
+from cluster.templates import filled
 from cluster.waiting import until
 
 Manifest = dict[str, Any]
@@ -288,9 +288,9 @@ def _listen_on_the_host(deployment: Manifest) -> None:
 
 
 def _own(name: str) -> list[Manifest]:
-    text = (paths.SOURCE / "manifests" / f"{name}.yaml").read_text(encoding="utf-8")
     prometheus = image_builder.prometheus_reference()
-    filled = string.Template(text).substitute(
+    text = filled(
+        f"{name}.yaml",
         STATE=paths.STATE,
         GIT_URL=addresses.GIT_IN_CLUSTER,
         GIT_PORT=addresses.GIT_PORT,
@@ -303,7 +303,7 @@ def _own(name: str) -> list[Manifest]:
         PROMETHEUS_IMAGE=prometheus,
         PROMETHEUS_VERSION=prometheus.rsplit(":", 1)[1],
     )
-    return list(yaml.safe_load_all(filled))
+    return list(yaml.safe_load_all(text))
 
 
 def _local_secrets() -> list[Manifest]:
