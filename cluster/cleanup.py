@@ -32,7 +32,6 @@ SETTINGS = (
 NETWORK_NAMESPACES = Path("/run/netns")
 KERNEL = Path("/proc/sys")
 MOUNTS = Path("/proc/self/mounts")
-_CHAINS = re.compile(r"^:?(KUBE-|CNI-)")
 
 
 def everything() -> None:
@@ -61,11 +60,7 @@ def ours() -> bool:
 
 def remember_settings() -> None:
     """Write down the kernel settings as they are before anything of ours starts."""
-    values = {
-        name: _setting(name).read_text(encoding="utf-8").strip()
-        for name in SETTINGS
-        if _setting(name).exists()
-    }
+    values = {name: text for name in SETTINGS if (text := _setting(name)) is not None}
     _remembered().write_text(json.dumps(values), encoding="utf-8")
 
 
@@ -124,9 +119,7 @@ def _is_pod_network(point: str) -> bool:
 
 
 def _groups() -> list[Path]:
-    return [
-        group for controller in CONTROL_GROUPS.glob("*") for group in controller.glob("kubepods*")
-    ] + list(CONTROL_GROUPS.glob("kubepods*"))
+    return [*CONTROL_GROUPS.glob("*/kubepods*"), *CONTROL_GROUPS.glob("kubepods*")]
 
 
 def _members(group: Path) -> list[int]:
@@ -139,11 +132,9 @@ def _members(group: Path) -> list[int]:
 
 def _control_groups() -> None:
     for group in _groups():
-        for folder in sorted(
-            (path for path in group.rglob("*") if path.is_dir()), key=lambda p: -len(p.parts)
-        ):
+        inner = [path for path in group.rglob("*") if path.is_dir()]
+        for folder in sorted([group, *inner], key=lambda path: -len(path.parts)):
             _remove_group(folder)
-        _remove_group(group)
 
 
 def _remove_group(folder: Path) -> None:
@@ -172,28 +163,17 @@ def _firewall() -> None:
 
 
 def _clean_table(family: str, table: str) -> None:
-    saved = subprocess.run(
-        [family, "-t", table, "-S"], check=False, capture_output=True, text=True
-    ).stdout.splitlines()
-    chains = [line.split()[1] for line in saved if line.startswith("-N ") and _CHAINS.match(line.split()[1])]
-    rules = [
-        line
-        for line in saved
-        if line.startswith("-A ")
-        and not _CHAINS.match(line.split()[1])
-        and re.search(r" -j (KUBE-|CNI-)\S+$", line)
-    ]
-    for line in rules:
+    saved = subprocess.run([family, "-t", table, "-S"], check=False, capture_output=True, text=True).stdout
+    chains = re.findall(r"^-N ((?:KUBE-|CNI-)\S*)", saved, re.MULTILINE)
+    for line in re.findall(r"^-A (?!KUBE-|CNI-).* -j (?:KUBE-|CNI-)\S+$", saved, re.MULTILINE):
         subprocess.run(
-            [family, "-t", table, *_words(line.replace("-A ", "-D ", 1))], check=False, capture_output=True
+            [family, "-t", table, *shlex.split(line.replace("-A ", "-D ", 1))],
+            check=False,
+            capture_output=True,
         )
     for verb in ("-F", "-X"):
         for chain in chains:
             subprocess.run([family, "-t", table, verb, chain], check=False, capture_output=True)
-
-
-def _words(rule: str) -> list[str]:
-    return shlex.split(rule)
 
 
 def _settings() -> None:
@@ -202,12 +182,14 @@ def _settings() -> None:
     except (FileNotFoundError, ValueError):
         return  # nothing of ours starts before they are written down as a whole
     for name, value in values.items():
-        if _setting(name).exists() and _setting(name).read_text(encoding="utf-8").strip() != value:
-            _setting(name).write_text(value, encoding="utf-8")
+        if _setting(name) not in (None, value):
+            (KERNEL / name).write_text(value, encoding="utf-8")
 
 
-def _setting(name: str) -> Path:
-    return KERNEL / name
+def _setting(name: str) -> str | None:
+    """None where this kernel has no such setting."""
+    file = KERNEL / name
+    return file.read_text(encoding="utf-8").strip() if file.exists() else None
 
 
 def _remembered() -> Path:

@@ -13,11 +13,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import yaml
 
 from cluster import paths, shell
 from cluster.errors import ClusterError
@@ -43,109 +45,14 @@ class Group:
     tags: str = ""
     experiment: str = ""
     """GOEXPERIMENT of tools that need another Go, which the group's own lock brings."""
+    when_asked: Sequence[str] = ()
+    """Tests, drills and stages of the pipeline ask for these tools by name; no cluster needs them."""
 
 
-_KUBERNETES_VERSION = "k8s.io/component-base/version"
-
-# The order of a first build: while one group compiles, the modules of those behind it are fetched.
-GROUPS = (
-    Group("vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}, seconds=15),
-    Group(
-        "argo-rollouts",
-        {
-            "rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
-            "kubectl-argo-rollouts": "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
-            "prometheus-operator": "github.com/prometheus-operator/prometheus-operator/cmd/operator",
-            "prometheus-config-reloader": (
-                "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader"
-            ),
-        },
-        seconds=155,
-        contents="Argo Rollouts, the Prometheus operator",
-        versions={
-            "github.com/argoproj/argo-rollouts/utils/version.version": "github.com/argoproj/argo-rollouts"
-        },
-    ),
-    Group(
-        "kubernetes",
-        {
-            **{
-                name: f"k8s.io/kubernetes/cmd/{name}"
-                for name in (
-                    "kube-apiserver",
-                    "kube-controller-manager",
-                    "kube-scheduler",
-                    "kube-proxy",
-                    "kubelet",
-                    "kubeadm",
-                    "kubectl",
-                )
-            },
-            "etcd": "go.etcd.io/etcd/server/v3",
-            "coredns": "./coredns",
-            "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
-            "helm": "helm.sh/helm/v4/cmd/helm",
-            "argocd": "github.com/argoproj/argo-cd/v3/cmd",
-            "registry": "./registry",
-        },
-        seconds=320,
-        contents="Kubernetes, Argo CD",
-        versions={
-            f"{_KUBERNETES_VERSION}.gitVersion": "k8s.io/kubernetes",
-            "k8s.io/client-go/pkg/version.gitVersion": "k8s.io/kubernetes",
-            "github.com/argoproj/argo-cd/v3/common.version": "github.com/argoproj/argo-cd/v3",
-            "helm.sh/helm/v4/internal/version.version": "helm.sh/helm/v4",
-        },
-    ),
-    # Its modules have the versions of the group before, so that nearly all of it has been compiled by then.
-    Group(
-        "prometheus",
-        {
-            "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
-            "promtool": "github.com/prometheus/prometheus/cmd/promtool",
-        },
-        seconds=40,
-        contents="Prometheus",
-        # Every other kind of service discovery only makes the build longer.
-        tags="remove_all_sd,enable_kubernetes_sd",
-    ),
-    Group("kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, seconds=17),
-    Group("actionlint", {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, seconds=20),
-    Group("helm-docs", {"helm-docs": "github.com/norwoodj/helm-docs/cmd/helm-docs"}, seconds=20),
-    Group("istio", {"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"}, seconds=330),
-    Group(
-        "supply-chain",
-        {
-            "kyverno": "github.com/kyverno/kyverno/cmd/kyverno",
-            "cosign": "github.com/sigstore/cosign/v3/cmd/cosign",
-        },
-        seconds=300,
-        versions={
-            "github.com/kyverno/kyverno/pkg/version.BuildVersion": "github.com/kyverno/kyverno",
-            "sigs.k8s.io/release-utils/version.gitVersion": "github.com/sigstore/cosign/v3",
-        },
-    ),
-    Group(
-        "trivy",
-        {"trivy": "github.com/aquasecurity/trivy/cmd/trivy"},
-        seconds=300,
-        # It knows the interface as Go 1.26 tried it out.
-        experiment="jsonv2",
-    ),
+GROUPS = tuple(
+    Group(**described) for described in yaml.safe_load((TOOLS / "tools.yaml").read_text(encoding="utf-8"))
 )
-
-WHEN_ASKED = (
-    "actionlint",
-    "cosign",
-    "helm-docs",
-    "kubeconform",
-    "kyverno",
-    "pilot-discovery",
-    "promtool",
-    "trivy",
-)
-"""Tests, drills and stages of the pipeline ask for these by name; no cluster needs them."""
-
+WHEN_ASKED = tuple(tool for group in GROUPS for tool in group.when_asked)
 ALL = tuple(tool for group in GROUPS for tool in group.tools if tool not in WHEN_ASKED)
 """What every cluster and its demo need."""
 
@@ -174,12 +81,11 @@ def flags(group: Group) -> list[str]:
     """Build flags: small, repeatable binaries that know their own version."""
     stamps = {variable: module_version(group.name, module) for variable, module in group.versions.items()}
     if group.name == "kubernetes":
-        major, minor, _ = stamps[f"{_KUBERNETES_VERSION}.gitVersion"].lstrip("v").split(".")
-        stamps[f"{_KUBERNETES_VERSION}.gitMajor"] = major
-        stamps[f"{_KUBERNETES_VERSION}.gitMinor"] = minor
-        stamps["github.com/argoproj/argo-cd/v3/common.version"] = stamps[
-            "github.com/argoproj/argo-cd/v3/common.version"
-        ].lstrip("v")
+        kubernetes = "k8s.io/component-base/version"
+        major, minor, _ = stamps[f"{kubernetes}.gitVersion"].lstrip("v").split(".")
+        stamps |= {f"{kubernetes}.gitMajor": major, f"{kubernetes}.gitMinor": minor}
+        argo_cd = "github.com/argoproj/argo-cd/v3/common.version"
+        stamps[argo_cd] = stamps[argo_cd].lstrip("v")
     linker = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in stamps.items())])
     return ["-trimpath", f"-ldflags={linker}", *_tags(group)]
 
@@ -244,16 +150,14 @@ def _fetching(later: list[tuple[Group, list[str]]]) -> Iterator[None]:
     """
 
     def fetch(command: Path, group: Group, tools: list[str]) -> None:
-        words: list[str | Path] = [
-            command,
-            "list",
-            "-deps",
-            "-f=",
-            *_tags(group),
-            *(group.tools[tool] for tool in tools),
-        ]
+        packages = [group.tools[tool] for tool in tools]
         with suppress(ClusterError):
-            shell.run(words, log="modules", cwd=TOOLS / group.name, env=_environment(group))
+            shell.run(
+                [command, "list", "-deps", "-f=", *_tags(group), *packages],
+                log="modules",
+                cwd=TOOLS / group.name,
+                env=_environment(group),
+            )
 
     with ThreadPoolExecutor(max_workers=1) as beside:
         for group, tools in later:

