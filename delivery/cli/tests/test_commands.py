@@ -505,6 +505,7 @@ class TestRollbackByTheRecord:
         assert "production has no earlier release that was fully promoted to roll back to." in error
 
 
+@pytest.mark.slow
 class TestPushes:
     def test_at_the_same_moment_are_all_kept(self, branch: Remote, registry: Registry) -> None:
         images = {name: registry.push(branch.head, f"2.{name}") for name in ("dev", "staging", "production")}

@@ -349,6 +349,7 @@ def test_a_newer_release_waits_for_its_own_users(
     assert rests(canary)
 
 
+@pytest.mark.slow
 def test_a_slow_version_is_asked_one_request_at_a_time(traffic: SyntheticTraffic, canary: Server) -> None:
     canary.seconds = 0.2
     traffic.reconcile("production")
@@ -401,6 +402,7 @@ def test_there_is_an_end_to_them(
     assert (len(canary.asked), len(stable.asked)) == (4, 4)
 
 
+@pytest.mark.slow
 def test_five_a_second_are_sent(
     traffic: SyntheticTraffic, canary: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,6 +421,7 @@ def test_it_runs_until_it_is_stopped(traffic: SyntheticTraffic, canary: Server, 
     assert rests(canary, stable)
 
 
+@pytest.mark.slow
 def test_what_nobody_expected_concerns_one_environment(
     traffic: SyntheticTraffic, cluster: FakeCluster, canary: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
