@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from jinja2 import Environment, StrictUndefined
 
 from delivery.kubernetes.limits import VERDICT
 from monitoring.objectives import BURNS, LIMITS, OBJECTIVES
+from monitoring.templates import filled
 
 # As Grafana calls them.
 Unit = Literal["reqps", "percentunit", "s", "short", "cores"]
@@ -61,27 +60,6 @@ class Dashboard:
         return tuple(panel for row in self.rows for panel in row.panels)
 
 
-def _described() -> list[dict[str, Any]]:
-    """With `<< … >>` and `<% … %>`, as in the rules."""
-    templates = Environment(  # nosec B701
-        variable_start_string="<<",
-        variable_end_string=">>",
-        block_start_string="<%",
-        block_end_string="%>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-        trim_blocks=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  (YAML)
-    )
-    text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
-    filled = templates.from_string(text).render(
-        verdict=VERDICT, objectives=OBJECTIVES, burns=BURNS, limits=LIMITS
-    )
-    described: list[dict[str, Any]] = yaml.safe_load(filled)
-    return described
-
-
 def _panel(queries: dict[str, str], **settings: Any) -> Panel:
     return Panel(queries=tuple(Query(expr, legend) for legend, expr in queries.items()), **settings)
 
@@ -91,6 +69,8 @@ DASHBOARDS = tuple(
         rows=tuple(Row(row["title"], tuple(_panel(**each) for each in row["panels"])) for row in rows),
         **about,
     )
-    for about in _described()
+    for about in yaml.safe_load(
+        filled("dashboards.yaml", verdict=VERDICT, objectives=OBJECTIVES, burns=BURNS, limits=LIMITS)
+    )
     for rows in (about.pop("rows"),)
 )
