@@ -1,5 +1,0 @@
-from django.apps import AppConfig
-
-
-class DealsConfig(AppConfig):
-    name = "crm.deals"
