@@ -10,23 +10,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import Refuses
+from pipeline.errors import Refuses, gate
 
 PIP_AUDIT = Path(".venv/scan/bin/pip-audit")
 
 
+@gate("audit")
 def main(locks: Sequence[str]) -> int:
-    try:
-        found = [each for lock in locks for each in report(lock)]
-        said = judged(found, in_ci=bool(os.environ.get("CI")))
-    except Refuses as refusal:
-        print(f"audit: {refusal}", file=sys.stderr)
-        return 1
-    print(f"audit: {said}")
+    found = [each for lock in locks for each in report(lock)]
+    print(f"audit: {judged(found, in_ci=bool(os.environ.get('CI')))}")
     return 0
 
 
@@ -44,9 +40,8 @@ def report(lock: str) -> list[dict[str, Any]]:
     return found
 
 
-def judged(dependencies: Iterable[dict[str, Any]], *, in_ci: bool) -> str:
+def judged(found: Sequence[dict[str, Any]], *, in_ci: bool) -> str:
     """What to tell about a report. Raises Refuses for a vulnerability, and in CI for what was not checked."""
-    found = list(dependencies)
     bad = [
         f"{each['name']} {each['version']} ({', '.join(vuln['id'] for vuln in each['vulns'])})"
         for each in found

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import Refuses
+from pipeline.errors import Refuses, gate
 
 CHART = Path(__file__).resolve().parents[1] / "charts/crm"
 FILE = CHART / "README.md"
@@ -30,14 +30,9 @@ def text() -> str:
         for file in ("Chart.yaml", TEMPLATE):
             shutil.copy(CHART / file, folder)
         (folder / "values.yaml").write_text(described(), encoding="utf-8")
-        command = [
-            "helm-docs",
-            f"--chart-search-root={folder}",
-            "--sort-values-order=file",
-            "--log-level=warn",
-        ]
+        options = [f"--chart-search-root={folder}", "--sort-values-order=file", "--log-level=warn"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(["helm-docs", *options], capture_output=True, text=True, check=False)
         except FileNotFoundError:
             raise Refuses("there is no helm-docs: run python -m cluster tools helm-docs") from None
         if done.returncode or not (folder / FILE.name).exists():
@@ -73,14 +68,11 @@ def is_stale() -> bool:
     return not FILE.exists() or FILE.read_text(encoding="utf-8") != text()
 
 
+@gate("chart_readme")
 def main() -> int:
-    try:
-        if is_stale():
-            FILE.write_text(text(), encoding="utf-8")
-            print(f"wrote charts/crm/{FILE.name}")
-    except Refuses as refusal:
-        print(f"chart_readme: {refusal}", file=sys.stderr)
-        return 1
+    if is_stale():
+        FILE.write_text(text(), encoding="utf-8")
+        print(f"wrote charts/crm/{FILE.name}")
     return 0
 
 

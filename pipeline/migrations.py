@@ -16,21 +16,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import Refuses
+from pipeline.errors import Refuses, gate
 from testing.servers import throwaway
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE = "crm"
 
 
+@gate("migrations")
 def main(tests: Sequence[str]) -> int:
-    try:
-        base = base_of(os.environ.get("BASE", ""))
-        print(f"migrations: the tests of {base[:12]} on the schema of this checkout", flush=True)
-        check(base, tests or ["app"])
-    except Refuses as refusal:
-        print(f"migrations: {refusal}", file=sys.stderr)
-        return 1
+    base = base_of(os.environ.get("BASE", ""))
+    print(f"migrations: the tests of {base[:12]} on the schema of this checkout", flush=True)
+    check(base, tests or ["app"])
     return 0
 
 

@@ -17,26 +17,21 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import Refuses
+from pipeline.errors import Refuses, gate
 
 SETTINGS = {
-    **{
-        name: ("rollouts/canary.yaml", f"environments/{name}/values.yaml")
-        for name in ("staging", "production")
-    },
+    "staging": ("rollouts/canary.yaml", "environments/staging/values.yaml"),
+    "production": ("rollouts/canary.yaml", "environments/production/values.yaml"),
     "eks-nginx": ("charts/crm/examples/eks-nginx.yaml",),
 }
 """By name of what runs somewhere, its value files."""
 _IMAGE = ("image.repository=registry.example.com/crm", f"image.digest=sha256:{'a' * 64}", "image.version=1.0")
 
 
+@gate("rendered")
 def main(chart: Path, folder: Path) -> int:
-    try:
-        for name in SETTINGS:
-            write(folder / f"{name}.yaml", objects(chart, name))
-    except Refuses as refusal:
-        print(f"rendered: {refusal}", file=sys.stderr)
-        return 1
+    for name in SETTINGS:
+        write(folder / f"{name}.yaml", objects(chart, name))
     for recipe in Path().glob("*/Containerfile"):
         text = recipe.read_text(encoding="utf-8")
         (folder / recipe.parent).mkdir(parents=True, exist_ok=True)

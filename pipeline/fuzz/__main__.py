@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from pipeline import serving
-from pipeline.errors import Refuses
+from pipeline.errors import gate
 from pipeline.fuzz import answers, generated, people
 from pipeline.fuzz.corpus import requests
 
@@ -24,33 +24,30 @@ LIMITED = ("SIGN_UP", "SIGN_IN", "REFRESH", "INVITATIONS")
 LIMITS = {f"RATE_{name}_{kind}": "1000000/hour" for name in LIMITED for kind in ("ADDRESS", "ACCOUNT")}
 
 
+@gate("fuzz")
 def main() -> int:
     started = monotonic()
     seed = int(os.environ.get("SEED") or SEED)
     found = answers.Answers()
-    try:
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crm-fuzz-")))
-            serving.prepare(stack, folder)
-            ours, theirs = people.teams()
-            address, web = serving.web(stack, folder, **LIMITS)
-            asker = stack.enter_context(answers.Asker(address))
-            nobody = people.Caller("nobody")
-            everybody = (nobody, *ours.members, *theirs.members)
-            # In this order: what is made up deletes what there was.
-            for team, other in ((ours, theirs), (theirs, ours)):
-                for caller in (nobody, *team.members):
-                    found.add(asker.try_what_another_team_has(caller, other.keys))
-            for caller in everybody:
-                for request in requests():
-                    found.add(asker.ask(caller, request))
-            for caller in everybody:
-                found.add(generated.asked(caller, address, seed, folder))
-            if '"level": "ERROR"' in web.output():
-                found.violations.append(f"The log has errors:\n{web.output()[-5000:]}")
-    except Refuses as refusal:
-        print(f"fuzz: {refusal}", file=sys.stderr)
-        return 1
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crm-fuzz-")))
+        serving.prepare(stack, folder)
+        ours, theirs = people.teams()
+        address, web = serving.web(stack, folder, **LIMITS)
+        asker = stack.enter_context(answers.Asker(address))
+        nobody = people.Caller("nobody")
+        everybody = (nobody, *ours.members, *theirs.members)
+        # In this order: what is made up deletes what there was.
+        for team, other in ((ours, theirs), (theirs, ours)):
+            for caller in (nobody, *team.members):
+                found.add(asker.try_what_another_team_has(caller, other.keys))
+        for caller in everybody:
+            for request in requests():
+                found.add(asker.ask(caller, request))
+        for caller in everybody:
+            found.add(generated.asked(caller, address, seed, folder))
+        if '"level": "ERROR"' in web.output():
+            found.violations.append(f"The log has errors:\n{web.output()[-5000:]}")
     for violation in found.violations:
         print(violation, end="\n\n")
     took = monotonic() - started

@@ -13,22 +13,17 @@ import jsonschema
 import schemathesis
 import yaml
 from schemathesis.core.failures import Failure, FailureGroup
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
+from schemathesis.specs.openapi import checks
 
 from pipeline.fuzz.corpus import API, Request
 from pipeline.fuzz.people import Caller
 from pipeline.openapi import FILE as DOCUMENT
 
 CHECKS = [
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
 ]
 SHOWN = 300
 """Bytes of a body that are repeated where something is wrong."""
@@ -101,9 +96,8 @@ class Asker:
         content = request.body if isinstance(request.body, bytes) else iter(request.body)
         sent = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         response = self._client.request(request.method, request.path, headers=sent, content=content)
-        response.request = httpx.Request(
-            request.method, response.url
-        )  # a body in chunks is not there any more
+        # A body in chunks is not there any more.
+        response.request = httpx.Request(request.method, response.url)
         return response
 
     def _complaints(self, caller: Caller, request: Request, response: httpx.Response) -> Iterator[str]:

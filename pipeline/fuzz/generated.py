@@ -25,19 +25,9 @@ def asked(caller: Caller, address: str, seed: int, folder: Path) -> Answers:
     """What the caller was answered. Raises CalledProcessError if schemathesis itself fails."""
     reports = {kind: folder / f"{caller.name}.{kind}" for kind in ("json", "har")}
     command = ["st", f"--config-file={CONFIGURATION}", "--no-color", "run", str(DOCUMENT), f"--url={address}"]
-    command += [
-        f"--seed={seed}",
-        f"--max-examples={EXAMPLES}",
-        f"--exclude-checks={UNASKED}",
-        "--continue-on-failure",
-    ]
-    command += [
-        "--phases=coverage,fuzzing,stateful",
-        "--generation-database=none",
-        "--no-shrink",
-        "--warnings=off",
-    ]
-    command += ["--request-timeout=30", "--report=json,har"]
+    command += [f"--seed={seed}", f"--max-examples={EXAMPLES}", f"--exclude-checks={UNASKED}"]
+    command += ["--continue-on-failure", "--no-shrink", "--warnings=off", "--generation-database=none"]
+    command += ["--phases=coverage,fuzzing,stateful", "--request-timeout=30", "--report=json,har"]
     command += [f"--report-{kind}-path={path}" for kind, path in reports.items()]
     command += [f"--header={name}: {value}" for name, value in caller.headers.items()]
     command += [f"--exclude-path-regex={ONLY_NOBODY}"] if caller.headers else []
