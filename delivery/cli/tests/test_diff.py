@@ -15,6 +15,8 @@ from delivery.cli.main import main
 from delivery.gitops.release import Release, ReleasedImage
 from delivery.tests.hosts import Remote
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).parents[3]
 _FOLDERS = ("charts", "rollouts", "environments", "analysis-templates", "cluster/values.yaml")
 

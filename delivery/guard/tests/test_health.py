@@ -125,6 +125,7 @@ def test_a_canary_that_nobody_reaches_is_bad(asked: Health, services: dict[str, 
     assert (found.verdict, found.says.startswith("no answer (")) == (BAD, True)
 
 
+@pytest.mark.slow
 def test_a_canary_that_is_silent_is_bad(asked: Health, services: dict[str, Service]) -> None:
     silent = threading.Event()
     services["canary"].say = lambda: (silent.wait(10), (200, b""))[1]

@@ -271,6 +271,7 @@ def test_an_answer_that_nobody_expected_is_unknown(
     assert "ZeroDivisionError" in said.text
 
 
+@pytest.mark.slow
 def test_a_git_that_stays_silent_is_unknown_and_holds_up_no_other_request(image: Pushed) -> None:
     with (
         slow.server(slow.SILENCE) as (port, accepted),

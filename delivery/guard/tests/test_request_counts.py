@@ -103,6 +103,7 @@ def test_a_prometheus_that_is_away_is_none(url: str) -> None:
     assert request_counts.fetch(url, "crm-production", "x") == {}
 
 
+@pytest.mark.slow
 def test_a_prometheus_that_hangs_costs_a_second() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -106,6 +106,7 @@ def test_a_password_goes_over_tls_only(folder: Path, received: Received) -> None
     assert received.so_far() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pieces", [slow.SILENCE, [b"x"] * 1000, [b"220-wait\r\n"] * 1000], ids=["silent", "bytes", "lines"]
 )
