@@ -110,13 +110,6 @@ class Commit:
     files: dict[str, bool]
 
 
-@dataclass(frozen=True)
-class _No:
-    """Why a file has no text."""
-
-    why: str
-
-
 class Repository:
     """A bare repository with one remote, `origin`."""
 
@@ -125,7 +118,7 @@ class Repository:
         self._path = path
         self._patience = patience
         self._identity = identity(folder)
-        self._texts: dict[tuple[str, str], str | _No | None] = {}
+        self._texts: dict[tuple[str, str], str | Unreadable | None] = {}
         self._remembered = 0
         self._fetched: list[str] = []
         self._large: set[str] = set()
@@ -210,8 +203,8 @@ class Repository:
         if asked not in self._texts:
             self._read([asked], most)
         found = self._texts[asked]
-        if isinstance(found, _No):
-            raise Unreadable(found.why)
+        if isinstance(found, Unreadable):
+            raise Unreadable(str(found))
         return found
 
     def tree(self, commit: str) -> str:
@@ -268,7 +261,7 @@ class Repository:
                 self._read(asked[: len(asked) // 2], most)
                 self._read(asked[len(asked) // 2 :], most)
             else:
-                self._remember(asked[0], _No("is larger than any may be"))
+                self._remember(asked[0], Unreadable("is larger than any may be"))
             return
         sizes: dict[tuple[str, str], int] = {}
         for each, line in zip(asked, lines, strict=True):
@@ -277,23 +270,23 @@ class Repository:
             if size is not None and size <= most:
                 sizes[each] = size
             elif size is not None:
-                self._remember(each, _No(f"has {size:,} bytes, and {most:,} are the most"))
+                self._remember(each, Unreadable(f"has {size:,} bytes, and {most:,} are the most"))
             else:  # a folder, or another repository's commit
-                self._remember(each, _No("is no file") if each[1] in self.paths(*each) else None)
+                self._remember(each, Unreadable("is no file") if each[1] in self.paths(*each) else None)
         content, at = self._batch("--batch", sizes) if sizes else b"", 0
         for each, length in sizes.items():
             at = content.index(b"\n", at) + 1
             try:
                 self._remember(each, documents.text(content[at : at + length]))
             except Unreadable as why:
-                self._remember(each, _No(str(why)))
+                self._remember(each, Unreadable(str(why)))
             at += length + 1
 
     def _batch(self, how: str, asked: Iterable[tuple[str, str]]) -> bytes:
         names = "".join(f"{commit}:{path}\n" for commit, path in asked)
         return self._raw("cat-file", how, given=names.encode())
 
-    def _remember(self, asked: tuple[str, str], found: str | _No | None) -> None:
+    def _remember(self, asked: tuple[str, str], found: str | Unreadable | None) -> None:
         """What a commit holds never changes; it is read again where there was too much of it."""
         if self._remembered > _MOST_REMEMBERED:
             self._texts, self._remembered = {}, 0
@@ -347,14 +340,10 @@ class Repository:
         with contextlib.suppress(GitFailed):  # then the next time
             self._git("gc", "--quiet", "--prune=now")
 
-    def _git(
-        self, *arguments: str, given: bytes | None = None, place: Mapping[str, str] | None = None
-    ) -> str:
+    def _git(self, *arguments: str, given: bytes = b"", place: Mapping[str, str] | None = None) -> str:
         return _decoded(self._raw(*arguments, given=given, place=place))
 
-    def _raw(
-        self, *arguments: str, given: bytes | None = None, place: Mapping[str, str] | None = None
-    ) -> bytes:
+    def _raw(self, *arguments: str, given: bytes = b"", place: Mapping[str, str] | None = None) -> bytes:
         # What was left out of a fetch is fetched only where all of a commit is wanted.
         lazily = {"GIT_NO_LAZY_FETCH": "0" if arguments[0] in _LOOKS_INTO_CODE else "1"}
         environment = {**self._identity, **_as_environment(self._settings), **lazily, **(place or {})}
@@ -438,7 +427,7 @@ def _run(
     *,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    given: bytes | None = None,
+    given: bytes = b"",
     patience: float = PATIENCE_SECONDS,
 ) -> bytes:
     """Raises GitFailed, which is because of Late where it took more than `patience` seconds."""

@@ -256,15 +256,7 @@ def _copied(read: Mapping[str, object]) -> PromotionEntry:
 def _entry(read: Mapping[str, object]) -> PromotionEntry:
     known = {field.name: read[field.name] for field in fields(PromotionEntry) if field.name in read}
     entry = PromotionEntry(**known)  # type: ignore[arg-type]
-    texts = (
-        entry.version,
-        entry.revision,
-        entry.digest,
-        entry.strategy,
-        entry.outcome,
-        entry.at,
-        entry.pod_hash,
-    )
+    texts = (getattr(entry, field.name) for field in fields(entry) if field.type == "str")
     if not all(isinstance(each, str) for each in texts) or entry.outcome not in _OUTCOMES:
         raise TypeError(f"no release: {read!r:.80}")
     if entry.since.tzinfo is None:

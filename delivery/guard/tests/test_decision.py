@@ -8,7 +8,7 @@ import pytest
 from delivery.gitops.branch import ReleaseRecord
 from delivery.guard.decision import (
     HEALTHY,
-    TABLE,
+    RULES,
     Abort,
     Decision,
     Nothing,
@@ -49,37 +49,60 @@ def nothing(**other: Any) -> str:
     return decision.why
 
 
-# By the condition of each row of the table: a state in which it is the first to hold, and what is decided then.
-ROWS: dict[str, tuple[ObservedState, type[Decision]]] = {
-    "no_rollout": (replace(observed(), rollout=None), Nothing),
-    "aborted_canary_keeps_traffic": (
+# By the rule that is the first to say something: states, and what is decided then.
+STATES: list[tuple[str, ObservedState, Decision | type[Decision]]] = [
+    ("no_rollout", replace(observed(), rollout=None), Nothing("There is no Rollout yet.")),
+    (
+        "aborted_canary_keeps_traffic",
         observed(replica_sets=[replica_set(GOOD, "old", 3), replica_set(BAD, "new")]),
         ScaleToZero,
     ),
-    "rollback_meets_another_release": (observed(release=GOOD, is_rollback=True, rollout=rollout(BAD)), Abort),
-    "sync_is_outdated": (
+    (
+        "rollback_meets_another_release",
+        observed(release=GOOD, is_rollback=True, rollout=rollout(BAD)),
+        Abort(),
+    ),
+    (
+        "sync_is_outdated",
         observed(application=not_let_in(GOOD) | {"spec": {"source": {"targetRevision": "newer"}}}),
-        TerminateSync,
+        TerminateSync(),
     ),
-    "failed_long_ago": (observed(started=NOW + timedelta(minutes=21)), Nothing),
-    "failed_before_any_promotion": (observed(rollout=aborted(stableRS="")), Nothing),
-    "failed_as_the_stable_release": (
+    (
+        "failed",
+        observed(started=NOW + timedelta(minutes=21)),
+        Nothing("The failure is more than 20 minutes older than this guard: a person has to decide."),
+    ),
+    (
+        "failed",
+        observed(rollout=aborted(stableRS="")),
+        Nothing("No fully promoted release is known in Git: there is nothing to roll back to."),
+    ),
+    (
+        "failed",
         observed(rollout=rollout(BAD, stableRS="new"), frozen="frozen", analysis_runs=[]),
-        Nothing,
+        Nothing("Git names the fully promoted release already."),
     ),
-    "failed_after_a_quarantined_release": (observed(quarantined=frozenset({GOOD.image.digest})), Nothing),
-    "failed": (observed(), Rollback),
-    "rollback_takes_steps": (observed(is_rollback=True, rollout=rollout()), PromoteInFull),
-}
+    (
+        "failed",
+        observed(quarantined=frozenset({GOOD.image.digest})),
+        Nothing(
+            f"The stable release {GOOD.image.version} is quarantined itself: a person has to choose a release to"
+            " roll back to."
+        ),
+    ),
+    ("failed", observed(), Rollback),
+    ("rollback_takes_steps", observed(is_rollback=True, rollout=rollout()), PromoteInFull()),
+]
 
 
-def test_each_row_of_the_table_decides_in_its_state() -> None:
-    assert [row.condition.__name__ for row in TABLE] == list(ROWS)
-    for name, (state, expected) in ROWS.items():
-        first = next(row for row in TABLE if row.condition(state))
-        assert (first.condition.__name__, type(decide(state))) == (name, expected)
+def test_each_rule_decides_in_its_states() -> None:
+    assert [rule.__name__ for rule in RULES] == list(dict.fromkeys(name for name, _, _ in STATES))
+    for name, state, expected in STATES:
+        first = next(rule for rule in RULES if rule(state))
+        decided = decide(state)
+        assert (first.__name__, type(decided) if isinstance(expected, type) else decided) == (name, expected)
     nothing_holds = observed(rollout=rollout())
-    assert not any(row.condition(nothing_holds) for row in TABLE)
+    assert not any(rule(nothing_holds) for rule in RULES)
     assert decide(nothing_holds) == HEALTHY
 
 
