@@ -50,10 +50,7 @@ def release(
     strategy: str | None = None,
     despite_freeze: str | None = None,
 ) -> str:
-    """Give an environment an image and the commit that it was built from.
-
-    Raises Refused.
-    """
+    """Give an environment an image and the commit that it was built from. Raises Refused."""
     environment_name(to)
     fetch_existing(repository).current(to)
     reference = registry.Reference.parse(image)
@@ -80,10 +77,7 @@ def release(
 
 
 def promote(repository: Repository, source: str, target: str, *, despite_freeze: str | None = None) -> str:
-    """Copy revision and image of one environment to another, which keeps its own strategy.
-
-    Raises Refused.
-    """
+    """Copy revision and image of one environment to another, which keeps its own strategy. Raises Refused."""
     environment_name(source)
     environment_name(target)
     if source == target:
@@ -187,15 +181,11 @@ def _rolled_back_already(
 
 
 def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
-    """Let a quarantined image be released again.
-
-    Raises Refused.
-    """
-    why = " ".join(reason.split())
-    if not why:
-        raise Refused(
-            "Lifting a quarantine needs a reason: give in --reason why the image may be released after all."
-        )
+    """Let a quarantined image be released again. Raises Refused."""
+    why = _one_line(
+        reason,
+        "Lifting a quarantine needs a reason: give in --reason why the image may be released after all.",
+    )
     fetch_existing(repository)
 
     def decide(branch: EnvironmentsBranch) -> Change:
@@ -216,14 +206,9 @@ def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
 def freeze(
     repository: Repository, environment: str, *, until: str, reason: str, since: str | None = None
 ) -> str:
-    """Let an environment take no release for some time; rollbacks are never refused.
-
-    Raises Refused.
-    """
+    """Let an environment take no release for some time; rollbacks are never refused. Raises Refused."""
     environment_name(environment)
-    why = " ".join(reason.split())
-    if not why:
-        raise Refused("A freeze needs a reason: give in --reason why nothing may be released.")
+    why = _one_line(reason, "A freeze needs a reason: give in --reason why nothing may be released.")
     starts = freezing.moment(since, "--from") if since else _now()
     ends = freezing.moment(until, "--until")
     if ends <= max(starts, _now()):
@@ -232,22 +217,16 @@ def freeze(
     window = freezing.Window((environment,), why, freezing.Once(starts, ends))
 
     def decide(branch: EnvironmentsBranch) -> Change:
-        subject = f"freeze {environment} until {freezing.utc(ends)}"
-        message = f"{subject}\n\n{why}\n\nBy: {repository.author}\n"
+        message = f"freeze {environment} until {freezing.utc(ends)}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: freezing.text_with(branch, window)}, message)
 
     return _done(publish(repository, decide))
 
 
 def thaw(repository: Repository, environment: str, *, reason: str) -> str:
-    """Let an environment take releases again.
-
-    Raises Refused.
-    """
+    """Let an environment take releases again. Raises Refused."""
     environment_name(environment)
-    why = " ".join(reason.split())
-    if not why:
-        raise Refused("A thaw needs a reason: give in --reason why releases may go on.")
+    why = _one_line(reason, "A thaw needs a reason: give in --reason why releases may go on.")
     fetch_existing(repository)
 
     def decide(branch: EnvironmentsBranch) -> Change:
@@ -295,6 +274,13 @@ def check_scan(image: str, key: EllipticCurvePublicKey, *, critical_only: bool =
     if scan.critical or (scan.high and not critical_only):
         raise attestations.Vulnerable(f"{reference} must not be released: {scan}.")
     return f"{reference}: {scan}"
+
+
+def _one_line(reason: str, otherwise: str) -> str:
+    """Raises Refused where no reason is given."""
+    if why := " ".join(reason.split()):
+        return why
+    raise Refused(otherwise)
 
 
 def _now() -> datetime:

@@ -37,10 +37,7 @@ class Release:
 
     @classmethod
     def parse(cls, text: str, where: str) -> Self:
-        """Read a release file; `where` names it in errors.
-
-        Raises UnreadableRelease.
-        """
+        """Read a release file; `where` names it in errors. Raises UnreadableRelease."""
         try:
             data = documents.value(text)
         except Unreadable as error:
