@@ -14,7 +14,6 @@ from delivery.gitops.branch import (
     ROLLBACK_TRAILER,
     Change,
     EnvironmentsBranch,
-    Published,
     ReleaseRecord,
     fetch_existing,
     publish,
@@ -73,7 +72,7 @@ def release(
         subject = f"release {released.version} to {to}"
         return replacing(now, wanted, to, subject, _trailers(f"By: {repository.author}", despite))
 
-    return _done(publish(repository, decide), f"{to} has that release already; nothing was changed.")
+    return str(publish(repository, decide) or f"{to} has that release already; nothing was changed.")
 
 
 def promote(repository: Repository, source: str, target: str, *, despite_freeze: str | None = None) -> str:
@@ -102,7 +101,7 @@ def promote(repository: Repository, source: str, target: str, *, despite_freeze:
         subject = f"promote {wanted.image.version} from {source} to {target}"
         return replacing(now, wanted, target, subject, _trailers(f"By: {repository.author}", despite))
 
-    return _done(publish(repository, decide), f"{target} has that release already; nothing was changed.")
+    return str(publish(repository, decide) or f"{target} has that release already; nothing was changed.")
 
 
 def rollback(
@@ -200,7 +199,7 @@ def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
         )
         return Change({quarantine.FILE: quarantine.text_without(known, digest)}, message)
 
-    return _done(publish(repository, decide))
+    return str(publish(repository, decide))
 
 
 def freeze(
@@ -220,7 +219,7 @@ def freeze(
         message = f"freeze {environment} until {freezing.utc(ends)}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: freezing.text_with(branch, window)}, message)
 
-    return _done(publish(repository, decide))
+    return str(publish(repository, decide))
 
 
 def thaw(repository: Repository, environment: str, *, reason: str) -> str:
@@ -239,7 +238,7 @@ def thaw(repository: Repository, environment: str, *, reason: str) -> str:
         message = f"thaw {environment}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: text}, message)
 
-    return _done(publish(repository, decide))
+    return str(publish(repository, decide))
 
 
 def current(repository: Repository, environment: str) -> Release:
@@ -285,10 +284,6 @@ def _one_line(reason: str, otherwise: str) -> str:
 
 def _now() -> datetime:
     return datetime.now(tz=UTC)
-
-
-def _done(published: Published | None, otherwise: str = "Nothing was changed.") -> str:
-    return str(published) if published else otherwise
 
 
 def _before(

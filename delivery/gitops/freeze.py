@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -117,15 +118,12 @@ def passed(branch: EnvironmentsBranch, environment: str, now: datetime, despite:
     why = " ".join((despite or "").split())
     try:
         found = frozen(branch, environment, now)
+        problem = f"{found}. If it cannot wait: --despite-freeze REASON" if found else ""
     except Refused as refusal:
-        if why:
-            return f"{TRAILER}: {why}"
-        raise Refused(f"{refusal} Until then only --despite-freeze REASON releases.") from refusal
-    if found is None:
-        return ""
-    if why:
-        return f"{TRAILER}: {why}"
-    raise Refused(f"{found}. If it cannot wait: --despite-freeze REASON")
+        problem = f"{refusal} Until then only --despite-freeze REASON releases."
+    if problem and not why:
+        raise Refused(problem)
+    return f"{TRAILER}: {why}" if problem else ""
 
 
 def text_with(branch: EnvironmentsBranch, window: Window) -> str:
@@ -133,11 +131,9 @@ def text_with(branch: EnvironmentsBranch, window: Window) -> str:
     before = windows(branch)
     # The text and its comments stay as they are where the entry can simply be appended.
     text = f"{_text_of(branch).rstrip()}\n{window}" if before else ""
-    try:
+    with suppress(Refused):
         if len(parsed(text)) == len(before) + 1:
             return text
-    except Refused:
-        pass
     return _text([*before, window])
 
 

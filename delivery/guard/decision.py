@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from functools import cached_property
 
 from delivery.gitops.branch import ReleaseRecord
@@ -40,25 +41,20 @@ class Rollback:
 
 
 @dataclass(frozen=True)
-class PromoteInFull:
-    """The Rollout goes where Git was rolled back to, without the canary's steps."""
-
-
-@dataclass(frozen=True)
 class ScaleToZero:
     """The aborted version loses its pods: Argo Rollouts leaves it its traffic while the stable one lacks a pod."""
 
     replica_set: str
 
 
-@dataclass(frozen=True)
-class Abort:
-    """The Rollout still brings what Git has left: its users and its processors need not wait for Argo CD's sync."""
+class Correction(Enum):
+    """What is done to the cluster after a rollback, as the guard's log says it."""
 
-
-@dataclass(frozen=True)
-class TerminateSync:
-    """Argo CD still works on the release that Git has left, and would take up the rollback only after that."""
+    PROMOTE_IN_FULL = "promotes the rollback without the canary's steps"
+    # Its users and its processors need not wait for Argo CD's sync.
+    ABORT = "aborts the release that Git has left"
+    # Argo CD would take up the rollback only after that.
+    TERMINATE_SYNC = "terminates the sync of the release that Git has left"
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class Nothing:
 
 
 HEALTHY = Nothing("Nothing is wrong.")
-Decision = Rollback | PromoteInFull | ScaleToZero | Abort | TerminateSync | Nothing
+Decision = Rollback | ScaleToZero | Correction | Nothing
 
 
 @dataclass(frozen=True)
@@ -177,11 +173,12 @@ def rollback_meets_another_release(state: ObservedState) -> Decision | None:
     rollout = state.rollout
     moving = rollout and rollout.stable_hash and rollout.is_moving and not rollout.aborted
     another = rollout and moving and rollout.observed and not rollout.is_of(state.release)
-    return Abort() if state.is_rollback and another else None
+    return Correction.ABORT if state.is_rollback and another else None
 
 
 def sync_is_outdated(state: ObservedState) -> Decision | None:
-    return TerminateSync() if state.application and state.application.syncs_outdated_source else None
+    outdated = state.application and state.application.syncs_outdated_source
+    return Correction.TERMINATE_SYNC if outdated else None
 
 
 def failed(state: ObservedState) -> Decision | None:
@@ -203,10 +200,8 @@ def failed(state: ObservedState) -> Decision | None:
 
 def rollback_takes_steps(state: ObservedState) -> Decision | None:
     rollout = state.rollout
-    moving = rollout and rollout.is_moving and not rollout.promotes_in_full
-    return (
-        PromoteInFull() if state.is_rollback and rollout and moving and rollout.is_of(state.release) else None
-    )
+    steps = rollout and rollout.is_moving and not rollout.promotes_in_full and rollout.is_of(state.release)
+    return Correction.PROMOTE_IN_FULL if state.is_rollback and steps else None
 
 
 # Users first, then whatever a rollback would wait for.

@@ -80,12 +80,5 @@ class Records:
         return replace(self._entry(found, PROMOTED, found.pod_hash), gates=gates) if found else None
 
     def _entry(self, of: Workload, outcome: str, pod_hash: str) -> PromotionEntry:
-        return PromotionEntry(
-            version=of.version or of.digest[:19],
-            revision=of.revision,
-            digest=of.digest,
-            strategy=of.strategy,
-            outcome=outcome,
-            at=f"{self.now():%Y-%m-%dT%H:%M:%S}+00:00",
-            pod_hash=pod_hash,
-        )
+        version, at = of.version or of.digest[:19], f"{self.now():%Y-%m-%dT%H:%M:%S}+00:00"
+        return PromotionEntry(version, of.revision, of.digest, of.strategy, outcome, at, pod_hash=pod_hash)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from delivery.kubernetes.objects import Object, spec_of, status_of, time
+from delivery.kubernetes.objects import Object, spec_of, status_of, time, true_condition
 
 # How the API server reports that a webhook, such as Kyverno's, or a policy of its own has refused something.
 _DENIED = re.compile(r"\bdenied (?:the )?request: (.*)", re.DOTALL)
@@ -81,10 +81,8 @@ def _denied(resources: Iterable[Object]) -> str:
 
 def application_set_error(thing: Object) -> str | None:
     """What keeps the environment's ApplicationSet from making its Application; None where nothing does."""
-    for condition in status_of(thing).get("conditions") or []:
-        if condition.get("type") == "ErrorOccurred" and condition.get("status") == "True":
-            return str(condition.get("message", "ErrorOccurred"))
-    return None
+    found = true_condition(thing, "ErrorOccurred")
+    return str(found.get("message", "ErrorOccurred")) if found else None
 
 
 @dataclass(frozen=True)
@@ -100,14 +98,7 @@ class Migration:
     @classmethod
     def parse(cls, job: Object) -> Self:
         status, template = status_of(job), spec_of(job).get("template") or {}
-        failed: Object = next(
-            (
-                each
-                for each in status.get("conditions") or []
-                if each["type"] == "Failed" and each["status"] == "True"
-            ),
-            {},
-        )
+        failed = true_condition(job, "Failed")
         return cls(
             uid=(job.get("metadata") or {}).get("uid", ""),
             images=tuple(each["image"] for each in spec_of(template).get("containers") or []),

@@ -9,14 +9,12 @@ from delivery.gitops.branch import ReleaseRecord
 from delivery.guard.decision import (
     HEALTHY,
     RULES,
-    Abort,
+    Correction,
     Decision,
     Nothing,
     ObservedState,
-    PromoteInFull,
     Rollback,
     ScaleToZero,
-    TerminateSync,
     decide,
 )
 from delivery.guard.tests.states import (
@@ -60,12 +58,12 @@ STATES: list[tuple[str, ObservedState, Decision | type[Decision]]] = [
     (
         "rollback_meets_another_release",
         observed(release=GOOD, is_rollback=True, rollout=rollout(BAD)),
-        Abort(),
+        Correction.ABORT,
     ),
     (
         "sync_is_outdated",
         observed(application=not_let_in(GOOD) | {"spec": {"source": {"targetRevision": "newer"}}}),
-        TerminateSync(),
+        Correction.TERMINATE_SYNC,
     ),
     (
         "failed",
@@ -91,7 +89,7 @@ STATES: list[tuple[str, ObservedState, Decision | type[Decision]]] = [
         ),
     ),
     ("failed", observed(), Rollback),
-    ("rollback_takes_steps", observed(is_rollback=True, rollout=rollout()), PromoteInFull()),
+    ("rollback_takes_steps", observed(is_rollback=True, rollout=rollout()), Correction.PROMOTE_IN_FULL),
 ]
 
 
@@ -335,9 +333,9 @@ def test_a_release_passed_its_gates_if_the_last_one_says_so(
 
 def test_a_sync_of_an_outdated_source_is_ended_whoever_changed_it() -> None:
     application = not_let_in(GOOD)
-    assert decide(observed(application=application, rollout=rollout())) != TerminateSync()
+    assert decide(observed(application=application, rollout=rollout())) != Correction.TERMINATE_SYNC
     application["spec"] = {"source": {"targetRevision": "newer"}}
-    assert decide(observed(application=application, rollout=rollout())) == TerminateSync()
+    assert decide(observed(application=application, rollout=rollout())) == Correction.TERMINATE_SYNC
 
 
 def test_another_name_for_the_same_release_is_no_other_release() -> None:
@@ -375,7 +373,7 @@ def test_releases_of_charts_that_wrote_other_annotations_are_known_by_them() -> 
     assert ReplicaSet.parse(stable).version == "1.0"
     before = rollout()
     before["metadata"]["annotations"] = old | {"crm/strategy": "blue-green"}
-    assert decide(observed(is_rollback=True, rollout=before)) != PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=before)) != Correction.PROMOTE_IN_FULL
 
 
 def test_a_first_release_has_nothing_to_be_rolled_back_to() -> None:
@@ -383,17 +381,17 @@ def test_a_first_release_has_nothing_to_be_rolled_back_to() -> None:
 
 
 def test_a_rollback_takes_no_steps() -> None:
-    assert decide(observed(is_rollback=True, rollout=rollout())) == PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=rollout())) == Correction.PROMOTE_IN_FULL
     assert nothing(is_rollback=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
     assert nothing(is_rollback=False, rollout=rollout()) == "Nothing is wrong."
     other_strategy = rollout()
     other_strategy["metadata"]["annotations"][STRATEGY] = "blue-green"
-    assert decide(observed(is_rollback=True, rollout=other_strategy)) != PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=other_strategy)) != Correction.PROMOTE_IN_FULL
 
 
 def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
     left: dict[str, Any] = {"release": GOOD, "is_rollback": True, "application": not_let_in(BAD)}
-    assert decide(observed(rollout=rollout(BAD), **left)) == Abort()
+    assert decide(observed(rollout=rollout(BAD), **left)) == Correction.ABORT
 
 
 @pytest.mark.parametrize(
@@ -410,4 +408,4 @@ def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
 )
 def test_nothing_else_is_aborted(difference: dict[str, Any]) -> None:
     usual: dict[str, Any] = {"release": GOOD, "is_rollback": True, "rollout": rollout(BAD)}
-    assert decide(observed(**usual | difference)) != Abort()
+    assert decide(observed(**usual | difference)) != Correction.ABORT
