@@ -55,11 +55,8 @@ def release(
     reference = registry.Reference.parse(image)
     found = registry.look_up(reference)
     repository.fetch_history()
-    released = ReleasedImage(
-        found.repository,
-        found.digest,
-        version or _label(found, registry.VERSION_LABEL, reference, "--version"),
-    )
+    name = version or _label(found, registry.VERSION_LABEL, reference, "--version")
+    released = ReleasedImage(found.repository, found.digest, name)
     commit = _commit(repository, revision or _label(found, registry.REVISION_LABEL, reference, "--revision"))
 
     def decide(branch: EnvironmentsBranch) -> Change | None:
@@ -126,7 +123,7 @@ def rollback(
 
     def decide(branch: EnvironmentsBranch) -> Change | None:
         quarantined = quarantine.digests(branch)
-        record = promoted.copy_of(branch, environment)
+        record = promoted.copies_of(branch).get(environment)
         try:
             now = branch.release(environment)
         except Refused:

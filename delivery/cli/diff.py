@@ -31,6 +31,7 @@ _APIS = "--api-versions=monitoring.coreos.com/v1"
 _CONTENT_HASH = re.compile(r"-[0-9a-f]{8,64}$")
 # These change with every release, in every object.
 _MARKS = {"app.kubernetes.io/version", "helm.sh/chart", REVISION, BEFORE[REVISION]}
+_STYLES = {"+": "not bold green", "-": "not bold red", "@": "not bold cyan"}  # by how a line begins
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,11 @@ def shown(found: Difference) -> Text:
     for name, lines in found.changes.items():
         text.append(f"\n{name}\n", "bold")
         for line in lines:
-            text.append(f"{line}\n", _style(line))
+            text.append(f"{line}\n", _STYLES.get(line[:1], "not bold"))
     if found.only_marks:
         text.append(f"\nOnly version and revision differ: {', '.join(found.only_marks)}", "not bold dim")
     text.rstrip()
     return text
-
-
-def _style(line: str) -> str:
-    return {"+": "not bold green", "-": "not bold red", "@": "not bold cyan"}.get(line[:1], "not bold")
 
 
 def _rendered(
@@ -138,9 +135,8 @@ def _compared(title: str, before: dict[str, Object], after: dict[str, Object]) -
             found.only_marks.append(name)
             continue
         lines = list(difflib.unified_diff(_lines(was), _lines(now), lineterm="", n=3))[2:]
-        found.changes[f"{name} ({'new' if was is None else 'removed'})" if not was or not now else name] = (
-            lines
-        )
+        what = "" if was and now else " (new)" if was is None else " (removed)"
+        found.changes[f"{name}{what}"] = lines
     return found
 
 

@@ -85,9 +85,8 @@ def identity(folder: Path) -> dict[str, str]:
     for role in ("AUTHOR", "COMMITTER"):
         for key in ("name", "email"):
             variable = f"GIT_{role}_{key.upper()}"
-            environment[variable] = (
-                os.environ.get(variable) or _setting(f"user.{key}", folder) or _account(key)
-            )
+            named = os.environ.get(variable) or _setting(folder, "--get", f"user.{key}")
+            environment[variable] = named or _account(key)
     return environment
 
 
@@ -158,7 +157,9 @@ class Repository:
             self._fetched.append(tip)
         if len(self._fetched) >= _FETCHES_BEFORE_TIDYING:
             self._fetched = []
-            self._tidy()
+            # Nothing waits to be pushed when a branch has just been fetched.
+            with contextlib.suppress(GitFailed):  # then the next time
+                self._git("gc", "--quiet", "--prune=now")
         return tip
 
     def _fetch(self, branch: str, *more: str) -> None:
@@ -335,11 +336,6 @@ class Repository:
         except GitFailed:
             return None
 
-    def _tidy(self) -> None:
-        """Nothing waits to be pushed when a branch has just been fetched."""
-        with contextlib.suppress(GitFailed):  # then the next time
-            self._git("gc", "--quiet", "--prune=now")
-
     def _git(self, *arguments: str, given: bytes = b"", place: Mapping[str, str] | None = None) -> str:
         return _decoded(self._raw(*arguments, given=given, place=place))
 
@@ -377,17 +373,14 @@ def opened(remote: str, folder: Path, patience: float = PATIENCE_SECONDS) -> Ite
 
 def _settings_for_transport(folder: Path) -> dict[str, str]:
     """How the checkout at `folder` reaches its remotes and signs in: its own credential and http settings."""
-    try:
-        listed = _output(["config", "--local", "-z", "--get-regexp", r"^(credential|http)\."], folder)
-    except GitFailed:
-        return {}
+    listed = _setting(folder, "--local", "-z", "--get-regexp", r"^(credential|http)\.")
     pairs = (entry.split("\n", 1) for entry in listed.split("\0") if entry)
     return {pair[0]: pair[1] if len(pair) > 1 else "true" for pair in pairs}
 
 
-def _setting(key: str, folder: Path) -> str:
+def _setting(folder: Path, *wanted: str) -> str:
     try:
-        return _output(["config", "--get", key], folder)
+        return _output(["config", *wanted], folder)
     except GitFailed:
         return ""
 

@@ -205,9 +205,9 @@ def copy_text(records: Mapping[str, PromotionRecord]) -> str:
 
 
 def copies_of(branch: EnvironmentsBranch, at: str | None = None) -> dict[str, PromotionRecord]:
-    """The records that the branch has, by environment, as far as they can be read: anybody may write there.
+    """The records that the branch has, by environment; none where no guard has written one, or it cannot be read.
 
-    No entry has passed any gates: only the guard's own record knows that.
+    Anybody may write there, so no entry has passed any gates: only the guard's own record knows that.
     """
     try:
         read = documents.value(branch.text(FILE, at) or "")
@@ -220,11 +220,6 @@ def copies_of(branch: EnvironmentsBranch, at: str | None = None) -> dict[str, Pr
         except (TypeError, AttributeError, ValueError):
             continue
     return found
-
-
-def copy_of(branch: EnvironmentsBranch, environment: str) -> PromotionRecord | None:
-    """The record that the branch has of an environment; None where no guard has written one."""
-    return copies_of(branch).get(environment)
 
 
 def release_record(

@@ -141,7 +141,7 @@ class MaintenanceLoop:
         found = self._promoted(environment, branch)
         if found is None:
             return None
-        revision = found.revision
+        revision = found.release.revision
         if revision not in self._committed:
             self.repository.fetch_history(HISTORY_COMMITS)
             known = self.repository.commit_on_remote(revision)
@@ -166,13 +166,5 @@ class MaintenanceLoop:
         if found is None or found is not record.newest:
             return None
         released = self.repository.time(commit)
-        return Promoted(
-            environment,
-            release.image.version,
-            commit,
-            release.revision,
-            rollout.stable_hash,
-            released,
-            # What changes no pod is promoted as soon as it is in Git.
-            max(at, released),
-        )
+        # What changes no pod is promoted as soon as it is in Git.
+        return Promoted(environment, release, commit, rollout.stable_hash, released, max(at, released))

@@ -82,7 +82,7 @@ class RollbackLoop:
         self._refusals = Refusals(self.cluster, self.repository, self._stable_digest)
 
     def _copy(self, environment: str) -> PromotionRecord | None:
-        return promoted.copy_of(self._branch or fetch_existing(self.repository), environment)
+        return promoted.copies_of(self._branch or fetch_existing(self.repository)).get(environment)
 
     @property
     def is_ready(self) -> bool:

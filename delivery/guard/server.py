@@ -39,13 +39,11 @@ def answer(path: str, loop: RollbackLoop) -> Answer:
     match path.partition("?")[0]:
         case "/healthz":
             return _health(loop.liveness.late())
+        case "/readyz" if not loop.is_ready:
+            return _health("has reconciled no environment yet")
         case "/readyz":
             errors = "".join(f"{name}: {error}\n" for name, error in loop.errors.items())
-            return (
-                Answer(200, f"ok\n{errors}")
-                if loop.is_ready
-                else _health("has reconciled no environment yet")
-            )
+            return Answer(200, f"ok\n{errors}")
         case "/metrics":
             return Answer(200, generate_latest(metrics.REGISTRY).decode(), CONTENT_TYPE_LATEST)
         case _:

@@ -190,7 +190,8 @@ class SyntheticTraffic:
                 release.sent[version] += 1
                 answer = _asked(client, url)
                 metrics.SYNTHETIC_REQUESTS.labels(environment, version, answer).inc()
-                if _is_unsupported(answer):
+                # An older version answers 404, for instance, and more of those would count as requests that went well.
+                if answer not in (_NO_ANSWER, "200") and int(answer) < _FIRST_ERROR:
                     release.unsupported.add(version)
                     self.log.write(
                         f"{environment}: {version} answers a synthetic request with {answer}, so it gets no more"
@@ -203,8 +204,3 @@ def _asked(client: httpx.Client, url: str) -> str:
         return str(web.get(client, url, seconds=_TIMEOUT_SECONDS, most=_MOST_BYTES).status_code)
     except httpx.HTTPError:
         return _NO_ANSWER
-
-
-def _is_unsupported(answer: str) -> bool:
-    """An older version answers 404, for instance, and more of those would count as requests that went well."""
-    return answer not in (_NO_ANSWER, "200") and int(answer) < _FIRST_ERROR

@@ -225,40 +225,31 @@ class _Registry:
         return found
 
     def _answer(self, url: str, accept: str, most: int = _MOST_MANIFEST) -> httpx.Response:
-        answer = self._ask(url, accept, most)
+        host, headers = self._reference.host, {"Accept": accept}
+        answer = self._send(url, headers, most)
         if answer.status_code == httpx.codes.UNAUTHORIZED and self._authorization is None:
             self._sign_in(answer.headers.get("www-authenticate", ""))
-            answer = self._ask(url, accept, most)
+            answer = self._send(url, headers, most)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise _NotThere(f"The registry has no image {self._reference}.")
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise Refused(
-                f"The registry {self._reference.host} requires a login: docker login {self._reference.host}."
-            )
+            raise Refused(f"The registry {host} requires a login: docker login {host}.")
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise RegistryUnreachable(f"The registry {self._reference.host} answered {answer.status_code}.")
+            raise RegistryUnreachable(f"The registry {host} answered {answer.status_code}.")
         if not answer.is_success:
-            raise Refused(
-                f"The registry {self._reference.host} answered {answer.status_code} for {self._reference}."
-            )
+            raise Refused(f"The registry {host} answered {answer.status_code} for {self._reference}.")
         return answer
-
-    def _ask(self, url: str, accept: str, most: int) -> httpx.Response:
-        headers = {"Accept": accept}
-        if self._authorization:
-            headers["Authorization"] = self._authorization
-        return self._send(url, headers, most)
 
     def _send(self, url: str, headers: dict[str, str], most: int = _MOST_MANIFEST) -> httpx.Response:
         # The last request is made when no time is left.
         seconds = max(0.1, self._until - time.monotonic())
+        if self._authorization:
+            headers = {**headers, "Authorization": self._authorization}
         try:
             return web.get(self._http, url, headers=headers, seconds=seconds, most=most)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = one_line(error) or type(error).__name__
-            raise RegistryUnreachable(
-                f"The registry {self._reference.host} cannot be reached: {why}."
-            ) from error
+            host, why = self._reference.host, one_line(error) or type(error).__name__
+            raise RegistryUnreachable(f"The registry {host} cannot be reached: {why}.") from error
 
     def _sign_in(self, challenge: str) -> None:
         """Answer a `Basic` or `Bearer` challenge with what `docker login` stored, or anonymously."""

@@ -41,11 +41,8 @@ _ROLLOUTS, _ANALYSIS_RUNS, _APPLICATIONS, _APPLICATION_SETS = (
     ("argoproj.io", "v1alpha1", plural)
     for plural in ("rollouts", "analysisruns", "applications", "applicationsets")
 )
-_REPLICA_SETS, _DEPLOYMENTS, _JOBS = (
-    ("apps", "v1", "replicasets"),
-    ("apps", "v1", "deployments"),
-    ("batch", "v1", "jobs"),
-)
+_REPLICA_SETS, _DEPLOYMENTS = ("apps", "v1", "replicasets"), ("apps", "v1", "deployments")
+_JOBS = ("batch", "v1", "jobs")
 
 
 @dataclass(frozen=True, kw_only=True)
