@@ -3,8 +3,6 @@
 import re
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-
 from delivery.errors import Refused, RegistryUnreachable
 from delivery.gitops import freeze as freezing
 from delivery.gitops import promoted, quarantine
@@ -253,21 +251,21 @@ def current_image(repository: Repository, environment: str) -> str:
     return f"{image.repository}@{image.digest}"
 
 
-def check_scan(image: str, key: EllipticCurvePublicKey, *, critical_only: bool = False) -> str:
-    """The newest valid scan result.
+def check_scan(_: Repository, *, image: str, key: str, critical: bool) -> str:
+    """The newest valid scan result, signed by the key in that file.
 
-    Raises Refused if there is none, Vulnerable if it has critical or, unless `critical_only`, high ones.
+    Raises Refused if there is none, Vulnerable if it has critical or, unless `critical`, high ones.
     """
+    trusted = attestations.public_key_of(key)
     reference = registry.Reference.parse(image)
     if reference.digest is None:
         raise Refused(f"The image {image!r} needs a digest: a tag may mean another image tomorrow.")
     try:
-        scan = attestations.newest(
-            registry.attestations(reference), digest=reference.digest, key=key, now=_now()
-        )
+        found = registry.attestations(reference)
+        scan = attestations.newest(found, digest=reference.digest, key=trusted, now=_now())
     except attestations.Uncounted as why:
         raise Refused(f"{reference} has no valid scan result: {why}.") from why
-    if scan.critical or (scan.high and not critical_only):
+    if scan.critical or (scan.high and not critical):
         raise attestations.Vulnerable(f"{reference} must not be released: {scan}.")
     return f"{reference}: {scan}"
 

@@ -89,10 +89,6 @@ def _diff(repository: git.Repository, *, source: str, target: str, values: Seque
     Console(highlight=False).print(diff.shown(found), soft_wrap=True)
 
 
-def _check_scan(_: git.Repository, *, image: str, key: str, critical: bool) -> str:
-    return commands.check_scan(image, attestations.public_key_of(key), critical_only=critical)
-
-
 def _verify(repository: git.Repository, *, environment: str, url: str, prometheus: str, minutes: int) -> str:
     return verify.verify(
         url,
@@ -271,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "check-scan",
         "Refuse an image whose newest signed scan result has critical or high vulnerabilities.",
-        _check_scan,
+        commands.check_scan,
         _option("image", metavar="IMAGE", help="HOST/NAME@sha256:…"),
         _option("--key", required=True, metavar="FILE", help="the public key of the only trusted scanner"),
         _option("--critical", action="store_true", help="refuse only for critical ones"),

@@ -97,7 +97,10 @@ class Frozen:
 
 def windows(branch: EnvironmentsBranch) -> tuple[Window, ...]:
     """All windows in the order of the file. Raises Refused, with the line, if it cannot be read."""
-    return parsed(_text_of(branch))
+    try:
+        return parsed(branch.text(FILE) or "")
+    except Unreadable as error:
+        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
 
 
 def frozen(branch: EnvironmentsBranch, environment: str, now: datetime) -> Frozen | None:
@@ -130,7 +133,7 @@ def text_with(branch: EnvironmentsBranch, window: Window) -> str:
     """The file with a window added. Raises Refused if it cannot be read."""
     before = windows(branch)
     # The text and its comments stay as they are where the entry can simply be appended.
-    text = f"{_text_of(branch).rstrip()}\n{window}" if before else ""
+    text = f"{(branch.text(FILE) or '').rstrip()}\n{window}" if before else ""
     with suppress(Refused):
         if len(parsed(text)) == len(before) + 1:
             return text
@@ -167,19 +170,9 @@ def utc(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _text_of(branch: EnvironmentsBranch) -> str:
-    try:
-        return branch.text(FILE) or ""
-    except Unreadable as error:
-        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
-
-
 def parsed(text: str) -> tuple[Window, ...]:
-    """The windows of a file. Raises Refused, with the line, if it cannot be read."""
-    try:
-        root = documents.node(text)
-    except Unreadable as error:
-        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
+    """The windows of a file. Raises Unreadable if it is no YAML, Refused, with the line, if it has no windows."""
+    root = documents.node(text)
     if root is None:
         return ()
     if not isinstance(root, yaml.SequenceNode):

@@ -53,13 +53,8 @@ def _quarantined(branch: EnvironmentsBranch, environment: str, decision: Rollbac
         known = quarantine.entries(branch)
     except Refused:
         known = ()
-    entry = quarantine.QuarantinedImage(
-        digest=image.digest,
-        version=image.version,
-        environment=environment,
-        at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        reason=one_line("; ".join(decision.reasons), _MOST_REASONS),
-    )
+    at, why = f"{now:%Y-%m-%dT%H:%M:%SZ}", one_line("; ".join(decision.reasons), _MOST_REASONS)
+    entry = quarantine.QuarantinedImage(image.digest, image.version, environment, at, why)
     return quarantine.text_with(known, entry)
 
 

@@ -44,7 +44,8 @@ class Application:
         # The result is empty for a moment between two tries.
         asked = ((operation.get("operation") or {}).get("sync") or {}).get("source") or result.get("source")
         outdated = asked is not None and asked != spec_of(thing).get("source")
-        synced = _values(result.get("source"))
+        synced, conditions = _values(result.get("source")), status.get("conditions") or []
+        image, release = synced.get("image") or {}, synced.get("release") or {}
         return cls(
             sync=sync.get("status"),
             health=(status.get("health") or {}).get("status"),
@@ -56,17 +57,10 @@ class Application:
             retries=operation.get("retryCount", 0),
             wanted_revision=source.get("targetRevision"),
             wanted_digest=(_values(source).get("image") or {}).get("digest"),
-            synced_release=(
-                (synced.get("image") or {}).get("digest"),
-                (synced.get("release") or {}).get("revision"),
-            ),
+            synced_release=(image.get("digest"), release.get("revision")),
             syncs_outdated_source=operation.get("phase") == "Running" and outdated,
             denied=_denied(result.get("resources") or []),
-            errors=tuple(
-                each.get("message", "")
-                for each in status.get("conditions") or []
-                if "Error" in each.get("type", "")
-            ),
+            errors=tuple(each.get("message", "") for each in conditions if "Error" in each.get("type", "")),
         )
 
 
