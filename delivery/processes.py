@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ def run(
     *,
     seconds: float,
     most: int,
-    given: bytes | None = None,
+    given: bytes = b"",
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Done:
@@ -48,72 +49,48 @@ def run(
     Raises Late after `seconds`, FileNotFoundError if there is no such program.
     """
     until = time.monotonic() + seconds
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    output, errors = _Reader(process.stdout, most), _Reader(process.stderr, _MOST_ERRORS)
+    # A file, because a program that reads no further would hold up whoever writes into a pipe.
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(given)
+        stdin.seek(0)
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    output, errors = bytearray(), bytearray()
+    pipes = ((process.stdout, output, most), (process.stderr, errors, _MOST_ERRORS))
+    readers = [threading.Thread(target=_read, args=pipe, name="pipe", daemon=True) for pipe in pipes]
     try:
-        for thread in (output, errors, _Writer(process.stdin, given or b"")):
-            thread.start()
-        output.join(until - time.monotonic())
+        for reader in readers:
+            reader.start()
+        readers[0].join(until - time.monotonic())
         status = process.wait(max(0.0, until - time.monotonic()))
         # A process that it leaves running on purpose, such as a cache of passwords, may still hold this pipe.
-        errors.join(_GRACE_SECONDS)
+        readers[1].join(_GRACE_SECONDS)
     except BaseException as error:
         _end(process)
         if isinstance(error, subprocess.TimeoutExpired):
             raise Late(f"did not end within {seconds:g} s") from None
         raise
-    return Done(status, bytes(output.read), bytes(errors.read), output.cut)
+    return Done(status, bytes(output), bytes(errors), cut=len(output) == most)
 
 
-class _Reader(threading.Thread):
-    """Reads so much of a pipe and then closes it, which ends a program that goes on writing."""
-
-    def __init__(self, pipe: IO[bytes] | None, most: int) -> None:
-        super().__init__(name="pipe", daemon=True)
-        self._pipe, self._most = pipe, most
-        self.read, self.cut = bytearray(), False
-
-    def run(self) -> None:
-        if self._pipe is None:
-            return
-        with self._pipe:
-            while piece := os.read(self._pipe.fileno(), _PIECE):
-                self.read += piece[: self._most - len(self.read)]
-                if len(self.read) == self._most:
-                    self.cut = True
-                    return
-
-
-class _Writer(threading.Thread):
-    def __init__(self, pipe: IO[bytes] | None, given: bytes) -> None:
-        super().__init__(name="pipe", daemon=True)
-        self._pipe, self._given = pipe, given
-
-    def run(self) -> None:
-        # A program that reads no further, or has ended, shows that by its exit status.
-        with contextlib.suppress(BrokenPipeError), self._pipe or contextlib.nullcontext():
-            if self._pipe:
-                self._pipe.write(self._given)
+def _read(pipe: IO[bytes], found: bytearray, most: int) -> None:
+    """Read so much of a pipe and then close it, which ends a program that goes on writing."""
+    with pipe:
+        while len(found) < most and (piece := os.read(pipe.fileno(), _PIECE)):
+            found += piece[: most - len(found)]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a program and all that it has started."""
-    _signal(process, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE_SECONDS)
-    _signal(process, signal.SIGKILL)
-    process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """To its whole session."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+    for number, patience in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)

@@ -43,6 +43,18 @@ def get(
     return _asked(client, client.build_request("GET", url, headers=headers, params=params), seconds, most)
 
 
+def query(prometheus: str, promql: str, *, seconds: float, most: int, **settings: Any) -> list[Any]:
+    """The series that Prometheus at that address answers; `settings` of the client.
+
+    Raises httpx.HTTPError, httpx.InvalidURL; ValueError, LookupError or TypeError for what is no answer of Prometheus.
+    """
+    with client(**settings) as http:
+        url, asked = f"{prometheus}/api/v1/query", {"query": promql}
+        answer = get(http, url, params=asked, seconds=seconds, most=most)
+    found: list[Any] = answer.raise_for_status().json()["data"]["result"]
+    return found
+
+
 def post(client: httpx.Client, url: str, *, json: Any, seconds: float, most: int) -> httpx.Response:
     """Like `get`, with a JSON body."""
     return _asked(client, client.build_request("POST", url, headers=_UNCOMPRESSED, json=json), seconds, most)

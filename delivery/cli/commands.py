@@ -3,8 +3,6 @@
 import re
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-
 from delivery.errors import Refused, RegistryUnreachable
 from delivery.gitops import freeze as freezing
 from delivery.gitops import promoted, quarantine
@@ -14,7 +12,6 @@ from delivery.gitops.branch import (
     ROLLBACK_TRAILER,
     Change,
     EnvironmentsBranch,
-    Published,
     ReleaseRecord,
     fetch_existing,
     publish,
@@ -50,20 +47,14 @@ def release(
     strategy: str | None = None,
     despite_freeze: str | None = None,
 ) -> str:
-    """Give an environment an image and the commit that it was built from.
-
-    Raises Refused.
-    """
+    """Give an environment an image and the commit that it was built from. Raises Refused."""
     environment_name(to)
     fetch_existing(repository).current(to)
     reference = registry.Reference.parse(image)
     found = registry.look_up(reference)
     repository.fetch_history()
-    released = ReleasedImage(
-        found.repository,
-        found.digest,
-        version or _label(found, registry.VERSION_LABEL, reference, "--version"),
-    )
+    name = version or _label(found, registry.VERSION_LABEL, reference, "--version")
+    released = ReleasedImage(found.repository, found.digest, name)
     commit = _commit(repository, revision or _label(found, registry.REVISION_LABEL, reference, "--revision"))
 
     def decide(branch: EnvironmentsBranch) -> Change | None:
@@ -76,14 +67,11 @@ def release(
         subject = f"release {released.version} to {to}"
         return replacing(now, wanted, to, subject, _trailers(f"By: {repository.author}", despite))
 
-    return _done(publish(repository, decide), f"{to} has that release already; nothing was changed.")
+    return str(publish(repository, decide) or f"{to} has that release already; nothing was changed.")
 
 
 def promote(repository: Repository, source: str, target: str, *, despite_freeze: str | None = None) -> str:
-    """Copy revision and image of one environment to another, which keeps its own strategy.
-
-    Raises Refused.
-    """
+    """Copy revision and image of one environment to another, which keeps its own strategy. Raises Refused."""
     environment_name(source)
     environment_name(target)
     if source == target:
@@ -108,7 +96,7 @@ def promote(repository: Repository, source: str, target: str, *, despite_freeze:
         subject = f"promote {wanted.image.version} from {source} to {target}"
         return replacing(now, wanted, target, subject, _trailers(f"By: {repository.author}", despite))
 
-    return _done(publish(repository, decide), f"{target} has that release already; nothing was changed.")
+    return str(publish(repository, decide) or f"{target} has that release already; nothing was changed.")
 
 
 def rollback(
@@ -133,7 +121,7 @@ def rollback(
 
     def decide(branch: EnvironmentsBranch) -> Change | None:
         quarantined = quarantine.digests(branch)
-        record = promoted.copy_of(branch, environment)
+        record = promoted.copies_of(branch).get(environment)
         try:
             now = branch.release(environment)
         except Refused:
@@ -187,15 +175,11 @@ def _rolled_back_already(
 
 
 def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
-    """Let a quarantined image be released again.
-
-    Raises Refused.
-    """
-    why = " ".join(reason.split())
-    if not why:
-        raise Refused(
-            "Lifting a quarantine needs a reason: give in --reason why the image may be released after all."
-        )
+    """Let a quarantined image be released again. Raises Refused."""
+    why = _one_line(
+        reason,
+        "Lifting a quarantine needs a reason: give in --reason why the image may be released after all.",
+    )
     fetch_existing(repository)
 
     def decide(branch: EnvironmentsBranch) -> Change:
@@ -210,20 +194,15 @@ def unquarantine(repository: Repository, digest: str, *, reason: str) -> str:
         )
         return Change({quarantine.FILE: quarantine.text_without(known, digest)}, message)
 
-    return _done(publish(repository, decide))
+    return str(publish(repository, decide))
 
 
 def freeze(
     repository: Repository, environment: str, *, until: str, reason: str, since: str | None = None
 ) -> str:
-    """Let an environment take no release for some time; rollbacks are never refused.
-
-    Raises Refused.
-    """
+    """Let an environment take no release for some time; rollbacks are never refused. Raises Refused."""
     environment_name(environment)
-    why = " ".join(reason.split())
-    if not why:
-        raise Refused("A freeze needs a reason: give in --reason why nothing may be released.")
+    why = _one_line(reason, "A freeze needs a reason: give in --reason why nothing may be released.")
     starts = freezing.moment(since, "--from") if since else _now()
     ends = freezing.moment(until, "--until")
     if ends <= max(starts, _now()):
@@ -232,22 +211,16 @@ def freeze(
     window = freezing.Window((environment,), why, freezing.Once(starts, ends))
 
     def decide(branch: EnvironmentsBranch) -> Change:
-        subject = f"freeze {environment} until {freezing.utc(ends)}"
-        message = f"{subject}\n\n{why}\n\nBy: {repository.author}\n"
+        message = f"freeze {environment} until {freezing.utc(ends)}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: freezing.text_with(branch, window)}, message)
 
-    return _done(publish(repository, decide))
+    return str(publish(repository, decide))
 
 
 def thaw(repository: Repository, environment: str, *, reason: str) -> str:
-    """Let an environment take releases again.
-
-    Raises Refused.
-    """
+    """Let an environment take releases again. Raises Refused."""
     environment_name(environment)
-    why = " ".join(reason.split())
-    if not why:
-        raise Refused("A thaw needs a reason: give in --reason why releases may go on.")
+    why = _one_line(reason, "A thaw needs a reason: give in --reason why releases may go on.")
     fetch_existing(repository)
 
     def decide(branch: EnvironmentsBranch) -> Change:
@@ -260,7 +233,7 @@ def thaw(repository: Repository, environment: str, *, reason: str) -> str:
         message = f"thaw {environment}\n\n{why}\n\nBy: {repository.author}\n"
         return Change({freezing.FILE: text}, message)
 
-    return _done(publish(repository, decide))
+    return str(publish(repository, decide))
 
 
 def current(repository: Repository, environment: str) -> Release:
@@ -278,31 +251,34 @@ def current_image(repository: Repository, environment: str) -> str:
     return f"{image.repository}@{image.digest}"
 
 
-def check_scan(image: str, key: EllipticCurvePublicKey, *, critical_only: bool = False) -> str:
-    """The newest valid scan result.
+def check_scan(_: Repository, *, image: str, key: str, critical: bool) -> str:
+    """The newest valid scan result, signed by the key in that file.
 
-    Raises Refused if there is none, Vulnerable if it has critical or, unless `critical_only`, high ones.
+    Raises Refused if there is none, Vulnerable if it has critical or, unless `critical`, high ones.
     """
+    trusted = attestations.public_key_of(key)
     reference = registry.Reference.parse(image)
     if reference.digest is None:
         raise Refused(f"The image {image!r} needs a digest: a tag may mean another image tomorrow.")
     try:
-        scan = attestations.newest(
-            registry.attestations(reference), digest=reference.digest, key=key, now=_now()
-        )
+        found = registry.attestations(reference)
+        scan = attestations.newest(found, digest=reference.digest, key=trusted, now=_now())
     except attestations.Uncounted as why:
         raise Refused(f"{reference} has no valid scan result: {why}.") from why
-    if scan.critical or (scan.high and not critical_only):
+    if scan.critical or (scan.high and not critical):
         raise attestations.Vulnerable(f"{reference} must not be released: {scan}.")
     return f"{reference}: {scan}"
 
 
+def _one_line(reason: str, otherwise: str) -> str:
+    """Raises Refused where no reason is given."""
+    if why := " ".join(reason.split()):
+        return why
+    raise Refused(otherwise)
+
+
 def _now() -> datetime:
     return datetime.now(tz=UTC)
-
-
-def _done(published: Published | None, otherwise: str = "Nothing was changed.") -> str:
-    return str(published) if published else otherwise
 
 
 def _before(

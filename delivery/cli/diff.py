@@ -6,7 +6,7 @@ import difflib
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ _CHART = "charts/crm"
 _HELM_SECONDS = 60.0
 _MOST_RENDERED = 16 * 1024 * 1024
 # What the chart looks for in the cluster: the Prometheus operator is part of the platform.
-_APIS = ("monitoring.coreos.com/v1",)
+_APIS = "--api-versions=monitoring.coreos.com/v1"
 # A name that ends in its content's hash is the same object with another content.
 _CONTENT_HASH = re.compile(r"-[0-9a-f]{8,64}$")
 # These change with every release, in every object.
 _MARKS = {"app.kubernetes.io/version", "helm.sh/chart", REVISION, BEFORE[REVISION]}
+_STYLES = {"+": "not bold green", "-": "not bold red", "@": "not bold cyan"}  # by how a line begins
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,11 @@ def shown(found: Difference) -> Text:
     for name, lines in found.changes.items():
         text.append(f"\n{name}\n", "bold")
         for line in lines:
-            text.append(f"{line}\n", _style(line))
+            text.append(f"{line}\n", _STYLES.get(line[:1], "not bold"))
     if found.only_marks:
         text.append(f"\nOnly version and revision differ: {', '.join(found.only_marks)}", "not bold dim")
     text.rstrip()
     return text
-
-
-def _style(line: str) -> str:
-    return {"+": "not bold green", "-": "not bold red", "@": "not bold cyan"}.get(line[:1], "not bold")
 
 
 def _rendered(
@@ -91,20 +88,14 @@ def _rendered(
     """The objects of a release by kind and name."""
     refuse_unknown_commit(repository, release)
     refuse_incomplete(repository, release, environment)
-    image = {
-        "repository": release.image.repository,
-        "digest": release.image.digest,
-        "version": release.image.version,
-    }
     with tempfile.TemporaryDirectory(prefix="delivery-diff-") as scratch:
         folder = Path(scratch)
         repository.check_out(release.revision, folder)
         # As in charts/environments/templates/applicationsets.yaml: the files in their order, the image over them.
         files = [f"rollouts/{release.strategy}.yaml", f"environments/{environment}/values.yaml", *more]
         command = ["helm", "template", "crm", _CHART, f"--namespace=crm-{environment}"]
-        command += [f"--api-versions={api}" for api in _APIS]
-        command += [f"--values={file}" for file in files]
-        values = {"release": {"revision": release.revision}, "image": image}
+        command += [_APIS, *(f"--values={file}" for file in files)]
+        values = {"release": {"revision": release.revision}, "image": asdict(release.image)}
         text = _helm([*command, "--values=-"], folder, yaml.safe_dump(values), release)
     return dict(_objects(text))
 
@@ -144,9 +135,8 @@ def _compared(title: str, before: dict[str, Object], after: dict[str, Object]) -
             found.only_marks.append(name)
             continue
         lines = list(difflib.unified_diff(_lines(was), _lines(now), lineterm="", n=3))[2:]
-        found.changes[f"{name} ({'new' if was is None else 'removed'})" if not was or not now else name] = (
-            lines
-        )
+        what = "" if was and now else " (new)" if was is None else " (removed)"
+        found.changes[f"{name}{what}"] = lines
     return found
 
 

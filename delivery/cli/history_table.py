@@ -31,19 +31,18 @@ def table(events: Iterable[Event]) -> Group:
     Below it its commit, what it replaced, what became of it and why, as wide as the terminal is.
     """
     found = list(events)
-    rows = [
-        (
+    rows = [[Text(heading, style="bold") for heading in _HEADINGS]]
+    rows += [
+        [
             Text(f"{each.at:%Y-%m-%d %H:%M:%S}"),
             Text(each.environment or "all"),
             Text(each.kind, style=_COLOURS.get(each.kind, "cyan")),
             Text(each.release.image.version, style="bold") if each.release else Text("-", style="dim"),
             # Text: brackets in names are no style.
             Text(each.by),
-        )
+        ]
         for each in found
     ]
-    when, where, what, version, by = (Text(heading, style="bold") for heading in _HEADINGS)
-    rows.insert(0, (when, where, what, version, by))
     widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
     lines: list[RenderableType] = []
     for row, event in zip(rows, (None, *found), strict=True):

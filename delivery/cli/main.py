@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -88,10 +89,6 @@ def _diff(repository: git.Repository, *, source: str, target: str, values: Seque
     Console(highlight=False).print(diff.shown(found), soft_wrap=True)
 
 
-def _check_scan(_: git.Repository, *, image: str, key: str, critical: bool) -> str:
-    return commands.check_scan(image, attestations.public_key_of(key), critical_only=critical)
-
-
 def _verify(repository: git.Repository, *, environment: str, url: str, prometheus: str, minutes: int) -> str:
     return verify.verify(
         url,
@@ -152,177 +149,143 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _option(*names: str, **settings: Any) -> argparse.ArgumentParser:
+    """For the parents of a command's parser."""
+    made = argparse.ArgumentParser(add_help=False)
+    made.add_argument(*names, **settings)
+    return made
+
+
 def _parser() -> argparse.ArgumentParser:
     """Each command has the function to run, whose parameters are named as the command's options are stored."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--remote",
-        metavar="URL",
-        help=f"the Git remote (else ${REMOTE_VARIABLE}, else origin of the checkout you are in)",
-    )
     parser = argparse.ArgumentParser(
         prog="delivery",
         description="Deploy, promote and roll back: each is one commit on the branch environments.",
     )
     parsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    remote = f"the Git remote (else ${REMOTE_VARIABLE}, else origin of the checkout you are in)"
+    common = _option("--remote", metavar="URL", help=remote)
 
     def command(
-        name: str, meaning: str, run: Callable[..., str | int | None], patience: float = git.PATIENCE_SECONDS
-    ) -> argparse.ArgumentParser:
-        made = parsers.add_parser(name, parents=[common], help=meaning, description=meaning)
+        name: str,
+        meaning: str,
+        run: Callable[..., str | int | None],
+        *options: argparse.ArgumentParser,
+        patience: float = git.PATIENCE_SECONDS,
+    ) -> None:
+        made = parsers.add_parser(name, parents=[common, *options], help=meaning, description=meaning)
         made.set_defaults(run=run, patience=patience)
-        return made
 
-    _add_changes(command)
-    _add_questions(command)
-    _add_pipeline(command)
-    command(
-        "guard",
-        "Roll back aborted releases in Git, promote and tidy up by itself, until stopped.",
-        _guard,
-        GIT_SECONDS,
-    )
-    command(
-        "verdicts",
-        "Answer the HTTP requests of the analyses `security` and `health`, until stopped.",
-        _verdicts,
-        GIT_SECONDS,
-    )
-    return parser
+    environment = _option("environment", metavar="ENVIRONMENT")
+    source, target = _option("source", metavar="FROM"), _option("target", metavar="TO")
+    why = "why, for the commit message"
+    reason = _option("--reason", metavar="TEXT", required=True, help=why)
+    despite = "although the environment is frozen; for the message"
+    despite_freeze = _option("--despite-freeze", metavar="REASON", help=despite)
+    as_json: dict[str, Any] = {"dest": "as_json", "action": "store_true", "help": "as JSON"}
 
-
-def _add_changes(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """What makes commits on the branch."""
     command("init", "Make the branch environments on the remote.", commands.init)
-
-    release = command(
-        "release", "Give an environment a new image and the commit it was built from.", commands.release
+    command(
+        "release",
+        "Give an environment a new image and the commit it was built from.",
+        commands.release,
+        _option("--image", required=True, metavar="IMAGE", help="HOST/NAME[:TAG]@sha256:… or HOST/NAME:TAG"),
+        _option("--to", required=True, metavar="ENVIRONMENT"),
+        _option("--revision", metavar="COMMIT", help="instead of the image's own label"),
+        _option("--version", metavar="NAME", help="instead of the image's own label"),
+        _option(
+            "--strategy", metavar="NAME", help="a file of rollouts/ (else the environment keeps its own)"
+        ),
+        despite_freeze,
     )
-    release.add_argument(
-        "--image", required=True, metavar="IMAGE", help="HOST/NAME[:TAG]@sha256:… or HOST/NAME:TAG"
-    )
-    release.add_argument("--to", required=True, metavar="ENVIRONMENT")
-    release.add_argument("--revision", metavar="COMMIT", help="instead of the image's own label")
-    release.add_argument("--version", metavar="NAME", help="instead of the image's own label")
-    release.add_argument(
-        "--strategy", metavar="NAME", help="a file of rollouts/ (else the environment keeps its own)"
-    )
-
-    promote = command(
+    command(
         "promote",
         "Copy an environment's release to the next one, which keeps its own strategy.",
         commands.promote,
+        source,
+        target,
+        despite_freeze,
     )
-    promote.add_argument("source", metavar="FROM")
-    promote.add_argument("target", metavar="TO")
-
-    for each in (release, promote):
-        each.add_argument(
-            "--despite-freeze", metavar="REASON", help="although the environment is frozen; for the message"
-        )
-
-    rollback = command(
-        "rollback", "Give an environment its last fully promoted release again.", commands.rollback
+    seen = "or IMAGE, as you saw it there: nothing is changed if it was rolled back already"
+    command(
+        "rollback",
+        "Give an environment its last fully promoted release again.",
+        commands.rollback,
+        environment,
+        _option("--to", metavar="COMMIT", help="the release at this commit of the branch environments"),
+        _option("--from", dest="seen", metavar="VERSION", help=seen),
+        _option("--reason", metavar="TEXT", help=why),
     )
-    rollback.add_argument("environment", metavar="ENVIRONMENT")
-    rollback.add_argument(
-        "--to", metavar="COMMIT", help="the release at this commit of the branch environments"
-    )
-    rollback.add_argument(
-        "--from",
-        dest="seen",
-        metavar="VERSION",
-        help="or IMAGE, as you saw it there: nothing is changed if it was rolled back already",
-    )
-    rollback.add_argument("--reason", metavar="TEXT", help="why, for the commit message")
-
-    unquarantine = command(
+    command(
         "unquarantine",
         "Let an image be released again that the guard has quarantined.",
         commands.unquarantine,
+        _option("digest", metavar="DIGEST", help="sha256:…"),
+        reason,
     )
-    unquarantine.add_argument("digest", metavar="DIGEST", help="sha256:…")
-
-    freeze = command(
-        "freeze", "Let an environment take no release for some time, but rollbacks.", commands.freeze
+    command(
+        "freeze",
+        "Let an environment take no release for some time, but rollbacks.",
+        commands.freeze,
+        environment,
+        _option("--until", metavar="TIME", required=True, help="like '2026-12-27 08:00', in UTC"),
+        _option("--from", dest="since", metavar="TIME", help="else from now on"),
+        reason,
     )
-    freeze.add_argument("environment", metavar="ENVIRONMENT")
-    freeze.add_argument("--until", metavar="TIME", required=True, help="like '2026-12-27 08:00', in UTC")
-    freeze.add_argument("--from", dest="since", metavar="TIME", help="else from now on")
+    command("thaw", "End an environment's freeze before its time.", commands.thaw, environment, reason)
 
-    thaw = command("thaw", "End an environment's freeze before its time.", commands.thaw)
-    thaw.add_argument("environment", metavar="ENVIRONMENT")
-
-    for each in (unquarantine, freeze, thaw):
-        each.add_argument("--reason", metavar="TEXT", required=True, help="why, for the commit message")
-
-
-def _add_questions(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """What people look up."""
-    found = command(
-        "status", "Show what Git, Argo Rollouts and Argo CD report about each environment.", _status
+    how = argparse.ArgumentParser(add_help=False)
+    either = how.add_mutually_exclusive_group()
+    either.add_argument("--json", **as_json)
+    either.add_argument("--watch", action="store_true", help="as one live screen, until Ctrl-C")
+    meaning = "Show what Git, Argo Rollouts and Argo CD report about each environment."
+    command("status", meaning, _status, how)
+    metrics = f"instead: deployments of the last {_METRICS_DAYS} days, how many failed, how soon they were rolled back"
+    command(
+        "history",
+        "Show what was released when, by whom and why, newest first.",
+        _history,
+        _option("environment", metavar="ENVIRONMENT", nargs="?", help="else all"),
+        _option("-n", dest="number", metavar="N", type=_number, default=20, help="how many (20)"),
+        _option("--json", **as_json),
+        _option("--metrics", action="store_true", help=metrics),
+        _option("--figures", dest="metrics", action="store_true", help=argparse.SUPPRESS),
     )
-    how = found.add_mutually_exclusive_group()
-    how.add_argument("--json", dest="as_json", action="store_true", help="as JSON")
-    how.add_argument("--watch", action="store_true", help="as one live screen, until Ctrl-C")
-
-    events = command("history", "Show what was released when, by whom and why, newest first.", _history)
-    events.add_argument("environment", metavar="ENVIRONMENT", nargs="?", help="else all")
-    events.add_argument("-n", dest="number", metavar="N", type=_number, default=20, help="how many (20)")
-    events.add_argument("--json", dest="as_json", action="store_true", help="as JSON")
-    events.add_argument(
-        "--metrics",
-        action="store_true",
-        help=f"instead: deployments of the last {_METRICS_DAYS} days, how many failed, how soon they were rolled back",
-    )
-    events.add_argument("--figures", dest="metrics", action="store_true", help=argparse.SUPPRESS)
-
-    promotion = command(
+    values = "one more value file of the revision, where Argo CD has one (extraValueFiles)"
+    command(
         "diff",
         "Show what promoting FROM to TO would change in TO: the chart of both releases, rendered with TO's own"
         " strategy and settings as Argo CD does.",
         _diff,
-    )
-    promotion.add_argument("source", metavar="FROM")
-    promotion.add_argument("target", metavar="TO")
-    promotion.add_argument(
-        "--values",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="one more value file of the revision, where Argo CD has one (extraValueFiles)",
+        source,
+        target,
+        _option("--values", metavar="FILE", action="append", default=[], help=values),
     )
 
-
-def _add_pipeline(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """What the pipeline looks up."""
-    image = command(
-        "current-image",
-        "Show the image, by its digest, that an environment has in Git.",
-        commands.current_image,
-    )
-    image.add_argument("environment", metavar="ENVIRONMENT")
-
-    scan = command(
+    meaning = "Show the image, by its digest, that an environment has in Git."
+    command("current-image", meaning, commands.current_image, environment)
+    command(
         "check-scan",
         "Refuse an image whose newest signed scan result has critical or high vulnerabilities.",
-        _check_scan,
+        commands.check_scan,
+        _option("image", metavar="IMAGE", help="HOST/NAME@sha256:…"),
+        _option("--key", required=True, metavar="FILE", help="the public key of the only trusted scanner"),
+        _option("--critical", action="store_true", help="refuse only for critical ones"),
     )
-    scan.add_argument("image", metavar="IMAGE", help="HOST/NAME@sha256:…")
-    scan.add_argument(
-        "--key", required=True, metavar="FILE", help="the public key of the only trusted scanner"
-    )
-    scan.add_argument("--critical", action="store_true", help="refuse only for critical ones")
-
-    verified = command(
+    minutes = "how long to wait at most (30)"
+    command(
         "verify",
         "Wait until an environment serves its release, and refuse it for bad health, a failed smoke test, too high a"
         " p95 or too many errors.",
         _verify,
+        environment,
+        _option("--url", required=True, metavar="URL", help="where users reach the CRM there"),
+        _option("--prometheus", required=True, metavar="URL", help="the Prometheus that scrapes it"),
+        _option("--minutes", metavar="N", type=_number, default=30, help=minutes),
     )
-    verified.add_argument("environment", metavar="ENVIRONMENT")
-    verified.add_argument("--url", required=True, metavar="URL", help="where users reach the CRM there")
-    verified.add_argument("--prometheus", required=True, metavar="URL", help="the Prometheus that scrapes it")
-    verified.add_argument(
-        "--minutes", metavar="N", type=_number, default=30, help="how long to wait at most (30)"
-    )
+
+    meaning = "Roll back aborted releases in Git, promote and tidy up by itself, until stopped."
+    command("guard", meaning, _guard, patience=GIT_SECONDS)
+    meaning = "Answer the HTTP requests of the analyses `security` and `health`, until stopped."
+    command("verdicts", meaning, _verdicts, patience=GIT_SECONDS)
+    return parser

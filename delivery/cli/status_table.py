@@ -70,10 +70,8 @@ def _git(git: GitStatus) -> Text:
 def _below(environment: EnvironmentStatus) -> Iterator[tuple[str, Text]]:
     cluster = environment.cluster
     if cluster and cluster.stable:
-        yield (
-            "stable",
-            _version(cluster.stable).append_text(_where(cluster) if not cluster.canary else Text()),
-        )
+        stable = _version(cluster.stable)
+        yield "stable", stable if cluster.canary else stable.append_text(_where(cluster))
     if cluster and cluster.canary:
         yield "canary", _version(cluster.canary).append_text(_where(cluster))
     if cluster:

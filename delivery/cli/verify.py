@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -62,31 +63,22 @@ class Prometheus:
 
     def counts(self, namespace: str, version: str) -> RequestCounts:
         """Raises Refused if Prometheus does not answer a number."""
-        timed = self._sum("django_request_duration_seconds_count", namespace, version)
-        quick = self._sum(
-            "django_request_duration_seconds_bucket", namespace, version, f', le="{SLOWEST_P95}"'
-        )
+        total = partial(self._sum, namespace, version)
+        timed = total("django_request_duration_seconds_count")
+        quick = total("django_request_duration_seconds_bucket", f', le="{SLOWEST_P95}"')
         return RequestCounts(
-            requests=self._sum("django_requests_total", namespace, version),
-            failed=self._sum("django_requests_total", namespace, version, ', status=~"5.."'),
+            requests=total("django_requests_total"),
+            failed=total("django_requests_total", ', status=~"5.."'),
             # A scrape in between makes them differ by a few requests, which is no request that was too slow.
             slow=max(timed - quick, 0),
         )
 
-    def _sum(self, series: str, namespace: str, version: str, more: str = "") -> int:
+    def _sum(self, namespace: str, version: str, series: str, more: str = "") -> int:
         query = _QUERY.format(series=series, namespace=namespace, version=version, more=more)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            with web.client() as client:
-                answer = web.get(
-                    client,
-                    f"{self.address.rstrip('/')}/api/v1/query",
-                    params={"query": query},
-                    headers=headers,
-                    seconds=_TIMEOUT_SECONDS,
-                    most=_MOST_BYTES,
-                )
-            found = answer.raise_for_status().json()["data"]["result"]
+            address = self.address.rstrip("/")
+            found = web.query(address, query, seconds=_TIMEOUT_SECONDS, most=_MOST_BYTES, headers=headers)
             return round(float(found[0]["value"][1])) if found else 0
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
             raise Refused(f"Prometheus at {self.address} does not answer: {error}.") from error

@@ -72,7 +72,8 @@ class EnvironmentsBranch:
 
     def names(self) -> list[str]:
         """Environments in the order of promotion, then others that have a folder on the branch."""
-        folders = [path for path in self._paths() if NAME.fullmatch(path)][:_MOST_FOLDERS]
+        listed = self._repository.paths(self.tip) if self.tip else set()
+        folders = [path for path in listed if NAME.fullmatch(path)][:_MOST_FOLDERS]
         wanted = {path_of(folder): folder for folder in folders}
         found = self._repository.paths(self.tip, *wanted) if self.tip and wanted else set()
         return [*ENVIRONMENTS, *sorted({wanted[path] for path in found} - set(ENVIRONMENTS))]
@@ -127,12 +128,9 @@ class EnvironmentsBranch:
         commits = self._log(environment, _MOST_RELEASES)
         self._repository.read_ahead(((commit, path_of(environment)) for commit in commits), MOST_BYTES)
         for commit in commits:
-            try:
-                release = self.release(environment, at=commit)
-            except UnreadableRelease:
-                continue
-            if release:
-                found.append(ReleaseRecord(commit, release))
+            with suppress(UnreadableRelease):
+                if release := self.release(environment, at=commit):
+                    found.append(ReleaseRecord(commit, release))
         return tuple(found)
 
     def before(self, environment: str, leaving_out: frozenset[str] = frozenset()) -> ReleaseRecord | None:
@@ -164,9 +162,6 @@ class EnvironmentsBranch:
         if release is None:
             raise Refused(f"{environment} had no release yet at {commit}.")
         return ReleaseRecord(full, release)
-
-    def _paths(self) -> set[str]:
-        return self._repository.paths(self.tip) if self.tip else set()
 
     def _log(self, environment: str, most: int | None = None) -> list[str]:
         return self._repository.log(self.tip, path_of(environment), most) if self.tip else []

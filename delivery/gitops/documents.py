@@ -84,8 +84,9 @@ def _check(text: str) -> None:
 
 def _refuse_twice(root: yaml.Node) -> None:
     """Raises Unreadable where a field is there twice or has no name."""
-    for child in _children(root):
-        _refuse_twice(child)
+    if isinstance(root, yaml.CollectionNode):
+        for child in root.value:
+            _refuse_twice(child[1] if isinstance(child, tuple) else child)
     if isinstance(root, yaml.MappingNode):
         known = set()
         for key, _ in root.value:
@@ -94,12 +95,6 @@ def _refuse_twice(root: yaml.Node) -> None:
             if key.value in known:
                 raise Unreadable(f"has the field {one_line(key.value, 40)} twice{_line(key.start_mark)}")
             known.add(key.value)
-
-
-def _children(root: yaml.Node) -> list[yaml.Node]:
-    if isinstance(root, yaml.MappingNode):
-        return [child for _, child in root.value]
-    return root.value if isinstance(root, yaml.SequenceNode) else []
 
 
 def _value(root: yaml.Node) -> Any:

@@ -33,12 +33,5 @@ def of(environment: str, events: Iterable[Event], since: datetime | None = None)
         for each, following in zip(ordered, [*ordered, None][1:], strict=True)
         if each.kind in DEPLOYMENTS and (since is None or each.at >= since)
     ]
-    return Performance(
-        environment,
-        tuple(each for each, _ in deployed),
-        tuple(
-            following.at - each.at
-            for each, following in deployed
-            if following and following.kind in ROLLBACKS
-        ),
-    )
+    restored = (after.at - each.at for each, after in deployed if after and after.kind in ROLLBACKS)
+    return Performance(environment, tuple(each for each, _ in deployed), tuple(restored))

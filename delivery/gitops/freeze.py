@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -96,7 +97,10 @@ class Frozen:
 
 def windows(branch: EnvironmentsBranch) -> tuple[Window, ...]:
     """All windows in the order of the file. Raises Refused, with the line, if it cannot be read."""
-    return parsed(_text_of(branch))
+    try:
+        return parsed(branch.text(FILE) or "")
+    except Unreadable as error:
+        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
 
 
 def frozen(branch: EnvironmentsBranch, environment: str, now: datetime) -> Frozen | None:
@@ -117,27 +121,22 @@ def passed(branch: EnvironmentsBranch, environment: str, now: datetime, despite:
     why = " ".join((despite or "").split())
     try:
         found = frozen(branch, environment, now)
+        problem = f"{found}. If it cannot wait: --despite-freeze REASON" if found else ""
     except Refused as refusal:
-        if why:
-            return f"{TRAILER}: {why}"
-        raise Refused(f"{refusal} Until then only --despite-freeze REASON releases.") from refusal
-    if found is None:
-        return ""
-    if why:
-        return f"{TRAILER}: {why}"
-    raise Refused(f"{found}. If it cannot wait: --despite-freeze REASON")
+        problem = f"{refusal} Until then only --despite-freeze REASON releases."
+    if problem and not why:
+        raise Refused(problem)
+    return f"{TRAILER}: {why}" if problem else ""
 
 
 def text_with(branch: EnvironmentsBranch, window: Window) -> str:
     """The file with a window added. Raises Refused if it cannot be read."""
     before = windows(branch)
     # The text and its comments stay as they are where the entry can simply be appended.
-    text = f"{_text_of(branch).rstrip()}\n{window}" if before else ""
-    try:
+    text = f"{(branch.text(FILE) or '').rstrip()}\n{window}" if before else ""
+    with suppress(Refused):
         if len(parsed(text)) == len(before) + 1:
             return text
-    except Refused:
-        pass
     return _text([*before, window])
 
 
@@ -171,19 +170,9 @@ def utc(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _text_of(branch: EnvironmentsBranch) -> str:
-    try:
-        return branch.text(FILE) or ""
-    except Unreadable as error:
-        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
-
-
 def parsed(text: str) -> tuple[Window, ...]:
-    """The windows of a file. Raises Refused, with the line, if it cannot be read."""
-    try:
-        root = documents.node(text)
-    except Unreadable as error:
-        raise Refused(f"{_WHERE} {error}: repair it by hand.") from error
+    """The windows of a file. Raises Unreadable if it is no YAML, Refused, with the line, if it has no windows."""
+    root = documents.node(text)
     if root is None:
         return ()
     if not isinstance(root, yaml.SequenceNode):

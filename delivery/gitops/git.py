@@ -85,9 +85,8 @@ def identity(folder: Path) -> dict[str, str]:
     for role in ("AUTHOR", "COMMITTER"):
         for key in ("name", "email"):
             variable = f"GIT_{role}_{key.upper()}"
-            environment[variable] = (
-                os.environ.get(variable) or _setting(f"user.{key}", folder) or _account(key)
-            )
+            named = os.environ.get(variable) or _setting(folder, "--get", f"user.{key}")
+            environment[variable] = named or _account(key)
     return environment
 
 
@@ -110,13 +109,6 @@ class Commit:
     files: dict[str, bool]
 
 
-@dataclass(frozen=True)
-class _No:
-    """Why a file has no text."""
-
-    why: str
-
-
 class Repository:
     """A bare repository with one remote, `origin`."""
 
@@ -125,7 +117,7 @@ class Repository:
         self._path = path
         self._patience = patience
         self._identity = identity(folder)
-        self._texts: dict[tuple[str, str], str | _No | None] = {}
+        self._texts: dict[tuple[str, str], str | Unreadable | None] = {}
         self._remembered = 0
         self._fetched: list[str] = []
         self._large: set[str] = set()
@@ -165,7 +157,9 @@ class Repository:
             self._fetched.append(tip)
         if len(self._fetched) >= _FETCHES_BEFORE_TIDYING:
             self._fetched = []
-            self._tidy()
+            # Nothing waits to be pushed when a branch has just been fetched.
+            with contextlib.suppress(GitFailed):  # then the next time
+                self._git("gc", "--quiet", "--prune=now")
         return tip
 
     def _fetch(self, branch: str, *more: str) -> None:
@@ -210,8 +204,8 @@ class Repository:
         if asked not in self._texts:
             self._read([asked], most)
         found = self._texts[asked]
-        if isinstance(found, _No):
-            raise Unreadable(found.why)
+        if isinstance(found, Unreadable):
+            raise Unreadable(str(found))
         return found
 
     def tree(self, commit: str) -> str:
@@ -268,7 +262,7 @@ class Repository:
                 self._read(asked[: len(asked) // 2], most)
                 self._read(asked[len(asked) // 2 :], most)
             else:
-                self._remember(asked[0], _No("is larger than any may be"))
+                self._remember(asked[0], Unreadable("is larger than any may be"))
             return
         sizes: dict[tuple[str, str], int] = {}
         for each, line in zip(asked, lines, strict=True):
@@ -277,23 +271,23 @@ class Repository:
             if size is not None and size <= most:
                 sizes[each] = size
             elif size is not None:
-                self._remember(each, _No(f"has {size:,} bytes, and {most:,} are the most"))
+                self._remember(each, Unreadable(f"has {size:,} bytes, and {most:,} are the most"))
             else:  # a folder, or another repository's commit
-                self._remember(each, _No("is no file") if each[1] in self.paths(*each) else None)
+                self._remember(each, Unreadable("is no file") if each[1] in self.paths(*each) else None)
         content, at = self._batch("--batch", sizes) if sizes else b"", 0
         for each, length in sizes.items():
             at = content.index(b"\n", at) + 1
             try:
                 self._remember(each, documents.text(content[at : at + length]))
             except Unreadable as why:
-                self._remember(each, _No(str(why)))
+                self._remember(each, Unreadable(str(why)))
             at += length + 1
 
     def _batch(self, how: str, asked: Iterable[tuple[str, str]]) -> bytes:
         names = "".join(f"{commit}:{path}\n" for commit, path in asked)
         return self._raw("cat-file", how, given=names.encode())
 
-    def _remember(self, asked: tuple[str, str], found: str | _No | None) -> None:
+    def _remember(self, asked: tuple[str, str], found: str | Unreadable | None) -> None:
         """What a commit holds never changes; it is read again where there was too much of it."""
         if self._remembered > _MOST_REMEMBERED:
             self._texts, self._remembered = {}, 0
@@ -342,19 +336,10 @@ class Repository:
         except GitFailed:
             return None
 
-    def _tidy(self) -> None:
-        """Nothing waits to be pushed when a branch has just been fetched."""
-        with contextlib.suppress(GitFailed):  # then the next time
-            self._git("gc", "--quiet", "--prune=now")
-
-    def _git(
-        self, *arguments: str, given: bytes | None = None, place: Mapping[str, str] | None = None
-    ) -> str:
+    def _git(self, *arguments: str, given: bytes = b"", place: Mapping[str, str] | None = None) -> str:
         return _decoded(self._raw(*arguments, given=given, place=place))
 
-    def _raw(
-        self, *arguments: str, given: bytes | None = None, place: Mapping[str, str] | None = None
-    ) -> bytes:
+    def _raw(self, *arguments: str, given: bytes = b"", place: Mapping[str, str] | None = None) -> bytes:
         # What was left out of a fetch is fetched only where all of a commit is wanted.
         lazily = {"GIT_NO_LAZY_FETCH": "0" if arguments[0] in _LOOKS_INTO_CODE else "1"}
         environment = {**self._identity, **_as_environment(self._settings), **lazily, **(place or {})}
@@ -388,17 +373,14 @@ def opened(remote: str, folder: Path, patience: float = PATIENCE_SECONDS) -> Ite
 
 def _settings_for_transport(folder: Path) -> dict[str, str]:
     """How the checkout at `folder` reaches its remotes and signs in: its own credential and http settings."""
-    try:
-        listed = _output(["config", "--local", "-z", "--get-regexp", r"^(credential|http)\."], folder)
-    except GitFailed:
-        return {}
+    listed = _setting(folder, "--local", "-z", "--get-regexp", r"^(credential|http)\.")
     pairs = (entry.split("\n", 1) for entry in listed.split("\0") if entry)
     return {pair[0]: pair[1] if len(pair) > 1 else "true" for pair in pairs}
 
 
-def _setting(key: str, folder: Path) -> str:
+def _setting(folder: Path, *wanted: str) -> str:
     try:
-        return _output(["config", "--get", key], folder)
+        return _output(["config", *wanted], folder)
     except GitFailed:
         return ""
 
@@ -438,7 +420,7 @@ def _run(
     *,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    given: bytes | None = None,
+    given: bytes = b"",
     patience: float = PATIENCE_SECONDS,
 ) -> bytes:
     """Raises GitFailed, which is because of Late where it took more than `patience` seconds."""

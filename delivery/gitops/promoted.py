@@ -205,9 +205,9 @@ def copy_text(records: Mapping[str, PromotionRecord]) -> str:
 
 
 def copies_of(branch: EnvironmentsBranch, at: str | None = None) -> dict[str, PromotionRecord]:
-    """The records that the branch has, by environment, as far as they can be read: anybody may write there.
+    """The records that the branch has, by environment; none where no guard has written one, or it cannot be read.
 
-    No entry has passed any gates: only the guard's own record knows that.
+    Anybody may write there, so no entry has passed any gates: only the guard's own record knows that.
     """
     try:
         read = documents.value(branch.text(FILE, at) or "")
@@ -220,11 +220,6 @@ def copies_of(branch: EnvironmentsBranch, at: str | None = None) -> dict[str, Pr
         except (TypeError, AttributeError, ValueError):
             continue
     return found
-
-
-def copy_of(branch: EnvironmentsBranch, environment: str) -> PromotionRecord | None:
-    """The record that the branch has of an environment; None where no guard has written one."""
-    return copies_of(branch).get(environment)
 
 
 def release_record(
@@ -256,15 +251,7 @@ def _copied(read: Mapping[str, object]) -> PromotionEntry:
 def _entry(read: Mapping[str, object]) -> PromotionEntry:
     known = {field.name: read[field.name] for field in fields(PromotionEntry) if field.name in read}
     entry = PromotionEntry(**known)  # type: ignore[arg-type]
-    texts = (
-        entry.version,
-        entry.revision,
-        entry.digest,
-        entry.strategy,
-        entry.outcome,
-        entry.at,
-        entry.pod_hash,
-    )
+    texts = (getattr(entry, field.name) for field in fields(entry) if field.type == "str")
     if not all(isinstance(each, str) for each in texts) or entry.outcome not in _OUTCOMES:
         raise TypeError(f"no release: {read!r:.80}")
     if entry.since.tzinfo is None:

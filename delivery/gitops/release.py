@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -18,6 +19,14 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REPOSITORY = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # also a label value in Kubernetes
+_FIELDS = {
+    "revision": (COMMIT, "a commit's 40 hexadecimal digits"),
+    "image.repository": (REPOSITORY, "a repository with its registry's host"),
+    "image.digest": (DIGEST, "sha256: and 64 hexadecimal digits"),
+    "image.version": (VERSION, "letters, digits, dots and dashes"),
+    "strategy": (NAME, "the name of a file in rollouts/"),
+}
+"""The form of each field, and what is said where it has another."""
 
 
 @dataclass(frozen=True)
@@ -37,28 +46,27 @@ class Release:
 
     @classmethod
     def parse(cls, text: str, where: str) -> Self:
-        """Read a release file; `where` names it in errors.
-
-        Raises UnreadableRelease.
-        """
+        """Read a release file; `where` names it in errors. Raises UnreadableRelease."""
         try:
             data = documents.value(text)
         except Unreadable as error:
             raise UnreadableRelease(f"{where} {error}.") from error
-        fields = _Fields(data, where)
-        release = cls(
-            revision=fields.text("revision", COMMIT, "a commit's 40 hexadecimal digits"),
-            image=ReleasedImage(
-                repository=fields.text(
-                    "image.repository", REPOSITORY, "a repository with its registry's host"
-                ),
-                digest=fields.text("image.digest", DIGEST, "sha256: and 64 hexadecimal digits"),
-                version=fields.text("image.version", VERSION, "letters, digits, dots and dashes"),
-            ),
-            strategy=fields.text("strategy", NAME, "the name of a file in rollouts/"),
-        )
-        fields.refuse_others()
-        return release
+        if not isinstance(data, dict):
+            raise UnreadableRelease(
+                f"{where} must have the fields revision, image and strategy, and has none."
+            )
+        flat: dict[str, Any] = {}
+        for key, value in data.items():
+            if isinstance(value, dict):
+                flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
+            else:
+                # Quoted, a name with a dot is no field of a field.
+                flat[repr(key) if "." in key else key] = value
+        revision, repository, digest, version, strategy = (_field(flat, name, where) for name in _FIELDS)
+        if others := flat.keys() - _FIELDS.keys():
+            unknown = one_line(", ".join(sorted(others)), 100)
+            raise UnreadableRelease(f"{where} has a field that a release file does not know: {unknown}.")
+        return cls(revision, ReleasedImage(repository, digest, version), strategy)
 
     def to_yaml(self) -> str:
         # Quoted, because a commit or a version can look like a number.
@@ -83,41 +91,16 @@ def environment_name(name: str) -> str:
     return name
 
 
-class _Fields:
-    """The fields of a parsed release file, each taken once and checked."""
-
-    def __init__(self, data: object, where: str) -> None:
-        if not isinstance(data, dict):
-            raise UnreadableRelease(
-                f"{where} must have the fields revision, image and strategy, and has none."
-            )
-        self._where = where
-        self._flat: dict[str, Any] = {}
-        for key, value in data.items():
-            if isinstance(value, dict):
-                self._flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
-            else:
-                # Quoted, a name with a dot is no field of a field.
-                self._flat[repr(key) if "." in key else key] = value
-
-    def text(self, field: str, form: re.Pattern[str], meaning: str) -> str:
-        value = self._flat.pop(field, None)
-        if value is None:
-            raise UnreadableRelease(f"{self._where} has no field {field}.")
-        if not isinstance(value, str):
-            raise UnreadableRelease(
-                f"{self._where}: {field} must be text, so write it in quotes: {_shown(value)}."
-            )
-        if not form.fullmatch(value):
-            raise UnreadableRelease(f"{self._where}: {field} must be {meaning}, not {_shown(value)}.")
-        return value
-
-    def refuse_others(self) -> None:
-        if self._flat:
-            unknown = one_line(", ".join(sorted(self._flat)), 100)
-            raise UnreadableRelease(
-                f"{self._where} has a field that a release file does not know: {unknown}."
-            )
+def _field(flat: Mapping[str, Any], name: str, where: str) -> str:
+    form, meaning = _FIELDS[name]
+    value = flat.get(name)
+    if value is None:
+        raise UnreadableRelease(f"{where} has no field {name}.")
+    if not isinstance(value, str):
+        raise UnreadableRelease(f"{where}: {name} must be text, so write it in quotes: {_shown(value)}.")
+    if not form.fullmatch(value):
+        raise UnreadableRelease(f"{where}: {name} must be {meaning}, not {_shown(value)}.")
+    return value
 
 
 def _shown(value: object) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from delivery.errors import Refused
 from delivery.gitops import freeze, quarantine
@@ -33,9 +34,7 @@ class Promotion:
     target: str
     soak: timedelta
     text: str
-
-    def __str__(self) -> str:
-        return self.text
+    """As the variable has it."""
 
 
 def parse(text: str, environments: Collection[str]) -> tuple[Promotion, ...]:
@@ -85,9 +84,7 @@ def promote(
         return ""
     looked_at = branch.last_commit(target)
 
-    def hindrance(branch: EnvironmentsBranch) -> str:
-        return _hindrance(promotion, release, cluster, branch, now=now)
-
+    hindrance = partial(_hindrance, promotion, release, cluster, now)
     if why := hindrance(branch):
         return "" if why == _SAME else f"{release.image.version} is not promoted: {why}"
     # Who runs a commit that is older than these is not promoted to by itself: it counts as not contained.
@@ -127,9 +124,8 @@ def _hindrance(
     promotion: Promotion,
     release: Release,
     cluster: Cluster,
-    branch: EnvironmentsBranch,
-    *,
     now: datetime,
+    branch: EnvironmentsBranch,
 ) -> str:
     """Why this release cannot go on just now; empty if nothing stands in the way."""
     target = promotion.target

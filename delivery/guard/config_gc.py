@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from delivery.kubernetes.client import Cluster, EnvironmentObjects
+from delivery.kubernetes.client import Cluster
 from delivery.kubernetes.objects import Object
 
 _NAME = re.compile(r"[a-z0-9-]+-config-[0-9a-f]+")
@@ -23,8 +23,11 @@ def collect_garbage(cluster: Cluster, environment: str, now: datetime) -> str:
 
     Raises ClusterUnreachable.
     """
+    objects = cluster.observe(environment)
+    application, rollout = objects.application, objects.rollout
+    synced = application and application.sync == "Synced" and application.operation != "Running"
     # A sync of a rollback may bring an old configuration to life again.
-    if not _is_at_rest(cluster.observe(environment)):
+    if not (synced and rollout and rollout.settled_since):
         return ""
     unused = _unused(cluster.config_maps(environment), cluster.workloads(environment), now)
     for name in unused:
@@ -40,9 +43,3 @@ def _unused(created: Mapping[str, datetime], workloads: Iterable[Object], now: d
         for name, at in created.items()
         if _NAME.fullmatch(name) and name not in named and now - at > _YOUNG
     )
-
-
-def _is_at_rest(objects: EnvironmentObjects) -> bool:
-    application, rollout = objects.application, objects.rollout
-    synced = application and application.sync == "Synced" and application.operation != "Running"
-    return bool(synced and rollout and rollout.settled_since)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from functools import cached_property
-from typing import NamedTuple
 
 from delivery.gitops.branch import ReleaseRecord
 from delivery.gitops.promoted import identity
@@ -41,25 +41,20 @@ class Rollback:
 
 
 @dataclass(frozen=True)
-class PromoteInFull:
-    """The Rollout goes where Git was rolled back to, without the canary's steps."""
-
-
-@dataclass(frozen=True)
 class ScaleToZero:
     """The aborted version loses its pods: Argo Rollouts leaves it its traffic while the stable one lacks a pod."""
 
     replica_set: str
 
 
-@dataclass(frozen=True)
-class Abort:
-    """The Rollout still brings what Git has left: its users and its processors need not wait for Argo CD's sync."""
+class Correction(Enum):
+    """What is done to the cluster after a rollback, as the guard's log says it."""
 
-
-@dataclass(frozen=True)
-class TerminateSync:
-    """Argo CD still works on the release that Git has left, and would take up the rollback only after that."""
+    PROMOTE_IN_FULL = "promotes the rollback without the canary's steps"
+    # Its users and its processors need not wait for Argo CD's sync.
+    ABORT = "aborts the release that Git has left"
+    # Argo CD would take up the rollback only after that.
+    TERMINATE_SYNC = "terminates the sync of the release that Git has left"
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ class Nothing:
 
 
 HEALTHY = Nothing("Nothing is wrong.")
-Decision = Rollback | PromoteInFull | ScaleToZero | Abort | TerminateSync | Nothing
+Decision = Rollback | ScaleToZero | Correction | Nothing
 
 
 @dataclass(frozen=True)
@@ -158,90 +153,65 @@ class ObservedState(EnvironmentObjects):
 
 
 def decide(state: ObservedState) -> Decision:
-    """By the first row whose condition holds."""
-    for condition, decision in TABLE:
-        if condition(state):
-            return decision(state) if callable(decision) else decision
+    """By the first rule that says something."""
+    for rule in RULES:
+        if decision := rule(state):
+            return decision
     return HEALTHY
 
 
-def no_rollout(state: ObservedState) -> bool:
-    return state.rollout is None
+def no_rollout(state: ObservedState) -> Decision | None:
+    return None if state.rollout else Nothing("There is no Rollout yet.")
 
 
-def aborted_canary_keeps_traffic(state: ObservedState) -> bool:
-    return bool(state.lingering_canary)
+def aborted_canary_keeps_traffic(state: ObservedState) -> Decision | None:
+    return ScaleToZero(state.lingering_canary) if state.lingering_canary else None
 
 
-def rollback_meets_another_release(state: ObservedState) -> bool:
+def rollback_meets_another_release(state: ObservedState) -> Decision | None:
     """Git is rolled back, and a release that it has left is still on its way."""
     rollout = state.rollout
     moving = rollout and rollout.stable_hash and rollout.is_moving and not rollout.aborted
-    return bool(
-        state.is_rollback and rollout and moving and rollout.observed and not rollout.is_of(state.release)
-    )
+    another = rollout and moving and rollout.observed and not rollout.is_of(state.release)
+    return Correction.ABORT if state.is_rollback and another else None
 
 
-def sync_is_outdated(state: ObservedState) -> bool:
-    return bool(state.application and state.application.syncs_outdated_source)
+def sync_is_outdated(state: ObservedState) -> Decision | None:
+    outdated = state.application and state.application.syncs_outdated_source
+    return Correction.TERMINATE_SYNC if outdated else None
 
 
-def failed_long_ago(state: ObservedState) -> bool:
-    return bool(state.failure and state.failure.at < state.started - OLD)
+def failed(state: ObservedState) -> Decision | None:
+    failure, rollback = state.failure, state.rollback
+    if failure is None:
+        return None
+    if failure.at < state.started - OLD:
+        return Nothing("The failure is more than 20 minutes older than this guard: a person has to decide.")
+    if state.stable_release is None:
+        return Nothing("No fully promoted release is known in Git: there is nothing to roll back to.")
+    if rollback is None:
+        return Nothing("Git names the fully promoted release already.")
+    image = rollback.to.release.image
+    if image.digest in state.quarantined:
+        why = f"The stable release {image.version} is quarantined itself"
+        return Nothing(f"{why}: a person has to choose a release to roll back to.")
+    return rollback
 
 
-def failed_before_any_promotion(state: ObservedState) -> bool:
-    return bool(state.failure and state.stable_release is None)
-
-
-def failed_as_the_stable_release(state: ObservedState) -> bool:
-    return bool(state.failure and state.rollback is None)
-
-
-def failed_after_a_quarantined_release(state: ObservedState) -> bool:
-    return bool(state.rollback and state.rollback.to.release.image.digest in state.quarantined)
-
-
-def failed(state: ObservedState) -> bool:
-    return bool(state.rollback)
-
-
-def rollback_takes_steps(state: ObservedState) -> bool:
+def rollback_takes_steps(state: ObservedState) -> Decision | None:
     rollout = state.rollout
-    moving = rollout and rollout.is_moving and not rollout.promotes_in_full
-    return bool(state.is_rollback and rollout and moving and rollout.is_of(state.release))
+    steps = rollout and rollout.is_moving and not rollout.promotes_in_full and rollout.is_of(state.release)
+    return Correction.PROMOTE_IN_FULL if state.is_rollback and steps else None
 
 
-def _quarantined_itself(state: ObservedState) -> Nothing:
-    version = state.rollback.to.release.image.version if state.rollback else ""
-    return Nothing(
-        f"The stable release {version} is quarantined itself: a person has to choose a release to roll back to."
-    )
-
-
-class Row(NamedTuple):
-    condition: Callable[[ObservedState], bool]
-    decision: Decision | Callable[[ObservedState], Decision]
-
-
-TABLE = (
-    Row(no_rollout, Nothing("There is no Rollout yet.")),
-    # Users first, then whatever a rollback would wait for.
-    Row(aborted_canary_keeps_traffic, lambda state: ScaleToZero(state.lingering_canary)),
-    Row(rollback_meets_another_release, Abort()),
-    Row(sync_is_outdated, TerminateSync()),
-    Row(
-        failed_long_ago,
-        Nothing("The failure is more than 20 minutes older than this guard: a person has to decide."),
-    ),
-    Row(
-        failed_before_any_promotion,
-        Nothing("No fully promoted release is known in Git: there is nothing to roll back to."),
-    ),
-    Row(failed_as_the_stable_release, Nothing("Git names the fully promoted release already.")),
-    Row(failed_after_a_quarantined_release, _quarantined_itself),
-    Row(failed, lambda state: state.rollback or HEALTHY),
-    Row(rollback_takes_steps, PromoteInFull()),
+# Users first, then whatever a rollback would wait for.
+RULES: tuple[Callable[[ObservedState], Decision | None], ...] = (
+    no_rollout,
+    aborted_canary_keeps_traffic,
+    rollback_meets_another_release,
+    sync_is_outdated,
+    failed,
+    rollback_takes_steps,
 )
 
 

@@ -26,12 +26,9 @@ class Liveness:
         """A part has nothing to do."""
         self._until.pop(part, None)
 
-    def late(self, *parts: str) -> str:
-        """Which of those parts (else of all) have not been heard of in time; empty where all is well."""
-        now = time.monotonic()
-        late = [
-            part for part, until in list(self._until.items()) if until < now and part in (parts or [part])
-        ]
+    def late(self) -> str:
+        """Which parts have not been heard of in time; empty where all is well."""
+        late = [part for part, until in list(self._until.items()) if until < time.monotonic()]
         return f"not heard of in time: {', '.join(late)}" if late else ""
 
 

@@ -67,9 +67,8 @@ class MaintenanceLoop:
     def _run_tasks(self) -> str:
         branch = fetch_existing(self.repository)
         for each in self.promotions:
-            self._run(
-                str(each), partial(auto_promotion.promote, each, self.cluster, self.repository, branch, now())
-            )
+            promote = partial(auto_promotion.promote, each, self.cluster, self.repository, branch, now())
+            self._run(each.text, promote)
         self._run("record", partial(self._copy, branch))
         self._run("metrics", partial(self._count, branch))
         self._run("quarantine", partial(self._count_quarantined, branch))
@@ -77,10 +76,8 @@ class MaintenanceLoop:
         if time.monotonic() - self._collected > _GARBAGE_SECONDS:
             self._collected = time.monotonic()
             for environment in self.environments:
-                self._run(
-                    f"{environment}'s configuration",
-                    partial(collect_garbage, self.cluster, environment, now()),
-                )
+                collect = partial(collect_garbage, self.cluster, environment, now())
+                self._run(f"{environment}'s configuration", collect)
         return ""
 
     def _run(self, name: str, work: Callable[[], str]) -> None:
@@ -144,7 +141,7 @@ class MaintenanceLoop:
         found = self._promoted(environment, branch)
         if found is None:
             return None
-        revision = found.revision
+        revision = found.release.revision
         if revision not in self._committed:
             self.repository.fetch_history(HISTORY_COMMITS)
             known = self.repository.commit_on_remote(revision)
@@ -169,13 +166,5 @@ class MaintenanceLoop:
         if found is None or found is not record.newest:
             return None
         released = self.repository.time(commit)
-        return Promoted(
-            environment,
-            release.image.version,
-            commit,
-            release.revision,
-            rollout.stable_hash,
-            released,
-            # What changes no pod is promoted as soon as it is in Git.
-            max(at, released),
-        )
+        # What changes no pod is promoted as soon as it is in Git.
+        return Promoted(environment, release, commit, rollout.stable_hash, released, max(at, released))

@@ -13,6 +13,7 @@ from functools import partial
 
 from delivery.errors import Refused
 from delivery.gitops.history import Event
+from delivery.gitops.release import Release
 from delivery.kubernetes.analysis import RequestCount
 from delivery.notifications.channels import Channel
 from delivery.notifications.messages import Message, of_event, of_promotion
@@ -25,9 +26,8 @@ class Promoted:
     """A release that is fully promoted: since when it was in Git, and when it was promoted."""
 
     environment: str
-    version: str
+    release: Release
     commit: str
-    revision: str
     pod_hash: str
     released: datetime
     promoted: datetime
@@ -75,4 +75,6 @@ class Notifier:
 
     def _of(self, each: Promoted) -> Message:
         counts = self.request_counts(f"crm-{each.environment}", each.pod_hash)
-        return of_promotion(each.environment, each.version, each.promoted - each.released, counts)
+        return of_promotion(
+            each.environment, each.release.image.version, each.promoted - each.released, counts
+        )

@@ -36,7 +36,10 @@ class Records:
         if not rollout.observed or not rollout.stable_hash:
             return record or PromotionRecord()
         if record is None:
-            record = self._first(environment, rollout)
+            # What is stable counts as having passed its gates, and nothing else does.
+            found = self._stable(environment, rollout, gates=True)
+            before = self.copy(environment) or PromotionRecord()
+            record = before.with_promoted(found) if found else before
         elif record.stable is None or record.stable.pod_hash != rollout.stable_hash or not rollout.is_moving:
             record = self._with_stable(record, environment, rollout)
         if rollout.is_moving:
@@ -51,12 +54,6 @@ class Records:
         if self.known.get(environment) != record:
             self.cluster.write_guard_data(RECORD, environment, record.text())
             self.known[environment] = record
-
-    def _first(self, environment: str, rollout: RolloutStatus) -> PromotionRecord:
-        """Where nothing is known yet, what is stable counts as having passed its gates, and nothing else does."""
-        found = self._stable(environment, rollout, gates=True)
-        before = self.copy(environment) or PromotionRecord()
-        return before.with_promoted(found) if found else before
 
     def _with_stable(
         self, record: PromotionRecord, environment: str, rollout: RolloutStatus
@@ -80,12 +77,5 @@ class Records:
         return replace(self._entry(found, PROMOTED, found.pod_hash), gates=gates) if found else None
 
     def _entry(self, of: Workload, outcome: str, pod_hash: str) -> PromotionEntry:
-        return PromotionEntry(
-            version=of.version or of.digest[:19],
-            revision=of.revision,
-            digest=of.digest,
-            strategy=of.strategy,
-            outcome=outcome,
-            at=f"{self.now():%Y-%m-%dT%H:%M:%S}+00:00",
-            pod_hash=pod_hash,
-        )
+        version, at = of.version or of.digest[:19], f"{self.now():%Y-%m-%dT%H:%M:%S}+00:00"
+        return PromotionEntry(version, of.revision, of.digest, of.strategy, outcome, at, pod_hash=pod_hash)

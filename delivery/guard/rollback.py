@@ -11,7 +11,7 @@ from delivery.gitops.promoted import PromotionRecord
 from delivery.guard.decision import Rollback
 from delivery.texts import one_line
 
-RUNBOOK = "RolloutAborted.md"
+RUNBOOK = "docs/runbooks/RolloutAborted.md"
 _MOST_REASONS = 1000  # letters, of all together
 
 
@@ -22,7 +22,6 @@ def roll_back(
     *,
     branch: EnvironmentsBranch | None = None,
     now: datetime,
-    runbooks: str,
     records: Mapping[str, PromotionRecord] | None = None,
 ) -> Published | None:
     """Push the rollback, or nothing if Git's release has changed meanwhile: a person's newer word counts.
@@ -41,7 +40,7 @@ def roll_back(
             files[quarantine.FILE] = _quarantined(branch, environment, decision, now)
         if records:
             files[promoted.FILE] = promoted.copy_text({**promoted.copies_of(branch), **records})
-        return Change(files, _message(environment, decision, runbooks))
+        return Change(files, _message(environment, decision))
 
     return publish(repository, change, branch)
 
@@ -54,24 +53,19 @@ def _quarantined(branch: EnvironmentsBranch, environment: str, decision: Rollbac
         known = quarantine.entries(branch)
     except Refused:
         known = ()
-    entry = quarantine.QuarantinedImage(
-        digest=image.digest,
-        version=image.version,
-        environment=environment,
-        at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        reason=one_line("; ".join(decision.reasons), _MOST_REASONS),
-    )
+    at, why = f"{now:%Y-%m-%dT%H:%M:%SZ}", one_line("; ".join(decision.reasons), _MOST_REASONS)
+    entry = quarantine.QuarantinedImage(image.digest, image.version, environment, at, why)
     return quarantine.text_with(known, entry)
 
 
-def _message(environment: str, decision: Rollback, runbooks: str) -> str:
+def _message(environment: str, decision: Rollback) -> str:
     left, to = decision.left.image.version, decision.to.release.image.version
     why = "\n".join(f"- {one_line(reason)}" for reason in decision.reasons)
     blame = f"The image of {left} is quarantined." if decision.blame else "No image is quarantined."
     return (
         f"automatic rollback of {environment} to {to}\n\n"
         f"{left} did not pass:\n{why}\n\n"
-        f"{blame} What to do now: {runbooks}{RUNBOOK}\n\n"
+        f"{blame} What to do now: {RUNBOOK}\n\n"
         "By: delivery guard\n"
         f"{ROLLBACK_TRAILER}: {decision.to.commit}\n"
         f"Rolled-back-from: {decision.commit}\n"

@@ -22,14 +22,12 @@ from delivery.gitops.promoted import PromotionEntry, PromotionRecord
 from delivery.guard import metrics, request_counts
 from delivery.guard.decision import (
     HEALTHY,
-    Abort,
+    Correction,
     Decision,
     Nothing,
     ObservedState,
-    PromoteInFull,
     Rollback,
     ScaleToZero,
-    TerminateSync,
     decide,
 )
 from delivery.guard.liveness import RECONCILE_SECONDS, Liveness
@@ -42,7 +40,6 @@ from delivery.kubernetes.application import Migration
 from delivery.kubernetes.client import Cluster
 from delivery.kubernetes.rollout import RolloutStatus
 
-RUNBOOKS = "docs/runbooks/"
 GIT_SECONDS = 30.0
 """For one Git command of the guard, which tries again soon."""
 _PART = "rollback loop"
@@ -67,7 +64,6 @@ class RollbackLoop:
     environments: Sequence[str]
     started: datetime = field(default_factory=now)
     log: Log = field(default_factory=Log)
-    runbooks: str = RUNBOOKS
     prometheus: str = ""
     """Where the request counts of a rollback's message come from; empty: it goes without."""
     liveness: Liveness = field(default_factory=Liveness)
@@ -86,7 +82,7 @@ class RollbackLoop:
         self._refusals = Refusals(self.cluster, self.repository, self._stable_digest)
 
     def _copy(self, environment: str) -> PromotionRecord | None:
-        return promoted.copy_of(self._branch or fetch_existing(self.repository), environment)
+        return promoted.copies_of(self._branch or fetch_existing(self.repository)).get(environment)
 
     @property
     def is_ready(self) -> bool:
@@ -193,21 +189,18 @@ class RollbackLoop:
 
     def _change_cluster(self, environment: str, decision: Decision, rollout: RolloutStatus) -> str:
         match decision:
-            case PromoteInFull():
-                self.cluster.promote_in_full(environment, rollout)
-                return "promotes the rollback without the canary's steps"
             case ScaleToZero(replica_set):
                 self.cluster.scale_to_zero(environment, replica_set)
                 return f"scales the aborted {replica_set}, which keeps its traffic, to zero"
-            case Abort():
+            case Correction.PROMOTE_IN_FULL:
+                self.cluster.promote_in_full(environment, rollout)
+            case Correction.ABORT:
                 self.cluster.abort(environment, rollout)
-                return "aborts the release that Git has left"
-            case TerminateSync():
+            case Correction.TERMINATE_SYNC:
                 self.cluster.terminate_sync(environment)
-                return "terminates the sync of the release that Git has left"
             case Nothing(why) if decision != HEALTHY:
                 return why
-        return ""
+        return decision.value if isinstance(decision, Correction) else ""
 
     def _roll_back(self, environment: str, decision: Rollback, branch: EnvironmentsBranch) -> str:
         left = promoted.PromotionEntry.of(decision.left, promoted.ABORTED, now())
@@ -220,7 +213,6 @@ class RollbackLoop:
             decision,
             branch=branch,
             now=now(),
-            runbooks=self.runbooks,
             records={**self.records.known, environment: record},
         )
         if done is None:
@@ -275,8 +267,5 @@ class RollbackLoop:
             found = freeze.frozen(branch, environment, arrived) and freeze.frozen(branch, environment, now())
         except Refused:
             return ""
-        return (
-            f"{found}; if it cannot wait, add to the commit's message {freeze.TRAILER}: REASON"
-            if found
-            else ""
-        )
+        how = f"if it cannot wait, add to the commit's message {freeze.TRAILER}: REASON"
+        return f"{found}; {how}" if found else ""

@@ -9,26 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from delivery.errors import Refused
 from delivery.guard import metrics
-from delivery.guard.image_policy import UNKNOWN, CheckResult
+from delivery.guard.health import Health
+from delivery.guard.image_policy import UNKNOWN, CheckResult, ImagePolicy
+from delivery.guard.rollback_loop import RollbackLoop
 from delivery.texts import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from delivery.guard.health import Health
-    from delivery.guard.image_policy import ImagePolicy
-    from delivery.guard.rollback_loop import RollbackLoop
 
 LOG = logging.getLogger(__name__)
 
@@ -45,13 +39,11 @@ def answer(path: str, loop: RollbackLoop) -> Answer:
     match path.partition("?")[0]:
         case "/healthz":
             return _health(loop.liveness.late())
+        case "/readyz" if not loop.is_ready:
+            return _health("has reconciled no environment yet")
         case "/readyz":
             errors = "".join(f"{name}: {error}\n" for name, error in loop.errors.items())
-            return (
-                Answer(200, f"ok\n{errors}")
-                if loop.is_ready
-                else _health("has reconciled no environment yet")
-            )
+            return Answer(200, f"ok\n{errors}")
         case "/metrics":
             return Answer(200, generate_latest(metrics.REGISTRY).decode(), CONTENT_TYPE_LATEST)
         case _:
@@ -68,15 +60,12 @@ def verdict(path: str, policy: ImagePolicy, health: Health) -> Answer:
         case "/verdicts/security":
             return _verdict(place, lambda: policy.verdict(named.get("image", [""])[-1]))
         case "/verdicts/health":
-            return _verdict(place, lambda: health.verdict(*_health_of(named)))
+            # Charts of before fullnameOverride give no name.
+            namespace, name = named.get("namespace", [""])[-1], named.get("name", ["crm"])[-1]
+            return _verdict(place, lambda: health.verdict(namespace, name))
         case _:
             places = "/verdicts/security?image=… and /verdicts/health?namespace=…&name=…"
             return Answer(404, f"there are /healthz, /readyz, {places}\n")
-
-
-def _health_of(named: dict[str, list[str]]) -> tuple[str, str]:
-    """Namespace and name; charts of before fullnameOverride give no name."""
-    return named.get("namespace", [""])[-1], named.get("name", ["crm"])[-1]
 
 
 def _health(why: str) -> Answer:
@@ -98,23 +87,12 @@ def _verdict(place: str, judged: Callable[[], CheckResult]) -> Answer:
 @contextmanager
 def serving(port: int, answered: Callable[[str], Answer]) -> Iterator[int]:
     """Answer on all addresses as long as this lasts; gives the port, which the system chooses for 0."""
-    server = ThreadingHTTPServer(("", port), _handler(answered))
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="guard-http", daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
-
-def _handler(asked: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 
         def do_GET(self) -> None:
-            found = asked(self.path)
+            found = answered(self.path)
             body = found.text.encode()
             self.send_response(found.status)
             self.send_header("Content-Type", found.kind)
@@ -125,4 +103,11 @@ def _handler(asked: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             """Probes and scrapes are not worth a line."""
 
-    return Handler
+    with ThreadingHTTPServer(("", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="guard-http", daemon=True)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()

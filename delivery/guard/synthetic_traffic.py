@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import httpx
 
@@ -155,16 +154,14 @@ class SyntheticTraffic:
     def _users_are_too_few(self, environment: str, pod_hash: str) -> bool:
         """Not if Prometheus cannot be asked: then nothing that is sent could be judged."""
         try:
-            with web.client(trust_env=False) as client:
-                answer = web.get(
-                    client,
-                    f"{self.prometheus}/api/v1/query",
-                    params={"query": users_query(environment, pod_hash)},
-                    seconds=_TIMEOUT_SECONDS,
-                    most=_MOST_BYTES,
-                )
-            found: Any = answer.raise_for_status().json()["data"]["result"][0]["value"][1]
-            rate = float(found)
+            found = web.query(
+                self.prometheus,
+                users_query(environment, pod_hash),
+                seconds=_TIMEOUT_SECONDS,
+                most=_MOST_BYTES,
+                trust_env=False,
+            )
+            rate = float(found[0]["value"][1])
         except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
             return False
         return not math.isnan(rate) and rate < _ENOUGH
@@ -193,7 +190,8 @@ class SyntheticTraffic:
                 release.sent[version] += 1
                 answer = _asked(client, url)
                 metrics.SYNTHETIC_REQUESTS.labels(environment, version, answer).inc()
-                if _is_unsupported(answer):
+                # An older version answers 404, for instance, and more of those would count as requests that went well.
+                if answer not in (_NO_ANSWER, "200") and int(answer) < _FIRST_ERROR:
                     release.unsupported.add(version)
                     self.log.write(
                         f"{environment}: {version} answers a synthetic request with {answer}, so it gets no more"
@@ -206,8 +204,3 @@ def _asked(client: httpx.Client, url: str) -> str:
         return str(web.get(client, url, seconds=_TIMEOUT_SECONDS, most=_MOST_BYTES).status_code)
     except httpx.HTTPError:
         return _NO_ANSWER
-
-
-def _is_unsupported(answer: str) -> bool:
-    """An older version answers 404, for instance, and more of those would count as requests that went well."""
-    return answer not in (_NO_ANSWER, "200") and int(answer) < _FIRST_ERROR

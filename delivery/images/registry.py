@@ -98,7 +98,7 @@ def look_up(reference: Reference) -> FoundImage:
 
     Raises Refused if it has none, RegistryUnreachable if it does not answer.
     """
-    with _Registry(reference) as registry:
+    with contextlib.closing(_Registry(reference)) as registry:
         body = registry.manifest(reference.digest or str(reference.tag))
         digest = "sha256:" + hashlib.sha256(body).hexdigest()
         if reference.digest and digest != reference.digest:
@@ -108,9 +108,8 @@ def look_up(reference: Reference) -> FoundImage:
             manifest = _json(registry.manifest(_runnable(manifest, reference)))
         config = _json(registry.blob(str(manifest.get("config", {}).get("digest"))))
         labels = (config.get("config") or {}).get("Labels") or {}
-        return FoundImage(
-            reference.repository, digest, {str(key): str(value) for key, value in labels.items()}
-        )
+        texts = {str(key): str(value) for key, value in labels.items()}
+        return FoundImage(reference.repository, digest, texts)
 
 
 def attestations(reference: Reference, *, address: str | None = None) -> list[bytes]:
@@ -120,7 +119,7 @@ def attestations(reference: Reference, *, address: str | None = None) -> list[by
 
     Raises Refused, RegistryUnreachable.
     """
-    with _Registry(reference, address) as registry:
+    with contextlib.closing(_Registry(reference, address)) as registry:
         try:
             manifest = _json(registry.manifest(f"{_as_tag(reference)}.att"))
         except _NotThere:
@@ -137,7 +136,7 @@ def bundles(reference: Reference, predicate: str, *, address: str | None = None)
 
     Raises Refused, RegistryUnreachable.
     """
-    with _Registry(reference, address) as registry:
+    with contextlib.closing(_Registry(reference, address)) as registry:
         found = []
         others = [each for each in registry.referrers() if each.get("artifactType") == BUNDLE]
         for referrer in others[-_MOST_LAYERS:]:
@@ -191,17 +190,14 @@ class _Registry:
         self._until = time.monotonic() + SECONDS
         self._http = web.client(retries=_ATTEMPTS - 1)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._http.close()
 
     def manifest(self, name: str) -> bytes:
-        return self._get(f"/manifests/{name}", accept=", ".join(_MANIFESTS + _INDEXES))
+        return self._answer(f"{self._base}/manifests/{name}", ", ".join(_MANIFESTS + _INDEXES)).content
 
     def blob(self, digest: str, most: int = _MOST_MANIFEST) -> bytes:
-        return self._get(f"/blobs/{digest}", accept="*/*", most=most)
+        return self._answer(f"{self._base}/blobs/{digest}", "*/*", most).content
 
     def attached(self, layers: list[dict[str, Any]]) -> list[bytes]:
         """What is attached to the image in those layers, of many in the last ones."""
@@ -228,44 +224,32 @@ class _Registry:
                 found = _objects(_json(self.manifest(_as_tag(self._reference))).get("manifests"))
         return found
 
-    def _get(self, path: str, accept: str, most: int = _MOST_MANIFEST) -> bytes:
-        return self._answer(self._base + path, accept, most).content
-
     def _answer(self, url: str, accept: str, most: int = _MOST_MANIFEST) -> httpx.Response:
-        answer = self._ask(url, accept, most)
+        host, headers = self._reference.host, {"Accept": accept}
+        answer = self._send(url, headers, most)
         if answer.status_code == httpx.codes.UNAUTHORIZED and self._authorization is None:
             self._sign_in(answer.headers.get("www-authenticate", ""))
-            answer = self._ask(url, accept, most)
+            answer = self._send(url, headers, most)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise _NotThere(f"The registry has no image {self._reference}.")
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise Refused(
-                f"The registry {self._reference.host} requires a login: docker login {self._reference.host}."
-            )
+            raise Refused(f"The registry {host} requires a login: docker login {host}.")
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise RegistryUnreachable(f"The registry {self._reference.host} answered {answer.status_code}.")
+            raise RegistryUnreachable(f"The registry {host} answered {answer.status_code}.")
         if not answer.is_success:
-            raise Refused(
-                f"The registry {self._reference.host} answered {answer.status_code} for {self._reference}."
-            )
+            raise Refused(f"The registry {host} answered {answer.status_code} for {self._reference}.")
         return answer
-
-    def _ask(self, url: str, accept: str, most: int) -> httpx.Response:
-        headers = {"Accept": accept}
-        if self._authorization:
-            headers["Authorization"] = self._authorization
-        return self._send(url, headers, most)
 
     def _send(self, url: str, headers: dict[str, str], most: int = _MOST_MANIFEST) -> httpx.Response:
         # The last request is made when no time is left.
         seconds = max(0.1, self._until - time.monotonic())
+        if self._authorization:
+            headers = {**headers, "Authorization": self._authorization}
         try:
             return web.get(self._http, url, headers=headers, seconds=seconds, most=most)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = one_line(error) or type(error).__name__
-            raise RegistryUnreachable(
-                f"The registry {self._reference.host} cannot be reached: {why}."
-            ) from error
+            host, why = self._reference.host, one_line(error) or type(error).__name__
+            raise RegistryUnreachable(f"The registry {host} cannot be reached: {why}.") from error
 
     def _sign_in(self, challenge: str) -> None:
         """Answer a `Basic` or `Bearer` challenge with what `docker login` stored, or anonymously."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from delivery.kubernetes.objects import Object, spec_of, status_of, time
+from delivery.kubernetes.objects import Object, spec_of, status_of, time, true_condition
 
 # How the API server reports that a webhook, such as Kyverno's, or a policy of its own has refused something.
 _DENIED = re.compile(r"\bdenied (?:the )?request: (.*)", re.DOTALL)
@@ -44,7 +44,8 @@ class Application:
         # The result is empty for a moment between two tries.
         asked = ((operation.get("operation") or {}).get("sync") or {}).get("source") or result.get("source")
         outdated = asked is not None and asked != spec_of(thing).get("source")
-        synced = _values(result.get("source"))
+        synced, conditions = _values(result.get("source")), status.get("conditions") or []
+        image, release = synced.get("image") or {}, synced.get("release") or {}
         return cls(
             sync=sync.get("status"),
             health=(status.get("health") or {}).get("status"),
@@ -56,17 +57,10 @@ class Application:
             retries=operation.get("retryCount", 0),
             wanted_revision=source.get("targetRevision"),
             wanted_digest=(_values(source).get("image") or {}).get("digest"),
-            synced_release=(
-                (synced.get("image") or {}).get("digest"),
-                (synced.get("release") or {}).get("revision"),
-            ),
+            synced_release=(image.get("digest"), release.get("revision")),
             syncs_outdated_source=operation.get("phase") == "Running" and outdated,
             denied=_denied(result.get("resources") or []),
-            errors=tuple(
-                each.get("message", "")
-                for each in status.get("conditions") or []
-                if "Error" in each.get("type", "")
-            ),
+            errors=tuple(each.get("message", "") for each in conditions if "Error" in each.get("type", "")),
         )
 
 
@@ -81,10 +75,8 @@ def _denied(resources: Iterable[Object]) -> str:
 
 def application_set_error(thing: Object) -> str | None:
     """What keeps the environment's ApplicationSet from making its Application; None where nothing does."""
-    for condition in status_of(thing).get("conditions") or []:
-        if condition.get("type") == "ErrorOccurred" and condition.get("status") == "True":
-            return str(condition.get("message", "ErrorOccurred"))
-    return None
+    found = true_condition(thing, "ErrorOccurred")
+    return str(found.get("message", "ErrorOccurred")) if found else None
 
 
 @dataclass(frozen=True)
@@ -100,14 +92,7 @@ class Migration:
     @classmethod
     def parse(cls, job: Object) -> Self:
         status, template = status_of(job), spec_of(job).get("template") or {}
-        failed: Object = next(
-            (
-                each
-                for each in status.get("conditions") or []
-                if each["type"] == "Failed" and each["status"] == "True"
-            ),
-            {},
-        )
+        failed = true_condition(job, "Failed")
         return cls(
             uid=(job.get("metadata") or {}).get("uid", ""),
             images=tuple(each["image"] for each in spec_of(template).get("containers") or []),

@@ -41,11 +41,8 @@ _ROLLOUTS, _ANALYSIS_RUNS, _APPLICATIONS, _APPLICATION_SETS = (
     ("argoproj.io", "v1alpha1", plural)
     for plural in ("rollouts", "analysisruns", "applications", "applicationsets")
 )
-_REPLICA_SETS, _DEPLOYMENTS, _JOBS = (
-    ("apps", "v1", "replicasets"),
-    ("apps", "v1", "deployments"),
-    ("batch", "v1", "jobs"),
-)
+_REPLICA_SETS, _DEPLOYMENTS = ("apps", "v1", "replicasets"), ("apps", "v1", "deployments")
+_JOBS = ("batch", "v1", "jobs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +116,7 @@ class Cluster:
         return Migration.parse(newest) if newest else None
 
     def application(self, environment: str) -> Application | None:
-        found = self._get(_APPLICATIONS, ARGOCD_NAMESPACE, f"crm-{environment}")
+        found = self._get(_APPLICATIONS, environment)
         return Application.parse(found) if found else None
 
     def observe(self, environment: str) -> EnvironmentObjects:
@@ -129,9 +126,7 @@ class Cluster:
             replica_sets=tuple(map(ReplicaSet.parse, self._list(_REPLICA_SETS, namespace))),
             analysis_runs=tuple(map(AnalysisRun.parse, self._list(_ANALYSIS_RUNS, namespace))),
             application=self.application(environment),
-            application_set_error=application_set_error(
-                self._get(_APPLICATION_SETS, ARGOCD_NAMESPACE, namespace) or {}
-            ),
+            application_set_error=application_set_error(self._get(_APPLICATION_SETS, environment) or {}),
         )
 
     def workloads(self, environment: str) -> list[Object]:
@@ -141,25 +136,19 @@ class Cluster:
         return [*([rollout] if rollout else []), *chain.from_iterable(lists)]
 
     def promote_in_full(self, environment: str, rollout: RolloutStatus) -> None:
-        """Let the Rollout leave out the rest of its steps, as `kubectl argo rollouts promote --full` does.
-
-        Nothing happens if it has changed meanwhile.
-        """
+        """Let the Rollout leave out the rest of its steps, as `kubectl argo rollouts promote --full` does."""
         self._set_status(environment, rollout, {"promoteFull": True})
 
     def abort(self, environment: str, rollout: RolloutStatus) -> None:
-        """End what the Rollout is at, as `kubectl argo rollouts abort` does.
-
-        Nothing happens if it has changed meanwhile.
-        """
+        """End what the Rollout is at, as `kubectl argo rollouts abort` does."""
         self._set_status(environment, rollout, {"abort": True})
 
     def _set_status(self, environment: str, rollout: RolloutStatus, status: Object) -> None:
+        """Nothing happens if the Rollout has changed meanwhile."""
         change = {"metadata": {"resourceVersion": rollout.resource_version}, "status": status}
         patch = partial(self._api.patch_namespaced_custom_object_status, _content_type=_MERGE_PATCH)
-        self._call(
-            "rollouts/status", patch, *_ROLLOUTS[:2], f"crm-{environment}", "rollouts", rollout.name, change
-        )
+        where = (*_ROLLOUTS[:2], f"crm-{environment}", "rollouts", rollout.name)
+        self._call("rollouts/status", patch, *where, change)
 
     def terminate_sync(self, environment: str) -> None:
         """End the sync that Argo CD is in the middle of, as `argocd app terminate-op` does."""
@@ -210,10 +199,11 @@ class Cluster:
     def delete_config_map(self, environment: str, name: str) -> None:
         self._call("configmaps", self._core.delete_namespaced_config_map, name, f"crm-{environment}")
 
-    def _get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+    def _get(self, kind: Kind, environment: str) -> Object | None:
+        """Argo CD's object of an environment."""
         group, version, plural = kind
-        read = self._api.get_namespaced_custom_object
-        found: Object | None = self._call(plural, read, group, version, namespace, plural, name)
+        read, where = self._api.get_namespaced_custom_object, (ARGOCD_NAMESPACE, plural, f"crm-{environment}")
+        found: Object | None = self._call(plural, read, group, version, *where)
         return found
 
     def _list(self, kind: Kind, namespace: str, component: str = "") -> list[Object]:

@@ -40,5 +40,12 @@ def spec_of(thing: Object) -> Object:
     return thing.get("spec") or {}
 
 
+def true_condition(thing: Object, kind: str) -> Object:
+    """The condition of that type, if it is true; else empty."""
+    conditions = status_of(thing).get("conditions") or []
+    found = (each for each in conditions if (each.get("type"), each.get("status")) == (kind, "True"))
+    return next(found, {})
+
+
 def time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None

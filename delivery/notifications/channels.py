@@ -15,8 +15,8 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.message import EmailMessage
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -44,93 +44,72 @@ def channels(folder: str, seconds: float = _SECONDS) -> dict[str, Channel]:
     if not folder:
         return {}
     found: dict[str, Channel] = {}
-    files = _Files(Path(folder))
-    if url := files.text("slack-url"):
-        found["Slack"] = _Slack(url, seconds)
-    if files.text("smtp"):
-        host, _, port = files.needed("smtp").rpartition(":")
+    if url := _text(folder, "slack-url"):
+        found["Slack"] = partial(_slack, url, seconds)
+    if smtp := _text(folder, "smtp"):
+        host, _, port = smtp.rpartition(":")
         if not host or not port.isdecimal():
             raise Refused(f"{folder}/smtp must be HOST:PORT.")
-        found["e-mail"] = _Mail(
-            host,
-            int(port),
-            files.needed("mail-from"),
-            files.needed("mail-to"),
-            files.text("smtp-user"),
-            files.text("smtp-password"),
-            seconds,
+        found["e-mail"] = partial(
+            _mail,
+            host=host,
+            port=int(port),
+            sender=_needed(folder, "mail-from"),
+            to=_needed(folder, "mail-to"),
+            login=(_text(folder, "smtp-user"), _text(folder, "smtp-password")),
+            seconds=seconds,
         )
     if not found:
         raise Refused(f"{folder} has neither slack-url nor smtp, so no notification could be sent.")
     return found
 
 
-@dataclass(frozen=True)
-class _Files:
-    folder: Path
-
-    def text(self, name: str) -> str:
-        path = self.folder / name
-        try:
-            return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise Refused(f"{path} cannot be read ({type(error).__name__}).") from None
-
-    def needed(self, name: str) -> str:
-        found = self.text(name)
-        if not found:
-            raise Refused(f"{self.folder} has smtp, so it must have {name} as well.")
-        return found
+def _text(folder: str, name: str) -> str:
+    path = Path(folder) / name
+    try:
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{path} cannot be read ({type(error).__name__}).") from None
 
 
-@dataclass(frozen=True)
-class _Slack:
-    url: str
-    seconds: float
-
-    def __call__(self, message: Message) -> None:
-        try:
-            # Text of a commit must not become a mention of the whole channel.
-            text = escape(f"*{message.subject}*\n{message.text}", quote=False)
-            with web.client() as client:
-                web.post(
-                    client, self.url, json={"text": text}, seconds=self.seconds, most=_MOST_BYTES
-                ).raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # Their own words hold the address, which is the password.
-            status = (
-                error.response.status_code
-                if isinstance(error, httpx.HTTPStatusError)
-                else type(error).__name__
-            )
-            raise Refused(f"Slack did not take a message ({status}).") from None
+def _needed(folder: str, name: str) -> str:
+    found = _text(folder, name)
+    if not found:
+        raise Refused(f"{Path(folder)} has smtp, so it must have {name} as well.")
+    return found
 
 
-@dataclass(frozen=True)
-class _Mail:
-    host: str
-    port: int
-    sender: str
-    to: str
-    user: str
-    password: str
-    seconds: float
+def _slack(url: str, seconds: float, message: Message) -> None:
+    try:
+        # Text of a commit must not become a mention of the whole channel.
+        text = escape(f"*{message.subject}*\n{message.text}", quote=False)
+        with web.client() as client:
+            web.post(client, url, json={"text": text}, seconds=seconds, most=_MOST_BYTES).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # Their own words hold the address, which is the password.
+        status = (
+            error.response.status_code if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
+        )
+        raise Refused(f"Slack did not take a message ({status}).") from None
 
-    def __call__(self, message: Message) -> None:
-        mail = EmailMessage()
-        mail["Subject"], mail["From"], mail["To"] = message.subject, self.sender, self.to
-        mail.set_content(message.text)
-        try:
-            with (
-                web.ended_after(self.seconds) as connections,
-                _Server(self.host, self.port, self.seconds, connections) as server,
-            ):
-                if self.user:
-                    server.starttls(context=ssl.create_default_context())
-                    server.login(self.user, self.password)
-                server.send_message(mail)
-        except (OSError, ValueError, smtplib.SMTPException) as error:
-            raise Refused(f"{self.host} did not take an e-mail ({type(error).__name__}).") from None
+
+def _mail(
+    message: Message, *, host: str, port: int, sender: str, to: str, login: tuple[str, str], seconds: float
+) -> None:
+    mail = EmailMessage()
+    mail["Subject"], mail["From"], mail["To"] = message.subject, sender, to
+    mail.set_content(message.text)
+    try:
+        with (
+            web.ended_after(seconds) as connections,
+            _Server(host, port, seconds, connections) as server,
+        ):
+            if login[0]:
+                server.starttls(context=ssl.create_default_context())
+                server.login(*login)
+            server.send_message(mail)
+    except (OSError, ValueError, smtplib.SMTPException) as error:
+        raise Refused(f"{host} did not take an e-mail ({type(error).__name__}).") from None
 
 
 class _Server(smtplib.SMTP):

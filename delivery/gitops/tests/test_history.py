@@ -47,7 +47,7 @@ def branch(remote: Remote, at: Any) -> Remote:
     at(11)
     with git.opened(str(remote.path), Path.cwd()) as repository:
         decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, ("error-rate: 12 of 31 failed",), blame=True)
-        assert roll_back(repository, "production", decision, now=START, runbooks="docs/")
+        assert roll_back(repository, "production", decision, now=START)
     at(20)
     assert main(["unquarantine", BAD.image.digest, "--reason", "the disk was full"]) == 0
     at(30)

@@ -8,15 +8,13 @@ import pytest
 from delivery.gitops.branch import ReleaseRecord
 from delivery.guard.decision import (
     HEALTHY,
-    TABLE,
-    Abort,
+    RULES,
+    Correction,
     Decision,
     Nothing,
     ObservedState,
-    PromoteInFull,
     Rollback,
     ScaleToZero,
-    TerminateSync,
     decide,
 )
 from delivery.guard.tests.states import (
@@ -49,37 +47,60 @@ def nothing(**other: Any) -> str:
     return decision.why
 
 
-# By the condition of each row of the table: a state in which it is the first to hold, and what is decided then.
-ROWS: dict[str, tuple[ObservedState, type[Decision]]] = {
-    "no_rollout": (replace(observed(), rollout=None), Nothing),
-    "aborted_canary_keeps_traffic": (
+# By the rule that is the first to say something: states, and what is decided then.
+STATES: list[tuple[str, ObservedState, Decision | type[Decision]]] = [
+    ("no_rollout", replace(observed(), rollout=None), Nothing("There is no Rollout yet.")),
+    (
+        "aborted_canary_keeps_traffic",
         observed(replica_sets=[replica_set(GOOD, "old", 3), replica_set(BAD, "new")]),
         ScaleToZero,
     ),
-    "rollback_meets_another_release": (observed(release=GOOD, is_rollback=True, rollout=rollout(BAD)), Abort),
-    "sync_is_outdated": (
+    (
+        "rollback_meets_another_release",
+        observed(release=GOOD, is_rollback=True, rollout=rollout(BAD)),
+        Correction.ABORT,
+    ),
+    (
+        "sync_is_outdated",
         observed(application=not_let_in(GOOD) | {"spec": {"source": {"targetRevision": "newer"}}}),
-        TerminateSync,
+        Correction.TERMINATE_SYNC,
     ),
-    "failed_long_ago": (observed(started=NOW + timedelta(minutes=21)), Nothing),
-    "failed_before_any_promotion": (observed(rollout=aborted(stableRS="")), Nothing),
-    "failed_as_the_stable_release": (
+    (
+        "failed",
+        observed(started=NOW + timedelta(minutes=21)),
+        Nothing("The failure is more than 20 minutes older than this guard: a person has to decide."),
+    ),
+    (
+        "failed",
+        observed(rollout=aborted(stableRS="")),
+        Nothing("No fully promoted release is known in Git: there is nothing to roll back to."),
+    ),
+    (
+        "failed",
         observed(rollout=rollout(BAD, stableRS="new"), frozen="frozen", analysis_runs=[]),
-        Nothing,
+        Nothing("Git names the fully promoted release already."),
     ),
-    "failed_after_a_quarantined_release": (observed(quarantined=frozenset({GOOD.image.digest})), Nothing),
-    "failed": (observed(), Rollback),
-    "rollback_takes_steps": (observed(is_rollback=True, rollout=rollout()), PromoteInFull),
-}
+    (
+        "failed",
+        observed(quarantined=frozenset({GOOD.image.digest})),
+        Nothing(
+            f"The stable release {GOOD.image.version} is quarantined itself: a person has to choose a release to"
+            " roll back to."
+        ),
+    ),
+    ("failed", observed(), Rollback),
+    ("rollback_takes_steps", observed(is_rollback=True, rollout=rollout()), Correction.PROMOTE_IN_FULL),
+]
 
 
-def test_each_row_of_the_table_decides_in_its_state() -> None:
-    assert [row.condition.__name__ for row in TABLE] == list(ROWS)
-    for name, (state, expected) in ROWS.items():
-        first = next(row for row in TABLE if row.condition(state))
-        assert (first.condition.__name__, type(decide(state))) == (name, expected)
+def test_each_rule_decides_in_its_states() -> None:
+    assert [rule.__name__ for rule in RULES] == list(dict.fromkeys(name for name, _, _ in STATES))
+    for name, state, expected in STATES:
+        first = next(rule for rule in RULES if rule(state))
+        decided = decide(state)
+        assert (first.__name__, type(decided) if isinstance(expected, type) else decided) == (name, expected)
     nothing_holds = observed(rollout=rollout())
-    assert not any(row.condition(nothing_holds) for row in TABLE)
+    assert not any(rule(nothing_holds) for rule in RULES)
     assert decide(nothing_holds) == HEALTHY
 
 
@@ -312,9 +333,9 @@ def test_a_release_passed_its_gates_if_the_last_one_says_so(
 
 def test_a_sync_of_an_outdated_source_is_ended_whoever_changed_it() -> None:
     application = not_let_in(GOOD)
-    assert decide(observed(application=application, rollout=rollout())) != TerminateSync()
+    assert decide(observed(application=application, rollout=rollout())) != Correction.TERMINATE_SYNC
     application["spec"] = {"source": {"targetRevision": "newer"}}
-    assert decide(observed(application=application, rollout=rollout())) == TerminateSync()
+    assert decide(observed(application=application, rollout=rollout())) == Correction.TERMINATE_SYNC
 
 
 def test_another_name_for_the_same_release_is_no_other_release() -> None:
@@ -352,7 +373,7 @@ def test_releases_of_charts_that_wrote_other_annotations_are_known_by_them() -> 
     assert ReplicaSet.parse(stable).version == "1.0"
     before = rollout()
     before["metadata"]["annotations"] = old | {"crm/strategy": "blue-green"}
-    assert decide(observed(is_rollback=True, rollout=before)) != PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=before)) != Correction.PROMOTE_IN_FULL
 
 
 def test_a_first_release_has_nothing_to_be_rolled_back_to() -> None:
@@ -360,17 +381,17 @@ def test_a_first_release_has_nothing_to_be_rolled_back_to() -> None:
 
 
 def test_a_rollback_takes_no_steps() -> None:
-    assert decide(observed(is_rollback=True, rollout=rollout())) == PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=rollout())) == Correction.PROMOTE_IN_FULL
     assert nothing(is_rollback=True, rollout=rollout(promoteFull=True)) == "Nothing is wrong."
     assert nothing(is_rollback=False, rollout=rollout()) == "Nothing is wrong."
     other_strategy = rollout()
     other_strategy["metadata"]["annotations"][STRATEGY] = "blue-green"
-    assert decide(observed(is_rollback=True, rollout=other_strategy)) != PromoteInFull()
+    assert decide(observed(is_rollback=True, rollout=other_strategy)) != Correction.PROMOTE_IN_FULL
 
 
 def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
     left: dict[str, Any] = {"release": GOOD, "is_rollback": True, "application": not_let_in(BAD)}
-    assert decide(observed(rollout=rollout(BAD), **left)) == Abort()
+    assert decide(observed(rollout=rollout(BAD), **left)) == Correction.ABORT
 
 
 @pytest.mark.parametrize(
@@ -387,4 +408,4 @@ def test_what_git_has_left_is_aborted_before_argo_cd_has_seen_that() -> None:
 )
 def test_nothing_else_is_aborted(difference: dict[str, Any]) -> None:
     usual: dict[str, Any] = {"release": GOOD, "is_rollback": True, "rollout": rollout(BAD)}
-    assert decide(observed(**usual | difference)) != Abort()
+    assert decide(observed(**usual | difference)) != Correction.ABORT

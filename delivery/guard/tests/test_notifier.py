@@ -23,7 +23,7 @@ def released(seconds: float, commit: str) -> Event:
 
 
 def promoted(seconds: float, commit: str) -> Promoted:
-    return Promoted("production", "1.1", commit, "c0de", "hash", at(seconds - 60), at(seconds))
+    return Promoted("production", GOOD, commit, "hash", at(seconds - 60), at(seconds))
 
 
 class Channel:

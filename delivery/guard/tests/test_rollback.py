@@ -18,8 +18,8 @@ def test_git_is_rolled_back_with_the_reason_and_the_quarantine_once(remote: Remo
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
     decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert roll_back(repository, "production", decision, now=NOW, runbooks="docs/runbooks/")
-        assert roll_back(repository, "production", decision, now=NOW, runbooks="docs/runbooks/") is None
+        assert roll_back(repository, "production", decision, now=NOW)
+        assert roll_back(repository, "production", decision, now=NOW) is None
         history = fetch(repository).releases("production")
     assert [past.release for past in history] == [GOOD, BAD, GOOD]
     assert remote.subjects()[0] == "automatic rollback of production to 1.1"
@@ -42,7 +42,7 @@ def test_without_blame_nothing_is_quarantined(remote: Remote) -> None:
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
     decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, ("aborted",), blame=False)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert roll_back(repository, "production", decision, now=NOW, runbooks="")
+        assert roll_back(repository, "production", decision, now=NOW)
     assert remote.git("ls-tree", "--name-only", "environments").split() == ["production"]
 
 
@@ -52,7 +52,7 @@ def test_a_newer_release_is_left_alone(remote: Remote) -> None:
     newer = remote.commit("environments", {FILE: GOOD.to_yaml()}, "a person was faster")
     decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert roll_back(repository, "production", decision, now=NOW, runbooks="") is None
+        assert roll_back(repository, "production", decision, now=NOW) is None
     assert remote.tip("environments") == newer
 
 
@@ -61,6 +61,6 @@ def test_a_quarantine_that_cannot_be_read_does_not_hold_up_the_rollback(remote: 
     bad = remote.commit("environments", {FILE: BAD.to_yaml()})
     decision = Rollback(ReleaseRecord(good, GOOD), BAD, bad, (REASON,), blame=True)
     with git.opened(str(remote.path), Path.cwd()) as repository:
-        assert roll_back(repository, "production", decision, now=NOW, runbooks="")
+        assert roll_back(repository, "production", decision, now=NOW)
     (entry,) = yaml.safe_load(remote.git("show", "environments:quarantine.yaml"))
     assert entry["digest"] == BAD.image.digest
