@@ -126,7 +126,6 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
             kubernetes,
             drill=f"{scenario.name}{number}",
             title=scenario.title,
-            log=runner.log,
             strategy=scenario.strategy,
             router=scenario.router,
         )

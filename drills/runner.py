@@ -15,11 +15,6 @@ from drills.report.result import ScenarioResult
 from drills.steps.environment import Environment
 
 
-def log(fact: str) -> None:
-    """A fact of the drill that is played."""
-    console.print(f"  [dim]·[/] {fact}")
-
-
 def perform(environment: Environment, play: Callable[[Environment], None]) -> ScenarioResult:
     """Play one drill to its end, good or bad, and write its report; its result."""
     console.print(f"[bold]{environment.title}[/]")

@@ -112,14 +112,7 @@ def _play() -> list[ScenarioResult]:
             "documented", "Argo Rollouts' documented analysis", baselines.as_documented, _aborted, kubernetes
         ),
         runner.perform(
-            Environment(
-                "production",
-                kubernetes,
-                drill="ours",
-                title="This platform",
-                log=runner.log,
-                strategy="canary",
-            ),
+            Environment("production", kubernetes, drill="ours", title="This platform", strategy="canary"),
             lambda production: verdicts.errors(production, _BAD),
         ),
     ]
@@ -130,7 +123,7 @@ def _theirs(
 ) -> ScenarioResult:
     with _namespace():
         good, bad = images.image(_GOOD), images.image(_BAD)
-        environment = Environment(NAME, kubernetes, drill=drill, title=title, log=runner.log)
+        environment = Environment(NAME, kubernetes, drill=drill, title=title)
 
         def play(environment: Environment) -> None:
             _apply(baseline(baselines.rendered(good)))

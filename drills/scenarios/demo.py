@@ -163,7 +163,7 @@ def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> ScenarioResul
 
 
 def _environment(kubernetes: Kubernetes, drill: str, title: str) -> Environment:
-    return Environment("production", kubernetes, drill=drill, title=title, log=runner.log)
+    return Environment("production", kubernetes, drill=drill, title=title)
 
 
 if __name__ == "__main__":

@@ -142,12 +142,8 @@ class Given(Disruptions, LoadAssertions):
         environment = self.environment
         if environment.quarantined(image):  # by an earlier run of the same drill
             environment.deliver("unquarantine", image.digest, "--reason", "a drill releases it again")
-        revision = revision or environment.revision or settings.another_main()
-        image = replace(image, revision=revision)
+        image = replace(image, revision=revision or environment.revision or settings.another_main())
         # The clock starts before the command does, so that nothing of it is left out.
         push = environment.log_action(f"push {image.version}", kind="push")
-        environment.deliver(
-            *("release", "--image", image.reference, "--to", environment.name),
-            *environment.release_options(revision),
-        )
+        environment.release(image)
         return environment.attempt(image, before=self.stable, push=push)
