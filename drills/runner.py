@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cluster.errors import ClusterError
 from cluster.progress import console, step
@@ -54,17 +54,19 @@ def perform(environment: Environment, play: Callable[[Environment], None]) -> Sc
 
 def status(program: str, play: Callable[[], Sequence[ScenarioResult]]) -> int:
     """Play drills, and say in one sentence what stops them; the program's exit status."""
-    with ends_at(signal.SIGTERM):
-        try:
-            results = play()
-        except (NotReady, DrillFailed, ClusterError) as error:
-            console.print(f"[red]{program}:[/] {error}", soft_wrap=True)
-            return 1
-        except KeyboardInterrupt:
-            console.print(
-                f"[red]{program}:[/] stopped; the load has ended, and the cluster is left as it is now."
-            )
-            return 130
+    # As Ctrl-C does, so that the load generator ends as well.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        results = play()
+    except (NotReady, DrillFailed, ClusterError) as error:
+        console.print(f"[red]{program}:[/] {error}", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        left = "the load has ended, and the cluster is left as it is now"
+        console.print(f"[red]{program}:[/] stopped; {left}.")
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 1 if any(result.problem for result in results) else 0
 
 
@@ -75,17 +77,3 @@ def show(results: Sequence[ScenarioResult], took: float) -> None:
         mark = "[red]✗[/]" if result.problem else "[green]✓[/]"
         console.print(f"{mark} {result.line()}", soft_wrap=True)
     console.print(f"[dim]{took:.0f} s. The report: {local_cluster.REPORT / 'index.html'}[/]", soft_wrap=True)
-
-
-@contextlib.contextmanager
-def ends_at(number: signal.Signals) -> Iterator[None]:
-    """Let a signal end the program as Ctrl-C does, so that the load generator ends as well."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)

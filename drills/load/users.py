@@ -8,6 +8,7 @@ import random
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
@@ -118,29 +119,27 @@ def targets(
     made = 0
     wanted: list[dict[str, Any]] = []
 
-    def target(user: User, method: str, path: str, body: dict[str, Any] | None = None) -> None:
-        wanted.append(_target(api, user, method, path, body, beta=user.token in group))
-
     for user in islice(turns, count):
         if dice.random() < liveness:
             wanted.append(
                 {"method": "GET", "url": f"{api.router}/health/live/", "header": {"Host": [api.host]}}
             )
             continue
+        target = partial(_target, api, user, beta=user.token in group)
         kind = dice.choices(("list", "retrieve", "move", "create"), (35, 35, 22, 8))[0]
         match kind:
             case "list":
-                target(user, "GET", f"deals/?page_size={_PAGE}")
+                wanted.append(target("GET", f"deals/?page_size={_PAGE}"))
             case "retrieve":
-                target(user, "GET", f"deals/{dice.choice(user.deals)}/")
+                wanted.append(target("GET", f"deals/{dice.choice(user.deals)}/"))
             case "move":
                 moved, stage = next(moves[user.token])
-                target(user, "POST", f"deals/{moved}/move/", {"stage": stage})
+                wanted.append(target("POST", f"deals/{moved}/move/", {"stage": stage}))
             case "create":
                 made += 1
                 deal = new_deal(user.pipeline, made)
                 won = {"stage": user.won} if made % _WON_EVERY == 0 else {}
-                target(user, "POST", "deals/", deal | won)
+                wanted.append(target("POST", "deals/", deal | won))
     return wanted
 
 
@@ -151,7 +150,7 @@ def _moves(user: User) -> Iterator[tuple[Any, Any]]:
 
 
 def _target(
-    api: Api, user: User, method: str, path: str, body: dict[str, Any] | None, *, beta: bool
+    api: Api, user: User, method: str, path: str, body: dict[str, Any] | None = None, *, beta: bool
 ) -> dict[str, Any]:
     target: dict[str, Any] = {
         "method": method,

@@ -121,9 +121,8 @@ def worker_gone(on_call: OnCall) -> None:
         on_call.fault_begins("the worker is scaled to nothing")
         _scale(on_call, "crm-worker", 0)
         code = f"from crm.notifications.tasks import *\nfor _ in range({_TASKS}): send_overdue_emails.delay()"
-        _in_pod(
-            on_call, _a_web_pod(on_call), "python", "manage.py", "shell", "--no-imports", "--command", code
-        )
+        shell = ("python", "manage.py", "shell", "--no-imports", "--command")
+        _in_pod(on_call, _a_web_pod(on_call), *shell, code)
         on_call.wait_for_alert("WorkerLost")
         on_call.wait_for_alert("QueueTooLong", inhibited=True)
         on_call.wait_for_alert("QueueTooOld", inhibited=True)
@@ -236,10 +235,11 @@ def processor_held_back(on_call: OnCall) -> None:
 def memory_full(on_call: OnCall) -> None:
     """One web pod takes memory up to 95 % of its limit, and keeps it."""
     pod = _a_web_pod(on_call)
-    free = 0.95 * _asked("container_spec_memory_limit_bytes", pod) - _asked(
-        "container_memory_working_set_bytes", pod
+    limit, used = (
+        _value(f'max({series}{{pod="{pod}"}})')
+        for series in ("container_spec_memory_limit_bytes", "container_memory_working_set_bytes")
     )
-    hog = f"import time\ntaken = b'x' * {free:.0f}\ntime.sleep(3600)"
+    hog = f"import time\ntaken = b'x' * {0.95 * limit - used:.0f}\ntime.sleep(3600)"
     with _meanwhile(on_call, pod, "python", "-c", hog):
         on_call.fault_begins("one web pod takes 95 % of its memory")
         on_call.respond_to("HighMemoryUsage", "kubectl argo rollouts restart crm")
@@ -412,10 +412,6 @@ def _value(query: str) -> float:
     return found[0][1] if found else 0.0
 
 
-def _asked(series: str, pod: str) -> float:
-    return _value(f'max({series}{{pod="{pod}"}})')
-
-
 def _fired(production: Environment, for_seconds: float) -> set[str]:
     query = (
         "count by (alertname) (max_over_time("
@@ -439,8 +435,8 @@ def _series(query: str) -> list[tuple[dict[str, str], float]]:
 
 
 def _scale(on_call: OnCall, deployment: str, replicas: int) -> None:
-    namespace = f"--namespace={on_call.environment.namespace}"
-    local_cluster.output(["kubectl", "scale", "deployment", deployment, namespace, f"--replicas={replicas}"])
+    here = f"--namespace={on_call.environment.namespace}"
+    on_call.environment.kubectl("scale", "deployment", deployment, here, f"--replicas={replicas}")
 
 
 def _a_web_pod(on_call: OnCall) -> str:
