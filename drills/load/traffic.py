@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from drills.errors import DrillFailed, NotReady
@@ -24,20 +25,21 @@ RATE = 50
 _USERS = 4
 _DEALS_EACH = 20
 _TARGETS = 4000  # what is repeated; at 50/s every 80 s
-_REQUEST_TIMEOUT_SECONDS = 30
+_REQUEST_TIMEOUT = timedelta(seconds=30)
 # 100/s, with every answer 20 s late, still find a free worker; the limit only saves the machine.
 _MOST_WORKERS = 2500
-_LONGEST_SECONDS = 14 * 60.0
+_LONGEST = timedelta(minutes=14)
 _START_SECONDS = 0.5
 _TOKEN_RESERVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """How much load, in requests a second."""
+    """How much load: requests a second, and when it stops by itself."""
 
     rate: int | None = None
     """None: the usual."""
+    longest: timedelta = _LONGEST
     beta: int = 0
     """How many of the users are of the group beta."""
     liveness: float = 0.0
@@ -61,7 +63,7 @@ class Traffic:
         targets_file = folder / "targets.json"
         targets_file.write_text("".join(f"{json.dumps(each)}\n" for each in wanted), encoding="utf-8")
         signed_in = min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
-        longest = min(_LONGEST_SECONDS, signed_in)
+        longest = min(self.longest.total_seconds(), signed_in)
         if longest <= 0:
             raise NotReady("The users' access tokens end within a minute: too early for a drill.")
         load = RunningTraffic(self.rate or usual_rate(), longest, targets_file, folder / "requests.bin")
@@ -115,7 +117,7 @@ class RunningTraffic:
             f"-targets={targets_file}",
             f"-rate={rate}/s",
             f"-duration={longest:.0f}s",
-            f"-timeout={_REQUEST_TIMEOUT_SECONDS}s",
+            f"-timeout={_REQUEST_TIMEOUT.total_seconds():.0f}s",
             f"-max-workers={_MOST_WORKERS}",
             "-workers=50",
             "-max-body=0",
@@ -157,7 +159,7 @@ class RunningTraffic:
 
     def _end(self) -> None:
         # The first signal stops the sending; the second gives up on answers.
-        for patience in (_REQUEST_TIMEOUT_SECONDS + 5, 5):
+        for patience in (_REQUEST_TIMEOUT.total_seconds() + 5, 5.0):
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -169,6 +171,10 @@ class RunningTraffic:
 
 def read_results(results: Path) -> Record:
     """The record of every request in a result file of vegeta."""
-    command = ["vegeta", "encode", "-to=csv", str(results)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as encoder:
+    with subprocess.Popen(
+        ["vegeta", "encode", "-to=csv", str(results)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as encoder:
         return record.read(encoder.stdout or ())

@@ -8,9 +8,8 @@ import random
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -45,13 +44,20 @@ class User:
         return float(json.loads(base64.urlsafe_b64decode(padded))["exp"])
 
 
-class Api(httpx.Client):
+class Api:
     """The CRM's API as a new user's browser would use it."""
 
-    def __init__(self, router: str, host: str) -> None:
-        super().__init__(base_url=f"{router}/api/v1/", headers={"Host": host}, timeout=_TIMEOUT_SECONDS)
-        self.router = router
+    def __init__(self, base_url: str, host: str) -> None:
+        self.url = base_url
+        self.base_url = f"{base_url}/api/v1"
         self.host = host
+        self._http = httpx.Client(headers={"Host": host}, timeout=_TIMEOUT_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def new_user(self, deals: int) -> User:
         """Register somebody, sign them in and give them some deals.
@@ -63,7 +69,7 @@ class Api(httpx.Client):
         self._post("auth/register/", {**account, "email": f"{name}@example.com"})
         tokens = self._post("auth/token/", account)
         token = str(tokens["access"])
-        pipeline = self._ask("GET", "pipelines/", token=token)["results"][0]
+        pipeline = _results(self._ask("GET", "pipelines/", token=token))[0]
         stages = pipeline["stages"]
         still_open = tuple(stage["id"] for stage in stages if not (stage["is_won"] or stage["is_lost"]))
         won = next(stage["id"] for stage in stages if stage["is_won"])
@@ -87,7 +93,7 @@ class Api(httpx.Client):
     def _ask(self, method: str, path: str, *, data: dict[str, Any] | None = None, token: str = "") -> Any:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = self.request(method, path, json=data, headers=headers)
+            answer = self._http.request(method, f"{self.base_url}/{path}", json=data, headers=headers)
         except httpx.HTTPError as error:
             raise NotReady(f"{self.host} does not answer {method} {path}: {error!r}") from error
         if not answer.is_success:
@@ -119,27 +125,27 @@ def targets(
     made = 0
     wanted: list[dict[str, Any]] = []
 
+    def target(user: User, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+        wanted.append(_target(api, user, method, path, body, beta=user.token in group))
+
     for user in islice(turns, count):
         if dice.random() < liveness:
-            wanted.append(
-                {"method": "GET", "url": f"{api.router}/health/live/", "header": {"Host": [api.host]}}
-            )
+            wanted.append({"method": "GET", "url": f"{api.url}/health/live/", "header": {"Host": [api.host]}})
             continue
-        target = partial(_target, api, user, beta=user.token in group)
         kind = dice.choices(("list", "retrieve", "move", "create"), (35, 35, 22, 8))[0]
         match kind:
             case "list":
-                wanted.append(target("GET", f"deals/?page_size={_PAGE}"))
+                target(user, "GET", f"deals/?page_size={_PAGE}")
             case "retrieve":
-                wanted.append(target("GET", f"deals/{dice.choice(user.deals)}/"))
+                target(user, "GET", f"deals/{dice.choice(user.deals)}/")
             case "move":
                 moved, stage = next(moves[user.token])
-                wanted.append(target("POST", f"deals/{moved}/move/", {"stage": stage}))
+                target(user, "POST", f"deals/{moved}/move/", {"stage": stage})
             case "create":
                 made += 1
                 deal = new_deal(user.pipeline, made)
                 won = {"stage": user.won} if made % _WON_EVERY == 0 else {}
-                wanted.append(target("POST", "deals/", deal | won))
+                target(user, "POST", "deals/", deal | won)
     return wanted
 
 
@@ -150,11 +156,11 @@ def _moves(user: User) -> Iterator[tuple[Any, Any]]:
 
 
 def _target(
-    api: Api, user: User, method: str, path: str, body: dict[str, Any] | None = None, *, beta: bool
+    api: Api, user: User, method: str, path: str, body: dict[str, Any] | None, *, beta: bool
 ) -> dict[str, Any]:
     target: dict[str, Any] = {
         "method": method,
-        "url": f"{api.base_url}{path}",
+        "url": f"{api.base_url}/{path}",
         "header": {
             "Host": [api.host],
             "Authorization": [f"Bearer {user.token}"],
@@ -168,3 +174,7 @@ def _target(
         target["header"]["Content-Type"] = ["application/json"]
         target["body"] = base64.b64encode(json.dumps(body).encode()).decode()
     return target
+
+
+def _results(answer: Any) -> list[Any]:
+    return list(answer["results"] if isinstance(answer, dict) else answer)
