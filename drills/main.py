@@ -14,9 +14,7 @@ from collections.abc import Sequence
 
 from cluster.progress import console, step
 from drills import resume, runner
-from drills.fixtures import bootstrap, images, inbox, local_cluster, settings
-from drills.load import traffic
-from drills.observe.watcher import Kubernetes
+from drills.fixtures import images, inbox, local_cluster
 from drills.report import charts, html, markdown, whole_run
 from drills.report.result import ScenarioResult
 from drills.scenarios.alerts import ALERTS
@@ -47,7 +45,7 @@ def _reported(chosen: list[Scenario], times: int, *, resuming: bool) -> list[Sce
         whole_run.write(subject, markdown.alerts(results, took, on_call.known(), inbox.TIME_SCALE))
     elif subject:
         whole_run.write(subject, markdown.suite(subject, results, took))
-    runner.show(results, took, local_cluster.REPORT / "index.html")
+    runner.show(results, took)
     return results
 
 
@@ -58,15 +56,11 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]
     parser.add_argument(
         "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(names)} (else the matrix)"
     )
-    parser.add_argument(
-        "--extended",
-        action="store_true",
-        help="the extended suite: routers, manual steps, production's times",
-    )
+    extended = "the extended suite: routers, manual steps, production's times"
+    parser.add_argument("--extended", action="store_true", help=extended)
     parser.add_argument("--alerts", action="store_true", help="each alert's own fault, and 15 quiet minutes")
-    parser.add_argument(
-        "--resume", action="store_true", help="leave out what ended as it should at this commit"
-    )
+    resumed = "leave out what ended as it should at this commit"
+    parser.add_argument("--resume", action="store_true", help=resumed)
     parser.add_argument("--times", type=int, default=1, metavar="N", help="one run after the other")
     options = parser.parse_args(arguments)
     wanted = options.scenarios
@@ -87,21 +81,10 @@ def _chosen(arguments: Sequence[str] | None) -> tuple[list[Scenario], int, bool]
 
 def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioResult], float]:
     """The results of all, and how many seconds those took that were not played again."""
-    traffic.usual_rate()  # refused now, and not after the images are built
-    local_cluster.prepare()
-    note = settings.worktree_note()
-    if note:
-        console.print(f"[yellow]·[/] {note}")
-    with step("Install the charts and push main"):
-        bootstrap.install()
-    with step("Build and push the images"):
-        # All before the first scenario begins: a build under load would slow it down.
-        for recipe in (*map(images.good, GOOD), *(each.recipe for each in chosen if each.recipe)):
-            images.image(recipe)
+    kubernetes = runner.set_up([*map(images.good, GOOD), *(each.recipe for each in chosen if each.recipe)])
     for addition in sorted({name for scenario in chosen for name in scenario.additions}):
         with step(f"Add {addition.capitalize()} to the cluster"):
             local_cluster.output([sys.executable, "-m", "cluster", addition], seconds=3600)
-    kubernetes = Kubernetes()
     with (
         step(f"Release {GOOD[0]} to production"),
         Environment("production", kubernetes, drill="first-release", title="A first release") as first,
@@ -126,7 +109,6 @@ def _play(chosen: Sequence[Scenario], *, resuming: bool) -> tuple[list[ScenarioR
             kubernetes,
             drill=f"{scenario.name}{number}",
             title=scenario.title,
-            log=runner.log,
             strategy=scenario.strategy,
             router=scenario.router,
         )

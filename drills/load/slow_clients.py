@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -58,19 +59,31 @@ class SlowClients:
 @contextmanager
 def slow_clients(url: str, host: str, count: int) -> Iterator[SlowClients]:
     """So many of them, as long as this lasts."""
-    clients, ended = SlowClients(url, host, count), threading.Event()
+    clients = SlowClients(url, host, count)
+    try:
+        with repeatedly(clients.send, every=_PAUSE_SECONDS):
+            yield clients
+    finally:
+        with suppress(OSError):
+            clients.close()
+
+
+@contextmanager
+def repeatedly(action: Callable[[], None], *, every: float) -> Iterator[None]:
+    """Something is done at once, and again that many seconds after it was begun, as long as this lasts."""
+    ended = threading.Event()
 
     def go_on() -> None:
-        clients.send()
-        while not ended.wait(_PAUSE_SECONDS):
-            clients.send()
+        left = 0.0
+        while not ended.wait(left):
+            began = time.monotonic()
+            action()
+            left = max(began + every - time.monotonic(), 0)
 
-    thread = threading.Thread(target=go_on, name="slow-clients", daemon=True)
+    thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     try:
-        yield clients
+        yield
     finally:
         ended.set()
         thread.join()
-        with suppress(OSError):
-            clients.close()

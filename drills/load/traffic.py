@@ -127,11 +127,7 @@ class RunningTraffic:
         with self._log.open("wb") as log:
             # A session of its own: Ctrl-C at the terminal is ours to pass on, so that the results are kept.
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self.started_at = time.time()
 

@@ -15,60 +15,33 @@ def write(environment: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for file, command in _commands(environment).items():
         try:
-            printed = local_cluster.output(command, seconds=20)
+            printed = local_cluster.output(command.split(), seconds=20)
         except NotReady as error:
             printed = f"{error}\n"
-        (folder / f"{file}.txt").write_text(f"$ {' '.join(command)}\n{printed}", encoding="utf-8")
+        (folder / f"{file}.txt").write_text(f"$ {command}\n{printed}", encoding="utf-8")
     return folder
 
 
-def _commands(environment: str) -> dict[str, list[str]]:
-    kubectl = ["kubectl", "--namespace", f"crm-{environment}"]
-    argocd = ["kubectl", "--namespace", ARGOCD_NAMESPACE]
-    application = f"crm-{environment}"
+def _commands(environment: str) -> dict[str, str]:
+    name = f"crm-{environment}"
+    here, rollout = f"kubectl --namespace {name}", local_cluster.ROLLOUT
+    argocd = f"kubectl --namespace {ARGOCD_NAMESPACE} get"
+    web = "--selector app.kubernetes.io/component=web"
     return {
-        "rollout": [
-            "kubectl",
-            "argo",
-            "rollouts",
-            "get",
-            "rollout",
-            local_cluster.ROLLOUT,
-            "--namespace",
-            f"crm-{environment}",
-        ],
-        "rollout-describe": [*kubectl, "describe", "rollout", local_cluster.ROLLOUT],
-        "analysis-runs": [*kubectl, "get", "analysisruns", "--output", "yaml"],
-        "traefik": [*kubectl, "get", "traefikservice,ingressroute,middleware", "--output", "yaml"],
-        "nginx": [*kubectl, "get", "ingress", "--output", "yaml"],
-        "istio": [*kubectl, "get", "virtualservice,gateway.networking.istio.io", "--output", "yaml"],
-        "pods": [*kubectl, "get", "pods", "--output", "wide"],
-        "pods-describe": [*kubectl, "describe", "pods", "--selector", "app.kubernetes.io/component=web"],
-        "events": [*kubectl, "get", "events", "--sort-by", ".lastTimestamp"],
-        "log-web": [
-            *kubectl,
-            "logs",
-            "--selector",
-            "app.kubernetes.io/component=web",
-            "--tail",
-            "60",
-            "--prefix",
-        ],
-        "log-migrate": [*kubectl, "logs", "job/crm-migrate", "--tail", "60"],
-        "log-previous": [
-            *(*kubectl, "logs", "--selector", "app.kubernetes.io/component=web"),
-            *("--previous", "--tail", "60", "--prefix"),
-        ],
-        "application": [*argocd, "get", "application", application, "--output", "yaml"],
-        "application-set": [*argocd, "get", "applicationset", application, "--output", "yaml"],
-        "log-rollouts": [
-            "kubectl",
-            "--namespace",
-            "argo-rollouts",
-            "logs",
-            "deployment/argo-rollouts",
-            "--tail",
-            "100",
-        ],
-        "delivery-status": [sys.executable, "-m", "delivery", "status"],
+        "rollout": f"kubectl argo rollouts get rollout {rollout} --namespace {name}",
+        "rollout-describe": f"{here} describe rollout {rollout}",
+        "analysis-runs": f"{here} get analysisruns --output yaml",
+        "traefik": f"{here} get traefikservice,ingressroute,middleware --output yaml",
+        "nginx": f"{here} get ingress --output yaml",
+        "istio": f"{here} get virtualservice,gateway.networking.istio.io --output yaml",
+        "pods": f"{here} get pods --output wide",
+        "pods-describe": f"{here} describe pods {web}",
+        "events": f"{here} get events --sort-by .lastTimestamp",
+        "log-web": f"{here} logs {web} --tail 60 --prefix",
+        "log-migrate": f"{here} logs job/crm-migrate --tail 60",
+        "log-previous": f"{here} logs {web} --previous --tail 60 --prefix",
+        "application": f"{argocd} application {name} --output yaml",
+        "application-set": f"{argocd} applicationset {name} --output yaml",
+        "log-rollouts": "kubectl --namespace argo-rollouts logs deployment/argo-rollouts --tail 100",
+        "delivery-status": f"{sys.executable} -m delivery status",
     }

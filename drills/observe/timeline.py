@@ -29,10 +29,6 @@ class Held:
     start: float
     end: float
 
-    @property
-    def seconds(self) -> float:
-        return self.end - self.start
-
 
 def moments(snapshots: Sequence[Snapshot]) -> list[Moment]:
     """What changed from one snapshot to the next."""

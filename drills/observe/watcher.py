@@ -11,6 +11,7 @@ from typing import Any
 
 from kubernetes import client, config, watch
 
+from delivery.kubernetes.application import Migration
 from delivery.kubernetes.client import ARGOCD_NAMESPACE
 from delivery.kubernetes.objects import Object
 from delivery.kubernetes.rollout import RolloutStatus
@@ -24,9 +25,9 @@ _AT_LEAST_EVERY_SECONDS = 1.0
 _GROUP_SECONDS = 0.05
 _WATCH_SECONDS = 30
 _TIMEOUT_SECONDS = 5
-_NOT_FOUND = 404
 _TOO_MANY_REQUESTS = 429
 _ARGO = ("argoproj.io", "v1alpha1")
+_WEB_PODS = "app.kubernetes.io/component=web"
 
 Listing = Callable[..., Any]
 """A method of the client that lists objects, with everything but how it is to be asked."""
@@ -53,21 +54,11 @@ class Kubernetes:
         return Informers(
             rollouts=self._listing(*_ARGO, namespace, "rollouts", local_cluster.ROLLOUT),
             weighted={
-                name: self._listing(
-                    each.group,
-                    each.version,
-                    namespace,
-                    each.plural,
-                    each.name,
-                )
+                name: self._listing(each.group, each.version, namespace, each.plural, each.name)
                 for name, each in WEIGHTED_OBJECTS.items()
             },
             analysis_runs=self._listing(*_ARGO, namespace, "analysisruns"),
-            pods=partial(
-                self._core.list_namespaced_pod,
-                namespace,
-                label_selector="app.kubernetes.io/component=web",
-            ),
+            pods=partial(self._core.list_namespaced_pod, namespace, label_selector=_WEB_PODS),
             applications=self._listing(*_ARGO, ARGOCD_NAMESPACE, "applications", f"crm-{environment}"),
         )
 
@@ -76,36 +67,26 @@ class Kubernetes:
         return partial(self._custom.list_namespaced_custom_object, group, version, namespace, plural, **only)
 
     def application(self, environment: str) -> Object | None:
-        return self._get(*_ARGO, ARGOCD_NAMESPACE, "applications", f"crm-{environment}")
+        return _only(self._listing(*_ARGO, ARGOCD_NAMESPACE, "applications", f"crm-{environment}"))
 
     def application_set(self, environment: str) -> Object | None:
-        return self._get(*_ARGO, ARGOCD_NAMESPACE, "applicationsets", f"crm-{environment}")
+        return _only(self._listing(*_ARGO, ARGOCD_NAMESPACE, "applicationsets", f"crm-{environment}"))
 
-    def migration(self, namespace: str) -> Object | None:
-        """The Job of the newest migration; None while there is none."""
-        answer: Any = self._batch.list_namespaced_job(
-            namespace,
-            field_selector="metadata.name=crm-migrate",
-            _preload_content=False,
-            _request_timeout=_TIMEOUT_SECONDS,
-        )
-        return next(iter(json.loads(answer.data)["items"]), None)
+    def migration(self, namespace: str) -> Migration | None:
+        """The newest migration; None while there is none."""
+        named = "metadata.name=crm-migrate"
+        job = _only(partial(self._batch.list_namespaced_job, namespace, field_selector=named))
+        return Migration.parse(job) if job else None
 
     def changes(self, namespace: str, service: str) -> int:
         """How often the pods behind a Service have changed since it was made."""
-        answer: Any = self._discovery.list_namespaced_endpoint_slice(
-            namespace,
-            label_selector=f"kubernetes.io/service-name={service}",
-            _preload_content=False,
-            _request_timeout=_TIMEOUT_SECONDS,
-        )
-        return sum(each["metadata"]["generation"] for each in json.loads(answer.data)["items"])
+        selector = f"kubernetes.io/service-name={service}"
+        slices = partial(self._discovery.list_namespaced_endpoint_slice, namespace, label_selector=selector)
+        return sum(each["metadata"]["generation"] for each in _listed(slices)["items"])
 
     def pods(self, namespace: str, selector: str) -> list[Object]:
-        answer: Any = self._core.list_namespaced_pod(
-            namespace, label_selector=selector, _preload_content=False, _request_timeout=_TIMEOUT_SECONDS
-        )
-        return list(json.loads(answer.data)["items"])
+        pods = partial(self._core.list_namespaced_pod, namespace, label_selector=selector)
+        return list(_listed(pods)["items"])
 
     def delete_pod(self, namespace: str, name: str) -> None:
         self._core.delete_namespaced_pod(name, namespace, _request_timeout=_TIMEOUT_SECONDS)
@@ -123,16 +104,16 @@ class Kubernetes:
             raise
         return True
 
-    def _get(self, group: str, version: str, namespace: str, plural: str, name: str) -> Object | None:
-        try:
-            found: Any = self._custom.get_namespaced_custom_object(
-                group, version, namespace, plural, name, _request_timeout=_TIMEOUT_SECONDS
-            )
-        except client.ApiException as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return dict(found)
+
+def _listed(listing: Listing) -> Object:
+    """The API server's answer."""
+    answer: Object = json.loads(listing(_preload_content=False, _request_timeout=_TIMEOUT_SECONDS).data)
+    return answer
+
+
+def _only(listing: Listing) -> Object | None:
+    """The one object that there may be."""
+    return next(iter(_listed(listing)["items"]), None)
 
 
 class Informer:
@@ -163,9 +144,7 @@ class Informer:
     def _keep(self) -> None:
         while not self._stopping.is_set():
             try:
-                answer = json.loads(
-                    self._listing(_preload_content=False, _request_timeout=_TIMEOUT_SECONDS).data
-                )
+                answer = _listed(self._listing)
                 self._changed({each["metadata"]["name"]: each for each in answer["items"]})
                 self._follow(answer["metadata"]["resourceVersion"])
             except Exception as error:  # noqa: BLE001  # urllib3's errors have no common base; the next look tells more
@@ -246,14 +225,14 @@ class Watcher:
         self._environment = environment
         self._seen: list[Snapshot] = []
         self._latest: Snapshot | None = None
-        self._trouble: str | None = None
+        self.trouble: str | None = None
+        """Why the last look failed, if it did."""
         self._news = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"watch-{environment}", daemon=True)
 
-    def start(self) -> Watcher:
+    def start(self) -> None:
         self._thread.start()
-        return self
 
     def stop(self) -> None:
         self._stopping.set()
@@ -265,11 +244,6 @@ class Watcher:
         with self._news:
             latest = [self._latest] if self._latest else []
             return self._seen + (latest if latest and latest[0] is not self._seen[-1] else [])
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the last look failed, if it did."""
-        return self._trouble
 
     def wait(self, seconds: float) -> Snapshot | None:
         """The newest snapshot, after waiting for the next one, but no longer than that."""
@@ -283,9 +257,9 @@ class Watcher:
             try:
                 objects = informers.objects()
             except Exception as error:  # noqa: BLE001  # whatever it was, the next look tells more
-                self._trouble = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                self.trouble = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             else:
-                self._trouble = None
+                self.trouble = None
                 self._add(snapshot(time.time(), objects))
             informers.wait()
         informers.stop()

@@ -13,7 +13,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from delivery.kubernetes.limits import VERDICT
@@ -42,6 +41,7 @@ _WIDTH, _HEIGHT, _DPI = 12.0, 9.0, 110
 _LATENCY_TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _ALERT_TICKS = (3, 10, 30, 100, 300, 1000, 3000)
 _LATENCY_TOP_SECONDS = 8.0
+_TITLE_LETTERS = 46
 _LABEL_ROWS = 4
 _LABEL_INCHES_PER_LETTER = 0.088
 _BETWEEN = "   ·   "
@@ -68,10 +68,11 @@ def draw(result: ScenarioResult, file: Path) -> Path:
         )
         zero, end = span(result)
         seconds = result.record.seconds()
+        times = [second.at - zero for second in seconds]
         _weights(weight, result, zero)
-        _requests(requests, result, seconds, zero)
-        _errors(errors, seconds, zero)
-        _latency(latency, seconds, zero)
+        _requests(requests, result, seconds, times)
+        _errors(errors, seconds, times)
+        _latency(latency, seconds, times)
         latency.set_xlabel("seconds since the push" if result.pushed_at else "seconds")
         latency.set_xlim(result.record.start - zero if seconds else 0, end - zero)
         _marks((weight, requests, errors, latency), result.moments, zero)
@@ -100,14 +101,13 @@ def draw_summary(results: Sequence[ScenarioResult], file: Path) -> Path:
             result.record.start - span(result)[0] if len(result.record) else 0.0 for result in results
         )
         for (words, weight), result in zip(rows, results, strict=True):
+            zero = span(result)[0]
             _words(words, result)
-            _weights(weight, result, span(result)[0])
-            _failures(weight, result)
+            _weights(weight, result, zero)
+            _failures(weight, result, zero)
             weight.set_title("")
             weight.set_xlim(earliest, longest)
-            _marks(
-                [weight], [moment for moment in result.moments if moment.kind in _ENDINGS], span(result)[0]
-            )
+            _marks([weight], [moment for moment in result.moments if moment.kind in _ENDINGS], zero)
         rows[0][1].set_title(
             "Canary's weight in percent; red: seconds with failed requests\n"
             "Lines: a push (grey), the abort (red), promoted or healthy again (green)",
@@ -143,25 +143,18 @@ def draw_alerts(results: Sequence[ScenarioResult], file: Path) -> Path:
 
 def _words(axes: Axes, result: ScenarioResult) -> None:
     axes.set_axis_off()
-    axes.text(0, 0.98, wrap(result.title), va="top", fontsize=11, fontweight="bold", transform=axes.transAxes)
-    facts = subtitle(result).split(_BETWEEN)[1:]
+    title = textwrap.fill(result.title, _TITLE_LETTERS)
+    axes.text(0, 0.98, title, va="top", fontsize=11, fontweight="bold", transform=axes.transAxes)
+    facts = [*(["drill failed"] if result.problem else []), *subtitle(result).split(_BETWEEN)[1:]]
     colour = FAILED if result.problem else NEUTRAL
-    if result.problem:
-        facts = ["drill failed", *facts]
     text = "\n".join(facts)
-    below = 0.76 - 0.18 * wrap(result.title).count("\n")
+    below = 0.76 - 0.18 * title.count("\n")
     axes.text(
         0, below, text, va="top", fontsize=9.5, color=colour, linespacing=1.45, transform=axes.transAxes
     )
 
 
-def wrap(text: str, width: int = 46) -> str:
-    """A title in lines of at most that many letters."""
-    return "\n".join(textwrap.wrap(text, width))
-
-
-def _failures(axes: Axes, result: ScenarioResult) -> None:
-    zero = span(result)[0]
+def _failures(axes: Axes, result: ScenarioResult, zero: float) -> None:
     times = [second.at - zero + 0.5 for second in result.record.seconds() if second.failed]
     axes.plot(
         times, [0.25] * len(times), linestyle="", marker="|", color=FAILED, markersize=11, markeredgewidth=2.2
@@ -238,33 +231,34 @@ def _weights(axes: Axes, result: ScenarioResult, zero: float) -> None:
     axes.set_title(f"Weight of {result.released or 'the canary'} in the router, percent", pad=6)
 
 
-def _requests(axes: Axes, result: ScenarioResult, seconds: Sequence[Second], zero: float) -> None:
-    times = [second.at - zero for second in seconds]
+def _requests(axes: Axes, result: ScenarioResult, seconds: Sequence[Second], times: Sequence[float]) -> None:
     versions = [(result.stable, STABLE), (result.released or "", CANARY)]
     for version, colour in versions:
         answered = [second.by_version.get(version, 0) for second in seconds]
-        axes.step(times, answered, where="post", color=colour, linewidth=1.5)
+        axes.step(times, answered, where="post", color=colour, linewidth=1.5, label=f"answered by {version}")
         axes.fill_between(times, answered, step="post", color=colour, alpha=0.15)
     unanswered = [
         second.requests - sum(second.by_version.get(version, 0) for version, _ in versions)
         for second in seconds
     ]
-    entries = [
-        Line2D([], [], color=colour, linewidth=3, label=f"answered by {version}")
-        for version, colour in versions
-    ]
     if any(unanswered):
-        axes.step(times, unanswered, where="post", color=FAILED, linewidth=1.5)
-        entries.append(Line2D([], [], color=FAILED, linewidth=3, label="answered by no version"))
+        none = "answered by no version"
+        axes.step(times, unanswered, where="post", color=FAILED, linewidth=1.5, label=none)
     axes.set_title("Requests sent each second, by the version that answered", pad=6)
-    axes.legend(handles=entries, loc="lower left", bbox_to_anchor=(0.45, 1.0), ncols=3, borderaxespad=0.0)
+    _legend(axes)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
-def _errors(axes: Axes, seconds: Sequence[Second], zero: float) -> None:
+def _legend(axes: Axes) -> None:
+    """Beside the title."""
+    legend = axes.legend(loc="lower left", bbox_to_anchor=(0.45, 1.0), ncols=3, borderaxespad=0.0)
+    for line in legend.get_lines():
+        line.set_linewidth(3)
+
+
+def _errors(axes: Axes, seconds: Sequence[Second], times: Sequence[float]) -> None:
     shares = [100 * second.failed / second.requests if second.requests else 0.0 for second in seconds]
-    times = [second.at - zero for second in seconds]
     axes.bar(times, shares, width=1.0, align="edge", color=FAILED)
     _limit(axes, 100 * VERDICT.limit, f"limit for a release: {_LIMIT_PERCENT} of its own requests")
     axes.set_ylim(0, max(10.0, 1.15 * max(shares, default=0.0)))
@@ -274,27 +268,17 @@ def _errors(axes: Axes, seconds: Sequence[Second], zero: float) -> None:
     axes.set_title(f"Failed requests of all users, percent{note}", pad=6)
 
 
-def _latency(axes: Axes, seconds: Sequence[Second], zero: float) -> None:
-    times = [second.at - zero for second in seconds]
-    entries = []
+def _latency(axes: Axes, seconds: Sequence[Second], times: Sequence[float]) -> None:
     for share, name, colour, width in (
         (1.0, "slowest", SLOWEST, 0.9),
         (0.95, "p95", P95, 1.8),
         (0.5, "median", MEDIAN, 1.8),
     ):
-        values = [second.latency(share) for second in seconds]
-        axes.plot(
-            times,
-            [float("nan") if value is None else value for value in values],
-            color=colour,
-            linewidth=width,
-        )
-        entries.append(Line2D([], [], color=colour, linewidth=3, label=name))
-    _limit(
-        axes,
-        VERDICT.slow,
-        f"limit for a release: {_LIMIT_PERCENT} of its own requests over {VERDICT.slow:g} s",
-    )
+        latencies = [second.latency(share) for second in seconds]
+        values = [float("nan") if latency is None else latency for latency in latencies]
+        axes.plot(times, values, color=colour, linewidth=width, label=name)
+    slow = f"limit for a release: {_LIMIT_PERCENT} of its own requests over {VERDICT.slow:g} s"
+    _limit(axes, VERDICT.slow, slow)
     axes.set_yscale("log")
     slowest = max((second.latencies[-1] for second in seconds if second.latencies), default=0.0)
     axes.set_ylim(top=max(_LATENCY_TOP_SECONDS, 2 * slowest))
@@ -302,7 +286,7 @@ def _latency(axes: Axes, seconds: Sequence[Second], zero: float) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     axes.set_title("Latency of the requests sent in each second", pad=6)
-    axes.legend(handles=entries, loc="lower left", bbox_to_anchor=(0.45, 1.0), ncols=3, borderaxespad=0.0)
+    _legend(axes)
 
 
 def duration(value: float) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cluster import addresses, processes
-from drills.fixtures import images, inbox, local_cluster, settings
+from drills.fixtures import attestations, images, inbox, local_cluster, settings
 from drills.fixtures.images import Recipe
 from drills.fixtures.manifests import manifest
 from drills.load.traffic import Traffic, traffic
@@ -116,13 +117,12 @@ def pool_exhausted(on_call: OnCall, recipe: Recipe) -> None:
 
 def worker_gone(on_call: OnCall) -> None:
     """Somebody scales the worker to nothing while Argo CD is away, and tasks are queued."""
-    with _by_hand(on_call):
+    with on_call.given.argocd_down():  # so that what is changed in the cluster alone stays changed
         on_call.fault_begins("the worker is scaled to nothing")
         _scale(on_call, "crm-worker", 0)
         code = f"from crm.notifications.tasks import *\nfor _ in range({_TASKS}): send_overdue_emails.delay()"
-        _in_pod(
-            on_call, _a_web_pod(on_call), "python", "manage.py", "shell", "--no-imports", "--command", code
-        )
+        shell = ("python", "manage.py", "shell", "--no-imports", "--command")
+        _in_pod(on_call, _a_web_pod(on_call), *shell, code)
         on_call.wait_for_alert("WorkerLost")
         on_call.wait_for_alert("QueueTooLong", inhibited=True)
         on_call.wait_for_alert("QueueTooOld", inhibited=True)
@@ -134,7 +134,7 @@ def worker_gone(on_call: OnCall) -> None:
 
 def beats(on_call: OnCall) -> None:
     """Somebody scales beat to nothing, and then to two, while Argo CD is away."""
-    with _by_hand(on_call):
+    with on_call.given.argocd_down():
         on_call.fault_begins("beat is scaled to nothing")
         _scale(on_call, "crm-beat", 0)
         on_call.respond_to("BeatSilent", "kubectl scale deployment crm-beat")
@@ -235,10 +235,11 @@ def processor_held_back(on_call: OnCall) -> None:
 def memory_full(on_call: OnCall) -> None:
     """One web pod takes memory up to 95 % of its limit, and keeps it."""
     pod = _a_web_pod(on_call)
-    free = 0.95 * _asked("container_spec_memory_limit_bytes", pod) - _asked(
-        "container_memory_working_set_bytes", pod
+    limit, used = (
+        _value(f'max({series}{{pod="{pod}"}})')
+        for series in ("container_spec_memory_limit_bytes", "container_memory_working_set_bytes")
     )
-    hog = f"import time\ntaken = b'x' * {free:.0f}\ntime.sleep(3600)"
+    hog = f"import time\ntaken = b'x' * {0.95 * limit - used:.0f}\ntime.sleep(3600)"
     with _meanwhile(on_call, pod, "python", "-c", hog):
         on_call.fault_begins("one web pod takes 95 % of its memory")
         on_call.respond_to("HighMemoryUsage", "kubectl argo rollouts restart crm")
@@ -405,15 +406,10 @@ def _restart_prometheus(production: Environment) -> None:
 def _value(query: str) -> float:
     """The first value that Prometheus answers; 0 if it answers none."""
     try:
-        answer = httpx.get(f"{addresses.PROMETHEUS}/api/v1/query", params={"query": query}, timeout=10)
-        found = answer.raise_for_status().json()["data"]["result"]
+        found = _series(query)
     except httpx.HTTPError:
         return 0.0
-    return float(found[0]["value"][1]) if found else 0.0
-
-
-def _asked(series: str, pod: str) -> float:
-    return _value(f'max({series}{{pod="{pod}"}})')
+    return found[0][1] if found else 0.0
 
 
 def _fired(production: Environment, for_seconds: float) -> set[str]:
@@ -438,16 +434,9 @@ def _series(query: str) -> list[tuple[dict[str, str], float]]:
     return [(each["metric"], float(each["value"][1])) for each in found]
 
 
-@contextmanager
-def _by_hand(on_call: OnCall) -> Iterator[None]:
-    """Argo CD is away, so that what is changed in the cluster alone stays changed."""
-    with on_call.given.argocd_down():
-        yield
-
-
 def _scale(on_call: OnCall, deployment: str, replicas: int) -> None:
-    namespace = f"--namespace={on_call.environment.namespace}"
-    local_cluster.output(["kubectl", "scale", "deployment", deployment, namespace, f"--replicas={replicas}"])
+    here = f"--namespace={on_call.environment.namespace}"
+    on_call.environment.kubectl("scale", "deployment", deployment, here, f"--replicas={replicas}")
 
 
 def _a_web_pod(on_call: OnCall) -> str:
@@ -470,17 +459,11 @@ def _meanwhile(on_call: OnCall, pod: str, *command: str) -> Iterator[None]:
     """The command runs in the pod as long as this lasts, or until the pod ends."""
     # Bounded by itself too: the end of kubectl does not always end what it has begun.
     bounded = ("timeout", "900", *command)
-    running = subprocess.Popen(
-        _exec(on_call, pod, bounded),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        running.terminate()
-        running.wait()
+    with subprocess.Popen(_exec(on_call, pod, bounded), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL) as it:
+        try:
+            yield
+        finally:
+            it.terminate()
 
 
 def _certificate(folder: Path, host: str, *, days: int) -> None:
@@ -500,11 +483,7 @@ def _certificate(folder: Path, host: str, *, days: int) -> None:
         .sign(key, hashes.SHA256())
     )
     (folder / "tls.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    (folder / "tls.key").write_bytes(attestations.in_pem(key))
 
 
 # A limit that a server's start does not run into, and two busy loops do.

@@ -10,19 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import yaml
 
-from cluster.progress import step
 from delivery.kubernetes.objects import Object
 from drills import runner
-from drills.fixtures import baselines, bootstrap, images, local_cluster, settings
+from drills.fixtures import baselines, images, local_cluster, settings
 from drills.fixtures.baselines import NAME, NAMESPACE
 from drills.load.traffic import traffic, usual_rate
 from drills.observe.snapshot import Snapshot
 from drills.observe.watcher import Kubernetes
-from drills.report import html, whole_run
+from drills.report import html, markdown, whole_run
 from drills.report.result import ScenarioResult
 from drills.scenarios import verdicts
 from drills.scenarios.scenario import GOOD
@@ -37,6 +35,8 @@ _WATCHED = minutes(5)
 _DOCUMENTED = minutes(32)
 # Before the users' access tokens end, others take over.
 _ONE_LOAD = minutes(12)
+_NEVER = "never by itself"
+_COLUMNS = ("shipped by", "failed requests", "s from push to verdict", "s from first failure to weight 0")
 
 Baseline = Callable[[list[Object]], list[Object]]
 
@@ -51,59 +51,36 @@ def _compared() -> list[ScenarioResult]:
     results = _play()
     html.write_summary(results, local_cluster.REPORT)
     whole_run.write("comparison", text(results))
-    runner.show(results, time.monotonic() - started, local_cluster.REPORT / "index.html")
+    runner.show(results, time.monotonic() - started)
     return results
 
 
 def text(results: Sequence[ScenarioResult]) -> str:
     """The page as Markdown."""
-    now = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows = [
         (
             result.title,
             f"{len(result.record.failed)} of {len(result.record)} ({result.record.failed_share:.2%})",
-            _seconds(result.seconds_to_verdict),
-            _seconds(result.seconds_from_first_failure_to_zero),
+            markdown.seconds(result.seconds_to_verdict, never=_NEVER),
+            markdown.seconds(result.seconds_from_first_failure_to_zero, never=_NEVER),
         )
         for result in results
     ]
     ours, usual = (settings.values(file)["analysis"] for file in (settings.LOCAL_SETTINGS, settings.CHART))
-    problems = [f"- **{each.title}**: {each.problem}" for each in results if each.problem]
-    lines = [
-        "# The same bad release, shipped by other means",
-        "",
-        f"Written by `make compare` on {now} at commit {images.head()[:12]}: version 1.2 answers every request",
+    about = [
         f"with 500, users send {usual_rate()} requests/s. The rolling update is undone by hand",
         f"{_WATCHED.total_seconds() / 60:.0f} minutes after it was complete. Argo Rollouts' example is that of its",
         "documentation on background analysis: 20, 40, 60, 80 %,",
         "10 minutes each, analysis from the second step on, every 5 minutes, `failureLimit: 3`. This platform measures",
         f"every {ours['interval']} from {ours['initialDelay']} on, as in all its drills; by itself the chart measures",
         f"every {usual['interval']} from {usual['initialDelay']} on.",
-        "",
-        "![Each baseline: the new version's weight and the failed requests of all users](comparison.png)",
-        "",
-        "| shipped by | failed requests | s from push to verdict | s from first failure to weight 0 |",
-        "|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-        "",
-        *(["Not as it should be:", "", *problems, ""] if problems else []),
     ]
-    return "\n".join(lines)
-
-
-def _seconds(value: float | None) -> str:
-    return "never by itself" if value is None else f"{value:.0f}"
+    lead = f" at commit {images.head()[:12]}: version 1.2 answers every request"
+    return markdown.page("comparison", results, lead, about, markdown.table(_COLUMNS, rows))
 
 
 def _play() -> list[ScenarioResult]:
-    usual_rate()  # refused now, and not after the images are built
-    local_cluster.prepare()
-    with step("Install the charts and push main"):
-        bootstrap.install()
-    with step("Build and push the images"):
-        for recipe in (_GOOD, _BAD, *map(images.good, GOOD)):
-            images.image(recipe)
-    kubernetes = Kubernetes()
+    kubernetes = runner.set_up([_GOOD, _BAD, *map(images.good, GOOD)])
     return [
         _theirs(
             "deployment", "A plain Kubernetes rolling update", baselines.as_deployment, _undone, kubernetes
@@ -112,14 +89,7 @@ def _play() -> list[ScenarioResult]:
             "documented", "Argo Rollouts' documented analysis", baselines.as_documented, _aborted, kubernetes
         ),
         runner.perform(
-            Environment(
-                "production",
-                kubernetes,
-                drill="ours",
-                title="This platform",
-                log=runner.log,
-                strategy="canary",
-            ),
+            Environment("production", kubernetes, drill="ours", title="This platform", strategy="canary"),
             lambda production: verdicts.errors(production, _BAD),
         ),
     ]
@@ -130,7 +100,7 @@ def _theirs(
 ) -> ScenarioResult:
     with _namespace():
         good, bad = images.image(_GOOD), images.image(_BAD)
-        environment = Environment(NAME, kubernetes, drill=drill, title=title, log=runner.log)
+        environment = Environment(NAME, kubernetes, drill=drill, title=title)
 
         def play(environment: Environment) -> None:
             _apply(baseline(baselines.rendered(good)))
@@ -195,14 +165,8 @@ def _workload(objects: list[Object]) -> list[Object]:
 
 
 def _apply(objects: list[Object]) -> None:
-    _kubectl(
-        "apply",
-        "--server-side",
-        "--force-conflicts",
-        "--filename=-",
-        stdin=yaml.safe_dump_all(objects),
-        seconds=120,
-    )
+    options = ("--server-side", "--force-conflicts", "--filename=-")
+    _kubectl("apply", *options, stdin=yaml.safe_dump_all(objects), seconds=120)
 
 
 @contextmanager

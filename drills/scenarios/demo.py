@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cluster import __main__ as cluster
 from cluster.progress import console, part, step
 from drills import runner
-from drills.fixtures import attestations, bootstrap, images, local_cluster, settings
+from drills.fixtures import attestations, bootstrap, images, local_cluster
 from drills.fixtures.images import Recipe
 from drills.load.traffic import traffic
 from drills.observe.watcher import Kubernetes
@@ -118,15 +118,13 @@ def _demo() -> list[ScenarioResult]:
     with cluster.started(SECONDS):
         results = _play()
     cluster.tell_addresses()
-    runner.show(results, time.monotonic() - started, local_cluster.REPORT / "index.html")
+    runner.show(results, time.monotonic() - started)
     return results
 
 
 def _play() -> list[ScenarioResult]:
     local_cluster.prepare()
-    note = settings.worktree_note()
-    if note:
-        console.print(f"[yellow]·[/] {note}")
+    runner.tell_of_changes()
     attestations.private_key()  # made once, for what follows side by side
     with ThreadPoolExecutor(max_workers=1) as beside:
         built = beside.submit(_build_images)
@@ -163,7 +161,7 @@ def _perform(scene: Scene, kubernetes: Kubernetes, stable: str) -> ScenarioResul
 
 
 def _environment(kubernetes: Kubernetes, drill: str, title: str) -> Environment:
-    return Environment("production", kubernetes, drill=drill, title=title, log=runner.log)
+    return Environment("production", kubernetes, drill=drill, title=title)
 
 
 if __name__ == "__main__":

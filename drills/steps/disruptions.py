@@ -43,19 +43,16 @@ class Disruptions(LoadSteps):
 
     def restart_pods(self, *, within: timedelta) -> None:
         """`kubectl argo rollouts restart`, by a person: every web pod is replaced."""
-        before = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
+        before = self._web_pods()
         self.environment.log_action("restart by hand")
         self.environment.rollouts("restart")
-        self._until(
-            lambda seen: _has_others(seen, before),
-            within,
-            f"{len(before)} new web pods instead of the old ones",
-        )
+        expected = f"{len(before)} new web pods instead of the old ones"
+        self._until(lambda seen: _has_others(seen, before), within, expected)
 
     def evict_pods(self, *, within: timedelta) -> None:
         """Every web pod is evicted, as by a drain of its node: the disruption budget lets one go at a time."""
         environment = self.environment
-        before = {pod.name for pod in self._until(_has_pods, minutes(1), "web pods").pods}
+        before = self._web_pods()
         left, refused = set(before), set[str]()
         environment.log_action(f"evict {len(before)} pods")
 
@@ -121,13 +118,11 @@ class Disruptions(LoadSteps):
 
     def guard_down(self) -> AbstractContextManager[None]:
         """As long as this lasts there is no guard."""
-        guard = ("deployment/delivery-guard", "--namespace=argocd")
-        return self._down("the guard", lambda replicas: ["scale", *guard, f"--replicas={replicas}"])
+        return self._scaled_down("the guard", "deployment/delivery-guard", "--namespace=argocd")
 
     def git_down(self) -> AbstractContextManager[None]:
         """As long as this lasts there is no Git server."""
-        server = ("deployment/git", "--namespace=forge")
-        return self._down("the Git server", lambda replicas: ["scale", *server, f"--replicas={replicas}"])
+        return self._scaled_down("the Git server", "deployment/git", "--namespace=forge")
 
     def prometheus_down(self) -> AbstractContextManager[None]:
         """As long as this lasts there is no Prometheus."""
@@ -141,12 +136,8 @@ class Disruptions(LoadSteps):
     def argocd_down(self) -> Iterator[None]:
         """As long as this lasts there is no Argo CD; whoever brings it back has it refresh as soon as it can."""
         # Not the guard, which lives beside it.
-        chosen = (
-            "deployment,statefulset",
-            "--selector=app.kubernetes.io/part-of=argocd",
-            "--namespace=argocd",
-        )
-        with self._down("Argo CD", lambda replicas: ["scale", *chosen, f"--replicas={replicas}"]):
+        parts = "--selector=app.kubernetes.io/part-of=argocd"
+        with self._scaled_down("Argo CD", "deployment,statefulset", parts, "--namespace=argocd"):
             yield
         # Its first refresh may come before manifests can be made, and the next one is 3 minutes later.
         ready = ("deployment/argocd-repo-server", "--namespace=argocd", "--timeout=2m")
@@ -157,6 +148,9 @@ class Disruptions(LoadSteps):
 
     def _until(self, condition: Callable[[Snapshot], bool], within: timedelta, expected: str) -> Snapshot:
         return self.environment.wait_until(condition, within, expected)
+
+    def _scaled_down(self, what: str, *chosen: str) -> AbstractContextManager[None]:
+        return self._down(what, lambda replicas: ["scale", *chosen, f"--replicas={replicas}"])
 
     @contextmanager
     def _down(self, what: str, command: Callable[[int], list[str]]) -> Iterator[None]:
@@ -181,6 +175,9 @@ class Disruptions(LoadSteps):
             self.environment.log_action("uncordon the node")
             self.environment.kubectl("uncordon", node.removeprefix("node/"))
 
+    def _web_pods(self) -> set[str]:
+        return {pod.name for pod in self._until(lambda seen: bool(seen.pods), minutes(1), "web pods").pods}
+
     def _delete_pod(self, what: str, choose: Callable[[Snapshot], list[Pod]]) -> None:
         seen = self._until(lambda seen: bool(choose(seen)), minutes(1), f"{what} to delete")
         self.environment.log_action(f"delete {what}")
@@ -191,10 +188,6 @@ class Disruptions(LoadSteps):
         self.environment.log_action(action)
         for pod in pods:
             self.environment.kubernetes.delete_pod(namespace, pod["metadata"]["name"])
-
-
-def _has_pods(seen: Snapshot) -> bool:
-    return bool(seen.pods)
 
 
 def _has_others(seen: Snapshot, before: set[str]) -> bool:

@@ -24,10 +24,11 @@ from typing import Any, NoReturn, Self
 
 import httpx
 
+from cluster.progress import console
 from delivery.errors import Refused
 from delivery.gitops import branch, git, quarantine
 from delivery.gitops.release import Release
-from delivery.kubernetes.objects import Object
+from delivery.kubernetes.application import application_set_error
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import images, inbox, local_cluster, settings
 from drills.fixtures.images import Image, Recipe
@@ -42,7 +43,7 @@ from drills.report.result import AlertResult, ScenarioResult
 from drills.steps.assertions import version_of
 from drills.steps.duration import minutes
 from drills.steps.given import Given
-from drills.steps.release import ReleaseAttempt, is_synced
+from drills.steps.release import ReleaseAttempt, has_image, is_synced
 
 # An environment's first release starts its database and runs all migrations.
 _FIRST_RELEASE = timedelta(minutes=5)
@@ -58,7 +59,6 @@ class Environment:
         *,
         drill: str,
         title: str,
-        log: Callable[[str], None] = lambda _: None,
         strategy: str | None = None,
         router: str = "traefik",
     ) -> None:
@@ -72,7 +72,6 @@ class Environment:
         self.router = router
         self.settings: dict[str, Any] = {}
         """What this drill changes in the local settings."""
-        self.log = log
         self.folder = local_cluster.REPORT / drill
         self.actions: list[Moment] = []
         self.findings: list[str] = []
@@ -143,6 +142,10 @@ class Environment:
         self.attempts.append(ReleaseAttempt(self, image, before=before, pushed_at=push.at))
         return self.attempts[-1]
 
+    def log(self, fact: str) -> None:
+        """Say in the terminal what happens."""
+        console.print(f"  [dim]·[/] {fact}")
+
     def log_action(self, text: str, *, kind: str = "action") -> Moment:
         """Write down what the drill does now; `kind` as a Moment has it."""
         action = Moment(time.time(), kind, text)
@@ -192,9 +195,7 @@ class Environment:
 
     def beside(self, name: str) -> Environment:
         """Another environment in the same drill, to be used in a `with` of its own."""
-        return Environment(
-            name, self.kubernetes, drill=f"{self.drill}-{name}", title=self.title, log=self.log
-        )
+        return Environment(name, self.kubernetes, drill=f"{self.drill}-{name}", title=self.title)
 
     # --- what it has
 
@@ -247,13 +248,11 @@ class Environment:
         """Run the `delivery` command line; what it prints."""
         return local_cluster.output([sys.executable, "-m", "delivery", *arguments], seconds=120).strip()
 
-    def release_options(self, revision: str | None = None) -> list[str]:
-        """Of `delivery release`, for this drill's settings or those of another commit."""
-        chosen = revision or self.revision
-        return [
-            *(("--revision", chosen) if chosen else ()),
-            *(("--strategy", self.strategy) if self.strategy else ()),
-        ]
+    def release(self, image: Image) -> None:
+        """`delivery release` of an image at its revision, by this drill's strategy if it has one."""
+        strategy = ("--strategy", self.strategy) if self.strategy else ()
+        what = ("--image", image.reference, "--to", self.name, "--revision", image.revision)
+        self.deliver("release", *what, *strategy)
 
     def roll_back(self, image: Image, reason: str) -> None:
         """`delivery rollback` by whoever saw that version."""
@@ -303,14 +302,7 @@ class Environment:
         elif named and named.image.digest == image.digest and settings.is_as_main(named.revision):
             image = replace(image, revision=named.revision)
         if not self._is_in_git(named, image):
-            self.deliver(
-                "release",
-                "--image",
-                image.reference,
-                "--to",
-                self.name,
-                *self.release_options(image.revision),
-            )
+            self.release(image)
         promoted: set[str] = set()
 
         def is_stable(seen: Snapshot) -> bool:
@@ -318,7 +310,7 @@ class Environment:
             # Before it is synced, the Rollout may be Healthy with the commit before it.
             if not rollout or not is_synced(seen.application, image.revision):
                 return False
-            if not rollout.observed or not rollout.image.endswith(image.digest):
+            if not has_image(rollout, image):
                 return False
             if self.strategy and rollout.strategy != self.strategy:
                 return False
@@ -343,22 +335,17 @@ class Environment:
             return False
         return (named.image.digest, named.revision) == (image.digest, image.revision)
 
-    def wait_until_stable(self, image: Image, *, within: timedelta = _FIRST_RELEASE) -> Given:
+    def wait_until_stable(self, image: Image, *, within: timedelta) -> None:
         """Somebody else releases that image here, and it is promoted."""
 
         def is_stable(seen: Snapshot) -> bool:
             rollout = seen.rollout
             return bool(
-                rollout
-                and rollout.observed
-                and rollout.image.endswith(image.digest)
-                and rollout.settled
-                and rollout.phase == "Healthy"
+                rollout and has_image(rollout, image) and rollout.settled and rollout.phase == "Healthy"
             )
 
         self.wait_until(is_stable, within, f"{version_of(image)} stable in {self.name}")
         self.log(f"{self.name} serves {image.version}")
-        return Given(self, image)
 
     def wait_for_argocd_error(self, *, within: timedelta) -> None:
         """Argo CD reports that it cannot read the environment's release file."""
@@ -375,13 +362,13 @@ class Environment:
     def wait_for_render_error(self, text: str, *, within: timedelta) -> None:
         """Argo CD cannot render the release, with an error that has this text."""
         self.wait_until(
-            lambda _: text in conditions(self.kubernetes.application(self.name)),
+            lambda seen: bool(seen.application and text in " ".join(seen.application.errors)),
             within,
             f"an Application that cannot be rendered because of {text!r}",
         )
 
     def _argocd_error(self) -> str:
-        return conditions(self.kubernetes.application_set(self.name))
+        return application_set_error(self.kubernetes.application_set(self.name) or {}) or ""
 
     def assert_refused(self, *arguments: str, because: str) -> None:
         """`delivery` refuses these arguments with a sentence that has this text, and pushes nothing."""
@@ -426,13 +413,6 @@ class Environment:
             f"Expected {expected}; found {found}. Look at {self.folder} or at:"
             f" kubectl argo rollouts get rollout {local_cluster.ROLLOUT} -n {self.namespace}"
         )
-
-
-def conditions(thing: Object | None) -> str:
-    """The errors that an Application or ApplicationSet reports; empty without any."""
-    found = ((thing or {}).get("status") or {}).get("conditions") or []
-    errors = (each for each in found if "Error" in each["type"] and each.get("status", "True") == "True")
-    return " ".join(str(each.get("message", each["type"])) for each in errors)
 
 
 def _tip() -> str | None:

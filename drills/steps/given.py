@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from delivery.gitops import branch, git
+from delivery.gitops.release import Release
 from drills.errors import NotReady
 from drills.fixtures import images, local_cluster, settings
 from drills.fixtures.images import Image, Recipe
@@ -110,9 +111,7 @@ class Given(Disruptions, LoadAssertions):
     def release_by_hand(self, image: Image) -> ReleaseAttempt:
         """Write an image into the release file as a person would who does not use `delivery`, which would refuse it."""
         environment = self.environment
-        now = environment.release_in_git()
-        if now is None:
-            raise NotReady(f"{environment.name} has no release file that can be read.")
+        now = self._release_in_git()
         wanted = replace(now, image=replace(now.image, digest=image.digest, version=image.version))
         push = environment.log_action(f"push {image.version} by hand", kind="push")
         settings.push_by_hand(branch.path_of(environment.name), wanted.to_yaml(), "release by hand")
@@ -131,10 +130,13 @@ class Given(Disruptions, LoadAssertions):
         )
         return wanted
 
+    def _release_in_git(self) -> Release:
+        if now := self.environment.release_in_git():
+            return now
+        raise NotReady(f"{self.environment.name} has no release file that can be read.")
+
     def _attempt_in_git(self, push: Moment) -> ReleaseAttempt:
-        now = self.environment.release_in_git()
-        if now is None:
-            raise NotReady(f"{self.environment.name} has no release file that can be read.")
+        now = self._release_in_git()
         image = Image(now.image.version, now.image.digest, now.revision)
         return self.environment.attempt(image, before=self.stable, push=push)
 
@@ -142,12 +144,8 @@ class Given(Disruptions, LoadAssertions):
         environment = self.environment
         if environment.quarantined(image):  # by an earlier run of the same drill
             environment.deliver("unquarantine", image.digest, "--reason", "a drill releases it again")
-        revision = revision or environment.revision or settings.another_main()
-        image = replace(image, revision=revision)
+        image = replace(image, revision=revision or environment.revision or settings.another_main())
         # The clock starts before the command does, so that nothing of it is left out.
         push = environment.log_action(f"push {image.version}", kind="push")
-        environment.deliver(
-            *("release", "--image", image.reference, "--to", environment.name),
-            *environment.release_options(revision),
-        )
+        environment.release(image)
         return environment.attempt(image, before=self.stable, push=push)

@@ -9,12 +9,11 @@ on_call.wait_for_end("RedisDown")
 
 from __future__ import annotations
 
-import itertools
+import json
 import math
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -30,6 +29,7 @@ from cluster import addresses
 from delivery.kubernetes.limits import VERDICT
 from drills.errors import NotReady
 from drills.fixtures import inbox, local_cluster
+from drills.load.slow_clients import repeatedly
 from drills.load.traffic import RunningTraffic
 from drills.observe.snapshot import Snapshot
 from drills.report.result import AlertResult
@@ -98,9 +98,7 @@ class OnCall:
 
         `inhibited`: another alert of the same fault says more, so this one needs no notification.
         """
-        alert, fault = known()[name], of or self._fault
-        if fault is None:
-            raise NotReady("A fault begins before its alert is waited for.")
+        alert, fault = known()[name], of or self._newest_fault()
         promised = alert.promised(time_scale=self.time_scale)
         left = seconds(max(fault.at + promised - time.time(), 0))
         # One that fires already has another cause.
@@ -116,14 +114,15 @@ class OnCall:
     def wait_for_escalation(self, name: str) -> None:
         """Nobody acknowledges it: one person after the other gets an e-mail, none of them too early."""
         seen = self._seen[name]
+        status = seen.alert.severity.upper()
         waits = [seconds_of(level) / self.time_scale for level in LEVELS]
         for person, wait in zip(inbox.RECIPIENTS, waits, strict=True):
 
             def has_mail(_: Snapshot, person: str = person) -> bool:
-                return bool(self._mails(seen, person))
+                return bool(self._messages(status, seen.alert, seen.fault.at, to=person))
 
             self.environment.wait_until(has_mail, seconds(wait + 30), f"an e-mail about {name} to {person}")
-            took = self._mails(seen, person)[0] - seen.fired_at
+            took = self._messages(status, seen.alert, seen.fault.at, to=person)[0] - seen.fired_at
             if took < wait - 2:  # Prometheus evaluates every two seconds
                 self.environment.fail(f"no e-mail to {person} before {wait:.0f} s", f"one after {took:.0f} s")
             self.environment.log(f"{person} has an e-mail {took:.0f} s after {name} fired")
@@ -133,12 +132,8 @@ class OnCall:
 
         `without`: words of commands that need what the local cluster does not have.
         """
-        commands = [
-            command
-            for command in page_commands(rule, "Diagnosis")
-            if not any(word in command for word in without)
-        ]
-        printed = [self._run(command) for command in commands]
+        commands = page_commands(rule, "Diagnosis")
+        printed = [self._run(each) for each in commands if not any(word in each for word in without)]
         if not any(printed):
             self.environment.fail(f"a command of {rule}.md to print something", "nothing")
 
@@ -193,9 +188,7 @@ class OnCall:
 
     def wait_for_missing_heartbeat(self, *, for_seconds: float) -> None:
         """The dead man's switch stays away for so long: whoever waits for it would call."""
-        fault, alert = self._fault, known()["DeadMansSwitch"]
-        if fault is None:
-            raise NotReady("A fault begins before its alert is waited for.")
+        fault, alert = self._newest_fault(), known()["DeadMansSwitch"]
 
         def silent(_: Snapshot) -> bool:
             return time.time() - max(fault.at, self._last_heartbeat()) > for_seconds
@@ -227,22 +220,21 @@ class OnCall:
             found = answer.raise_for_status().json()["data"]["alerts"]
         except httpx.HTTPError:
             return {}
-        here = (
-            each
-            for each in found
-            if each["labels"].get("namespace") == self.environment.namespace and each["state"] == "firing"
-        )
         firing: dict[str, float] = {}
-        for each in here:
+        for each in found:
             labels = each["labels"]
-            name = " ".join(filter(None, (labels["alertname"], labels.get("long"))))
-            since = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", each["activeAt"])).timestamp()
-            firing[name] = min(since, firing.get(name, since))
+            if labels.get("namespace") == self.environment.namespace and each["state"] == "firing":
+                name = " ".join(filter(None, (labels["alertname"], labels.get("long"))))
+                since = datetime.fromisoformat(each["activeAt"]).timestamp()
+                firing[name] = min(since, firing.get(name, since))
         return firing
 
-    def user(self, *, every: float) -> User:
-        """A user who asks for the deals that often, in seconds; to be used in a `with`."""
-        return User(self.environment, every)
+    @contextmanager
+    def user(self, *, every: float) -> Iterator[User]:
+        """As long as this lasts, a user asks for the deals that often, in seconds."""
+        user = User(self.environment)
+        with repeatedly(user.ask, every=every):
+            yield user
 
     @contextmanager
     def strangers(self, rate: int) -> Iterator[None]:
@@ -251,11 +243,9 @@ class OnCall:
         folder = environment.folder / "strangers"
         folder.mkdir(parents=True, exist_ok=True)
         targets = folder / "targets.json"
-        targets.write_text(
-            f'{{"method": "GET", "url": "{_deals(environment)}", '
-            f'"header": {{"Host": ["{local_cluster.api_host(environment.name)}"]}}}}\n',
-            encoding="utf-8",
-        )
+        host = {"Host": [local_cluster.api_host(environment.name)]}
+        target = {"method": "GET", "url": _deals(environment), "header": host}
+        targets.write_text(f"{json.dumps(target)}\n", encoding="utf-8")
         environment.log_action(f"{rate} strangers a second")
         # Not a part of the drill's record: a refusal is no answer that a user wants.
         load = RunningTraffic(rate, minutes(14).total_seconds(), targets, folder / "requests.bin")
@@ -265,6 +255,11 @@ class OnCall:
             load.stop()
 
     # --- how
+
+    def _newest_fault(self) -> Fault:
+        if self._fault is None:
+            raise NotReady("A fault begins before its alert is waited for.")
+        return self._fault
 
     def _measure(self, seen: SeenAlert, over_at: float) -> None:
         """Write down the times of an alert that is over."""
@@ -290,16 +285,10 @@ class OnCall:
         )
         return self._messages(status, alert, fault.at)[0]
 
-    def _messages(self, status: str, alert: Alert, since: float) -> list[float]:
-        """When Slack messages with that title came to the alert's channel."""
-        title = f"{status}: {alert.rule} in {self.environment.namespace}"
-        return [
-            at for at, to, found in self._titles(since) if (to, found) == (_CHANNELS[alert.severity], title)
-        ]
-
-    def _mails(self, seen: SeenAlert, person: str) -> list[float]:
-        title = f"{seen.alert.severity.upper()}: {seen.alert.rule} in {self.environment.namespace}"
-        return [at for at, to, found in self._titles(seen.fault.at) if (to, found) == (person, title)]
+    def _messages(self, status: str, alert: Alert, since: float, *, to: str = "") -> list[float]:
+        """When messages with that title came to the alert's channel, or as e-mails to somebody."""
+        wanted = to or _CHANNELS[alert.severity], f"{status}: {alert.rule} in {self.environment.namespace}"
+        return [at for at, *found in self._titles(since) if tuple(found) == wanted]
 
     def _titles(self, since: float) -> list[tuple[float, str, str]]:
         """When something came, to which channel or address, and its title; heartbeats are left out."""
@@ -310,22 +299,17 @@ class OnCall:
         ]
 
     def _last_heartbeat(self) -> float:
-        return max(
-            (each["at"] for each in self.environment.inbox.messages() if each["by"] == "heartbeat"),
-            default=0.0,
-        )
+        heartbeats = (each for each in self.environment.inbox.messages() if each["by"] == "heartbeat")
+        return max((each["at"] for each in heartbeats), default=0.0)
 
     def _run(self, command: str) -> str:
         """A runbook's command as typed at the desk; what it prints. Fails unless it ends with status 0."""
         environment = self.environment
-        desk = self.desk()
+        programs = local_cluster.CHECKOUT / ".venv" / "bin"
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
-            cwd=desk,
-            env={
-                **os.environ,
-                "PATH": f"{local_cluster.CHECKOUT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            },
+            cwd=self.desk(),
+            env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -351,38 +335,24 @@ class OnCall:
         return desk
 
 
+@dataclass
 class User:
-    """One user who asks for the deals again and again, at a pace that no load generator goes down to."""
+    """Asks for the deals again and again, at a pace that no load generator goes down to."""
 
-    def __init__(self, environment: Environment, every: float) -> None:
-        self._environment = environment
-        self._every = every
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._ask, name="user", daemon=True)
-        self.first_failed_at: float | None = None
-        """When an answer was a 5xx for the first time, or took longer than anybody waits."""
+    environment: Environment
+    first_failed_at: float | None = None
+    """When an answer was a 5xx for the first time, or took longer than anybody waits."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(2 * _TIMEOUT_SECONDS)
-
-    def _ask(self) -> None:
-        host = {"Host": local_cluster.api_host(self._environment.name)}
-        for _ in itertools.count():
-            started = time.time()
-            try:
-                answer = httpx.get(_deals(self._environment), headers=host, timeout=_TIMEOUT_SECONDS)
-                failed = answer.status_code >= _FIRST_ERROR or answer.elapsed.total_seconds() > VERDICT.slow
-            except httpx.HTTPError:
-                failed = True
-            if failed and self.first_failed_at is None:
-                self.first_failed_at = started
-            if self._done.wait(max(self._every - (time.time() - started), 0)):
-                return
+    def ask(self) -> None:
+        host = {"Host": local_cluster.api_host(self.environment.name)}
+        started = time.time()
+        try:
+            answer = httpx.get(_deals(self.environment), headers=host, timeout=_TIMEOUT_SECONDS)
+            failed = answer.status_code >= _FIRST_ERROR or answer.elapsed.total_seconds() > VERDICT.slow
+        except httpx.HTTPError:
+            failed = True
+        if failed and self.first_failed_at is None:
+            self.first_failed_at = started
 
 
 def _deals(environment: Environment) -> str:

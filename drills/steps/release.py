@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from delivery.kubernetes.application import Application
-from delivery.kubernetes.objects import Object
+from delivery.kubernetes.rollout import RolloutStatus
 from drills.fixtures import local_cluster
 from drills.fixtures.images import Image
 from drills.observe import timeline
@@ -80,10 +80,8 @@ class ReleaseAttempt(Disruptions, ReleaseAssertions):
         """The release's migration has failed for good: its Job tries no more."""
 
         def failed(_: Snapshot) -> bool:
-            job = self.environment.kubernetes.migration(self.environment.namespace)
-            found = ((job or {}).get("status") or {}).get("conditions") or []
-            ended = any(each["type"] == "Failed" and each["status"] == "True" for each in found)
-            return bool(job and ended and self._is_of_this(job))
+            found = self.environment.kubernetes.migration(self.environment.namespace)
+            return bool(found and found.failure and found.images[0].endswith(self.image.digest))
 
         self._until(failed, within, f"the migration of {version_of(self.image)} to fail")
         self.environment.log("the migration has failed")
@@ -206,10 +204,10 @@ class ReleaseAttempt(Disruptions, ReleaseAssertions):
 
     def arrived(self, seen: Snapshot) -> bool:
         """Whether the Rollout's controller works on what Git wants now."""
-        rollout, revision = seen.rollout, self._synced_revision
+        revision = self._synced_revision
         if revision and not is_synced(seen.application, revision):
             return False
-        return bool(rollout and rollout.observed and rollout.image.endswith(self._wanted.digest))
+        return has_image(seen.rollout, self._wanted)
 
     def _want(self, image: Image, since: float) -> None:
         """Since then Git names that image."""
@@ -226,9 +224,10 @@ class ReleaseAttempt(Disruptions, ReleaseAssertions):
             return []
         return seen.ready_pods(rollout.newest_hash)
 
-    def _is_of_this(self, job: Object) -> bool:
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        return str(container["image"]).endswith(self.image.digest)
+
+def has_image(rollout: RolloutStatus | None, image: Image) -> bool:
+    """Whether the Rollout's controller works on that image."""
+    return bool(rollout and rollout.observed and rollout.image.endswith(image.digest))
 
 
 def is_synced(application: Application | None, revision: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from delivery.kubernetes.application import Migration
 from delivery.kubernetes.objects import STRATEGY, Object
 from delivery.kubernetes.rollout import RolloutStatus
 from drills.fixtures.images import Image
@@ -81,7 +82,7 @@ class MadeUp:
         self.replicas = 2
         self.quarantined: set[str] = set()
         self.complaint = ""
-        self.migration_failed = "False"
+        self.migration_failure = ""
         self.synced = REVISION
         self.undone: Image | None = None
         """What the Rollout has instead of what Git wants."""
@@ -141,10 +142,8 @@ class MadeUp:
         }
         return {"metadata": {}, "status": {"conditions": [good, bad]}}
 
-    def migration(self, _: str) -> Object:
-        template = {"spec": {"containers": [{"image": self.wanted.reference}]}}
-        failed = {"type": "Failed", "status": self.migration_failed}
-        return {"spec": {"template": template}, "status": {"failed": 1, "conditions": [failed]}}
+    def migration(self, _: str) -> Migration:
+        return Migration(images=(self.wanted.reference,), failure=self.migration_failure)
 
     def changes(self, namespace: str, service: str) -> int:
         assert (namespace, service) == ("crm-production", "crm-canary")

@@ -58,7 +58,7 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(resume, "FOLDER", tmp_path / "kept")
     monkeypatch.setattr(resume, "code", lambda: images.head()[:12])
     monkeypatch.setattr(html, "write_drill", lambda result, folder: folder / result.name)
-    monkeypatch.setattr(main, "Kubernetes", object)
+    monkeypatch.setattr(runner, "Kubernetes", object)
     monkeypatch.setattr(main, "Environment", Environment)
     monkeypatch.setattr(html, "write_summary", lambda *_: (tmp_path / "summary.png").touch())
     monkeypatch.setattr(runner, "perform", perform)

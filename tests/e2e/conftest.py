@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from rich.console import Console
 
 from drills.errors import NotReady
 from drills.fixtures import bootstrap, images, local_cluster
@@ -66,15 +65,13 @@ def environment(
     drill = request.node.name.removeprefix("test_").replace("_", "-").replace("[", "-").removesuffix("]")
     scene = getattr(request.node, "callspec", None) and request.node.callspec.params.get("scene")
     title = scene.title if scene else (request.function.__doc__ or drill).strip().splitlines()[0].rstrip(".")
-    console = Console(highlight=False)
     opened: list[Environment] = []
 
     with ExitStack() as stack:
 
         def open_one(name: str) -> Environment:
             folder = drill if not opened else f"{drill}-{name}"
-            log: Callable[[str], None] = lambda fact: console.print(f"  [dim]·[/] {fact}")  # noqa: E731
-            made = Environment(name, kubernetes, drill=folder, title=title, log=log)
+            made = Environment(name, kubernetes, drill=folder, title=title)
             opened.append(stack.enter_context(made))
             return made
 

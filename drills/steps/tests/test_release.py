@@ -102,7 +102,7 @@ def test_the_preview_answers_before_users_have_it(
 def test_a_migration_that_fails_starts_no_pod(release: ReleaseAttempt, cluster: MadeUp) -> None:
     with pytest.raises(DrillFailed, match=r"Expected the migration of version 1\.1 to fail"):
         release.wait_for_failed_migration(within=SHORT)
-    cluster.migration_failed = "True"
+    cluster.migration_failure = "BackoffLimitExceeded"
     release.wait_for_failed_migration(within=ENOUGH)
 
     with pytest.raises(DrillFailed, match=r"Expected no web pod of the release; found crm-1\.1"):
