@@ -39,8 +39,10 @@ def played(scenario: Scenario, production: Steps) -> Steps:
     """The release that the scenario is about, after it was played."""
     scenario.run(production)
     given = production.serving.return_value.under.return_value
-    release: Steps = (given.after.return_value if scenario.name in AFTER_FAILING else given).release
-    return release.return_value
+    release: Steps = (
+        given.after.return_value if scenario.name in AFTER_FAILING else given
+    ).release.return_value
+    return release
 
 
 def test_they_are_part_of_the_matrix_and_each_has_an_image_of_its_own() -> None:
