@@ -22,7 +22,9 @@ _WHICH = re.compile(r'^\w+ "[^"]*": ')
 _AT, _CODE, _LATENCY, _ERROR, _METHOD, _URL, _HEADERS = 0, 1, 2, 5, 9, 10, 11
 # At the end of each URL that a user of the group beta asks for: a record has no headers of requests.
 BETA = "group=beta"
-_FIRST_GOOD, _FIRST_BAD = 200, 400
+# And of each URL that a scanner asks for.
+SCANNER = "by=scanner"
+_FIRST_GOOD, _FIRST_BAD, _NOT_FOUND = 200, 400, 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class Request:
 
     @property
     def failed(self) -> bool:
-        """Every request of a drill is a valid one: no answer, 5xx and 4xx are all failures."""
+        """Every user's request is a valid one: no answer, 5xx and 4xx are failures. A scanner's is to get a 404."""
+        if self.url.endswith(SCANNER):
+            return self.code != _NOT_FOUND
         return not _FIRST_GOOD <= self.code < _FIRST_BAD
 
 

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from drills.errors import DrillFailed, NotReady
 from drills.fixtures import local_cluster
@@ -24,7 +25,7 @@ RATE = 50
 """Requests a second of a drill: what two cores have to spare beside a release (docs/decisions/0015)."""
 _USERS = 4
 _DEALS_EACH = 20
-_TARGETS = 4000  # what is repeated; at 50/s every 80 s
+TARGETS = 4000  # what is repeated; at 50/s every 80 s
 _REQUEST_TIMEOUT = timedelta(seconds=30)
 # 100/s, with every answer 20 s late, still find a free worker; the limit only saves the machine.
 _MOST_WORKERS = 2500
@@ -44,6 +45,8 @@ class Traffic:
     """How many of the users are of the group beta."""
     liveness: float = 0.0
     """The share of requests that only ask for liveness: many of them show what the router does at little cost."""
+    sign_ins: float = 0.0
+    """The share of requests that are sign-ins: each costs a pod 0.2 s of CPU, so only who needs them has some."""
 
     def start(
         self, environment: str, folder: Path, url: str = local_cluster.HTTP, *, sign_up_at: str | None = None
@@ -54,19 +57,18 @@ class Traffic:
 
         Raises NotReady when the environment does not take users.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         host = local_cluster.api_host(environment)
         with Api(sign_up_at or url, host) as api:
             users = _sign_in(api, _IDLE.pop(host, []))
         with Api(url, host) as api:
-            wanted = targets(api, users, _TARGETS, beta=self.beta, liveness=self.liveness)
-        targets_file = folder / "targets.json"
-        targets_file.write_text("".join(f"{json.dumps(each)}\n" for each in wanted), encoding="utf-8")
+            wanted = targets(
+                api, users, TARGETS, beta=self.beta, liveness=self.liveness, sign_ins=self.sign_ins
+            )
         signed_in = min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
         longest = min(self.longest.total_seconds(), signed_in)
         if longest <= 0:
             raise NotReady("The users' access tokens end within a minute: too early for a drill.")
-        load = RunningTraffic(self.rate or usual_rate(), longest, targets_file, folder / "requests.bin")
+        load = send(wanted, self.rate or usual_rate(), longest, folder)
         load.when_ended = lambda: _IDLE.update({host: users})
         return load
 
@@ -84,9 +86,11 @@ def _sign_in(api: Api, known: list[User]) -> list[User]:
         return list(pool.map(api.new_user, [_DEALS_EACH] * _USERS))
 
 
-def traffic(rate: int | None = None, *, beta: int = 0, liveness: float = 0.0) -> Traffic:
-    """Load of that many requests a second, or the usual; `beta` and `liveness` as in Traffic."""
-    return Traffic(rate, beta=beta, liveness=liveness)
+def traffic(
+    rate: int | None = None, *, beta: int = 0, liveness: float = 0.0, sign_ins: float = 0.0
+) -> Traffic:
+    """Load of that many requests a second, or the usual; `beta`, `liveness` and `sign_ins` as in Traffic."""
+    return Traffic(rate, beta=beta, liveness=liveness, sign_ins=sign_ins)
 
 
 def usual_rate() -> int:
@@ -167,6 +171,14 @@ class RunningTraffic:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+def send(wanted: Iterable[dict[str, Any]], rate: int, longest: float, folder: Path) -> RunningTraffic:
+    """Send these requests (vegeta's JSON format) over and over, so many a second, for so many seconds at most."""
+    folder.mkdir(parents=True, exist_ok=True)
+    targets_file = folder / "targets.json"
+    targets_file.write_text("".join(f"{json.dumps(each)}\n" for each in wanted), encoding="utf-8")
+    return RunningTraffic(rate, longest, targets_file, folder / "requests.bin")
 
 
 def read_results(results: Path) -> Record:

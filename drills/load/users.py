@@ -7,7 +7,7 @@ import json
 import random
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from drills.load.results import BETA
 _TIMEOUT_SECONDS = 20.0
 # As many as a screen shows. A longer list costs the pods more, and the drill has two cores for both.
 _PAGE = 10
+_SIGN_IN = "auth/token/"
 # One new deal in so many is won at once, and a won deal queues a mail: a task for the worker every few seconds.
 _WON_EVERY = 10
 
@@ -35,6 +36,8 @@ class User:
     deals: tuple[Any, ...]
     refresh: str
     """Gets another token when that one has ended."""
+    account: dict[str, str] = field(default_factory=dict)
+    """The name and the password that they sign in with."""
 
     @property
     def signed_in_until(self) -> float:
@@ -67,7 +70,7 @@ class Api:
         name = f"drill-{secrets.token_hex(6)}"
         account = {"username": name, "password": secrets.token_urlsafe(24)}
         self._post("auth/register/", {**account, "email": f"{name}@example.com"})
-        tokens = self._post("auth/token/", account)
+        tokens = self._post(_SIGN_IN, account)
         token = str(tokens["access"])
         pipeline = _results(self._ask("GET", "pipelines/", token=token))[0]
         stages = pipeline["stages"]
@@ -77,7 +80,7 @@ class Api:
             self._post("deals/", new_deal(pipeline["id"], number), token=token)["id"]
             for number in range(deals)
         ]
-        return User(token, pipeline["id"], still_open, won, tuple(made), str(tokens["refresh"]))
+        return User(token, pipeline["id"], still_open, won, tuple(made), str(tokens["refresh"]), account)
 
     def renew(self, user: User) -> User:
         """Give somebody who has signed in before a new access token.
@@ -108,12 +111,20 @@ def new_deal(pipeline: Any, number: int) -> dict[str, Any]:
 
 
 def targets(
-    api: Api, users: list[User], count: int, *, beta: int = 0, liveness: float = 0.0, seed: int = 1
+    api: Api,
+    users: list[User],
+    count: int,
+    *,
+    beta: int = 0,
+    liveness: float = 0.0,
+    sign_ins: float = 0.0,
+    seed: int = 1,
 ) -> list[dict[str, Any]]:
     """Requests in vegeta's JSON format, to be sent over and over; the first `beta` users are of the group beta.
 
     A share of `liveness` only asks whether a pod lives: that shows what the router does and costs the pods little. They
-    lie among the others by chance: a router that takes turns would send each kind of a regular mix to one version.
+    lie among the others by chance: a router that takes turns would send each kind of a regular mix to one version. A
+    share of `sign_ins` lies among them as well.
 
     Of the others 35 % are lists, 35 % single deals, 22 % moves and 8 % new deals, some of them won at once. A deal
     moves to another stage each time, and all deals take turns, so that two moves of one deal lie seconds apart.
@@ -129,8 +140,12 @@ def targets(
         wanted.append(_target(api, user, method, path, body, beta=user.token in group))
 
     for user in islice(turns, count):
-        if dice.random() < liveness:
+        drawn = dice.random()
+        if drawn < liveness:
             wanted.append({"method": "GET", "url": f"{api.url}/health/live/", "header": {"Host": [api.host]}})
+            continue
+        if drawn < liveness + sign_ins:
+            target(user, "POST", _SIGN_IN, user.account)
             continue
         kind = dice.choices(("list", "retrieve", "move", "create"), (35, 35, 22, 8))[0]
         match kind:
@@ -161,12 +176,10 @@ def _target(
     target: dict[str, Any] = {
         "method": method,
         "url": f"{api.base_url}/{path}",
-        "header": {
-            "Host": [api.host],
-            "Authorization": [f"Bearer {user.token}"],
-            "Accept": ["application/json"],
-        },
+        "header": {"Host": [api.host], "Accept": ["application/json"]},
     }
+    if path != _SIGN_IN:
+        target["header"]["Authorization"] = [f"Bearer {user.token}"]
     if beta:
         target["header"]["X-User-Group"] = ["beta"]
         target["url"] += f"#{BETA}"  # is recorded and not sent

@@ -8,6 +8,7 @@ from functools import partial
 from drills.fixtures import images
 from drills.fixtures.images import Recipe
 from drills.scenarios import git_changes, outages, strategies, supply_chain, upgrade, verdicts
+from drills.scenarios.regressions import REGRESSIONS
 from drills.scenarios.scenario import Scenario
 from drills.steps.environment import Environment
 
@@ -67,6 +68,7 @@ MATRIX = (
     Scenario("Argo CD syncs at 5 %", git_changes.sync_at_5),
     Scenario("Only the worker's tasks fail", verdicts.worker_only, images.failing_tasks()),
     Scenario("Writes are lost behind a 200", verdicts.lost_writes, images.lost_writes()),
+    *REGRESSIONS,
     Scenario("A good release without users' requests", verdicts.no_traffic),
     Scenario("A release that answers 500, without users' requests", verdicts.no_traffic_errors, _ERRORS),
     Scenario("Blue-green: a good release", strategies.blue_green, strategy="blue-green"),

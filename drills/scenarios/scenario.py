@@ -82,10 +82,12 @@ def release_bad(
     return release
 
 
-def expect_abort(release: ReleaseAttempt, *, within: timedelta, of_at_least: int = LEAST) -> None:
+def expect_abort(
+    release: ReleaseAttempt, *, within: timedelta, quarantined: bool = True, of_at_least: int = LEAST
+) -> None:
     """The release aborts itself, and the guard rolls it back in Git."""
     expect_no_canary(release, within=within)
-    expect_rollback(release, of_at_least=of_at_least)
+    expect_rollback(release, quarantined=quarantined, of_at_least=of_at_least)
     release.assert_no_new_steps()
     release.assert_canary_service_stable()
 

@@ -292,6 +292,13 @@ class ReleaseAssertions(LoadAssertions):
         if len(others):
             self._fail("failed requests of the group beta alone", f"{len(others)} of everyone else")
 
+    def assert_failures_only_of(self, image: Image) -> None:
+        """No request failed but those that this image answered."""
+        others = self.record.where(lambda request: request.failed and request.version != image.version)
+        if len(others):
+            kinds = "; ".join(f"{count} times {kind}" for kind, count in others.failures_by_kind().items())
+            self._fail(f"failed requests of {version_of(image)} alone", kinds)
+
     # --- how
 
     def _is_by_release(self, request: Request) -> bool:

@@ -130,6 +130,16 @@ class ReleaseAttempt(Disruptions, ReleaseAssertions):
         )
         self.environment.log("the Rollout waits for approval")
 
+    def wait_until_undecided(self, *, within: timedelta) -> None:
+        """A gate has looked as often as it may and knows no answer, so the Rollout waits for a person."""
+
+        def is_so(seen: Snapshot) -> bool:
+            rollout = seen.rollout
+            return bool(self.arrived(seen) and rollout and rollout.message == "InconclusiveAnalysisRun")
+
+        self._until(is_so, within, f"{version_of(self.image)} to stay undecided")
+        self.environment.log("a gate stayed undecided, and the Rollout waits for a person")
+
     def wait_for_automatic_rollback(self, *, within: timedelta, quarantined: bool) -> None:
         """The guard reverted the release in Git; `within` counts from the abort that was seen.
 

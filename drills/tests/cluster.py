@@ -75,6 +75,8 @@ class MadeUp:
         self.aborted = False
         self.step: int | None = None
         self.paused = False
+        self.message = ""
+        """Why the Rollout has its phase."""
         self.runs: list[Object] = []
         self.deleted: list[str] = []
         self.strategy = "canary"
@@ -186,6 +188,7 @@ class MadeUp:
             },
             "status": {
                 "phase": self.phase,
+                "message": self.message,
                 "observedGeneration": "1",
                 "stableRS": self.stable.version,
                 "currentPodHash": self.newest.version,

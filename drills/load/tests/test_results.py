@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from drills.load.results import Record, Request, quantile, read
+from drills.load.results import SCANNER, Record, Request, quantile, read
 
 HEADERS = base64.b64encode(b"Content-Length: 7\r\nX-Crm-Version: 1.1\r\n\r\n").decode()
 
@@ -55,6 +55,13 @@ def test_the_routers_own_answer_has_no_version() -> None:
 )
 def test_every_answer_that_is_not_a_success_is_a_failure(code: int, failed: bool) -> None:
     assert request(1.0, code=code).failed is failed
+
+
+@pytest.mark.parametrize(("code", "failed"), [(404, False), (200, True), (500, True), (0, True)])
+def test_a_scanner_is_to_be_told_that_there_is_nothing(code: int, failed: bool) -> None:
+    asked = Request(1.0, 0.1, code, "1.0", url=f"http://router:1/wp-login.php#{SCANNER}")
+
+    assert asked.failed is failed
 
 
 def test_a_window_has_its_start_and_not_its_end() -> None:

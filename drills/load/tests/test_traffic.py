@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from drills.errors import DrillFailed, NotReady
+from drills.fixtures import local_cluster
+from drills.load.results import SCANNER
+from drills.load.scanners import Scanners, unknown_paths
 from drills.load.traffic import RunningTraffic, Traffic, traffic
 from drills.load.users import Api, User
 
@@ -201,3 +204,16 @@ def test_whoever_is_forgotten_by_a_new_database_registers_again(
     traffic(10).start("dev", tmp_path).stop()
 
     assert came == ["new"] * 8
+
+
+def test_scanners_ask_each_for_another_path_and_have_no_account(tmp_path: Path, came: list[str]) -> None:
+    Scanners(24).start("dev", tmp_path / "scanners").stop()
+
+    assert came == []
+    lines = (tmp_path / "scanners" / "targets.json").read_text(encoding="utf-8").splitlines()
+    asked = [json.loads(line) for line in lines]
+    assert asked == unknown_paths(local_cluster.HTTP, "api.dev.localhost", len(lines))
+    paths = {target["url"] for target in asked}
+    assert len(paths) == len(asked) == 4000
+    assert all(path.endswith(f"#{SCANNER}") for path in paths)
+    assert {tuple(target["header"]) for target in asked} == {("Host",)}

@@ -50,7 +50,8 @@ def answer(request: httpx.Request) -> httpx.Response:
 def test_a_new_user_is_signed_in_and_has_deals(api: Api) -> None:
     user = api.new_user(deals=2)
 
-    assert user == User(TOKEN, 3, (10, 11, 12), 13, (77, 77), "r")
+    assert user == User(TOKEN, 3, (10, 11, 12), 13, (77, 77), "r", user.account)
+    assert user.account.keys() == {"username", "password"}
     assert user.signed_in_until == 1_800_000_900
 
 
@@ -137,3 +138,23 @@ def test_liveness_requests_lie_among_the_other_requests_by_chance() -> None:
     assert 0.57 < wanted.count(look) / 3000 < 0.63
     of_each_turn = [wanted[turn::5].count(look) / 600 for turn in range(5)]
     assert all(0.5 < share < 0.7 for share in of_each_turn)
+
+
+def test_sign_ins_lie_among_the_other_requests_and_need_no_token() -> None:
+    account = {"username": "drill-1", "password": "correct horse"}
+    user = User("a.b.c", 3, (10, 11, 12), 13, tuple(range(40)), "r", account)
+
+    wanted = targets(Api("http://router:1", "h"), [user], 3000, sign_ins=0.02)
+
+    found = [target for target in wanted if target["url"].endswith("/api/v1/auth/token/")]
+    assert 0.01 < len(found) / 3000 < 0.03
+    assert {target["method"] for target in found} == {"POST"}
+    assert all(json.loads(base64.b64decode(target["body"])) == account for target in found)
+    assert not [target for target in found if "Authorization" in target["header"]]
+    assert all("Authorization" in target["header"] for target in wanted if target not in found)
+
+
+def test_nobody_signs_in_where_no_drill_wants_that() -> None:
+    user = User("a.b.c", 3, (10, 11, 12), 13, tuple(range(40)), "r")
+
+    assert not [each for each in targets(Api("u", "h"), [user], 1000) if "auth/token/" in each["url"]]

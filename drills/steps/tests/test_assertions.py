@@ -182,6 +182,18 @@ def test_a_failure_that_beta_alone_may_feel(release: ReleaseAttempt) -> None:
         release.assert_failures_only_of_beta()
 
 
+def test_a_failure_that_one_version_alone_may_have(release: ReleaseAttempt) -> None:
+    users_send(release, [request(code=500), request(version="1.1")])
+    release.assert_failures_only_of(image_of("1.0"))
+
+    users_send(release, [request(code=500), request(code=502, version="1.1")])
+    with pytest.raises(
+        DrillFailed,
+        match=r"failed requests of version 1\.0 alone; found 1 times GET 502 no answer \(version 1\.1\)",
+    ):
+        release.assert_failures_only_of(image_of("1.0"))
+
+
 def test_a_moment_with_too_few_or_too_many_replicas_is_seen(release: ReleaseAttempt, cluster: MadeUp) -> None:
     def seen_with(replicas: int) -> None:
         cluster.replicas = replicas

@@ -78,6 +78,17 @@ def test_a_person_approves(release: ReleaseAttempt, cluster: MadeUp, delivered: 
     assert delivered[-1] == "kubectl argo rollouts promote crm --namespace crm-production"
 
 
+def test_a_release_that_nothing_is_known_about_waits_for_a_person(
+    release: ReleaseAttempt, cluster: MadeUp
+) -> None:
+    cluster.phase, cluster.message = "Paused", "CanaryPauseStep"
+    with pytest.raises(DrillFailed, match=r"Expected version 1\.1 to stay undecided"):
+        release.wait_until_undecided(within=SHORT)
+
+    cluster.message = "InconclusiveAnalysisRun"
+    release.wait_until_undecided(within=ENOUGH)
+
+
 def test_healthy_from_before_the_release_does_not_count(release: ReleaseAttempt, cluster: MadeUp) -> None:
     cluster.wanted = cluster.newest = cluster.stable
     cluster.phase = "Healthy"
