@@ -10,14 +10,14 @@ from crm.deals.api.views import DealViewSet, PipelineViewSet
 from crm.health.views import Deep, Live, Ready
 from crm.probe.views import Probe
 
-collections = SimpleRouter()
+router = SimpleRouter()
 for name, viewset in (
     ("companies", CompanyViewSet),
     ("contacts", ContactViewSet),
     ("pipelines", PipelineViewSet),
     ("deals", DealViewSet),
 ):
-    collections.register(name, viewset, basename=name)
+    router.register(name, viewset, basename=name)
 
 urlpatterns = [
     path("", root, name="root"),
@@ -28,7 +28,7 @@ urlpatterns = [
     # Metrics leave `probe` out where only users count.
     path("probe/", Probe.as_view(), name="probe"),
     path("api/v1/", include("crm.authentication.api.urls")),
-    path("api/v1/", include(collections.urls)),
+    path("api/v1/", include(router.urls)),
 ]
 
 handler400 = "crm.api.errors.bad_request"

@@ -28,6 +28,7 @@ def answer(client: socket.socket, status: int, reason: str, _message: str) -> No
     response["X-CRM-Version"] = settings.VERSION
     response["Content-Length"] = str(len(response.content))
     response["Connection"] = "close"
-    RequestMetricFamilies.get_instance().requests.labels("OTHER", UNMATCHED, str(status)).inc()
+    caller = "" if is_ours else "stranger"
+    RequestMetricFamilies.get_instance().requests.labels("OTHER", UNMATCHED, str(status), caller).inc()
     head = f"HTTP/1.1 {status} {reason}\r\n".encode() + response.serialize_headers()
     write_nonblock(client, head + b"\r\n\r\n" + response.content)

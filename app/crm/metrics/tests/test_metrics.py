@@ -8,14 +8,16 @@ from celery.exceptions import Ignore, Reject, Retry, TimeLimitExceeded, WorkerLo
 from celery.worker.request import Request
 from django.conf import settings
 from django.db import connections
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from rest_framework.test import APIClient
 
 from config.celery import app
-from crm.metrics import beat, worker
+from crm.http.endpoint import UNMATCHED
+from crm.metrics import beat, middleware, worker
 from crm.metrics.cache import CountedCache
 from crm.metrics.database_pool import DatabasePool
 from crm.metrics.redis_state import RedisState
@@ -25,7 +27,9 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def parse(text: str) -> Samples:
     families = text_string_to_metric_families(text)
-    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+    samples = [sample for family in families for sample in family.samples]
+    # An empty label is none, for Prometheus.
+    return {(s.name, frozenset((k, v) for k, v in s.labels.items() if v)): s.value for s in samples}
 
 
 def scrape(client: Client) -> Samples:
@@ -33,7 +37,9 @@ def scrape(client: Client) -> Samples:
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
-    return samples.get((name, frozenset(labels.items())), 0.0)
+    """Of a process's first requests and of all others."""
+    both = ({**labels, "starting": "true"}, labels)
+    return sum(samples.get((name, frozenset(each.items())), 0.0) for each in both)
 
 
 def test_requests_are_counted_by_their_endpoint(api: APIClient, client: Client) -> None:
@@ -56,9 +62,76 @@ def test_strangers_make_no_series(client: Client) -> None:
     for n in range(3):
         client.generic(f"HACK{n}", f"/{n}")
     after = scrape(client)
-    assert value(after, "django_requests_total", method="OTHER", endpoint="unmatched", status="404") >= 3
+    strangers = {"method": "OTHER", "endpoint": "unmatched", "caller": "stranger"}
+    assert value(after, "django_requests_total", status="404", **strangers) >= 3
     one_histogram = 13 + 2
     assert len(after) <= before + one_histogram + 1
+
+
+def test_what_says_nothing_about_users_is_labelled(api: APIClient, client: Client) -> None:
+    def asked(method: str, path: str, who: Client) -> dict[str, float]:
+        before = scrape(client)
+        who.generic(method, path, "{}", content_type="application/json")
+        after = scrape(client)
+        counted = {key: number for key, number in after.items() if number != before.get(key, 0)}
+        requests = [dict(labels) for name, labels in counted if name == "django_requests_total"]
+        durations = [dict(labels) for name, labels in counted if name.endswith("seconds_count")]
+        (requests,) = [each for each in requests if each["endpoint"] != "metrics"]
+        (durations,) = [each for each in durations if each["endpoint"] != "metrics"]
+        assert requests.get("caller") == durations.get("caller")
+        return {"status": int(requests["status"]), "stranger": requests.get("caller") == "stranger"}
+
+    assert asked("GET", "/wp-login.php", client) == {"status": 404, "stranger": True}
+    assert asked("OPTIONS", "/api/v1/deals/", api) == {"status": 200, "stranger": True}
+    assert asked("GET", "/api/v1/deals/", client) == {"status": 401, "stranger": True}
+    assert asked("GET", "/api/v1/deals/", api) == {"status": 200, "stranger": False}
+    assert asked("GET", "/api/v1/deals/4711/", api) == {"status": 404, "stranger": False}
+    assert asked("POST", "/api/v1/auth/token/", client) == {"status": 400, "stranger": False}
+    wrong = Client(headers={"Authorization": "Bearer nonsense"})
+    assert asked("GET", "/api/v1/deals/", wrong) == {"status": 401, "stranger": False}
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "stranger"),
+    [("GET", 429, True), ("OPTIONS", 500, False), ("GET", 503, False), ("GET", 200, False)],
+)
+def test_a_failure_is_never_a_strangers(method: str, status: int, stranger: bool, rf: RequestFactory) -> None:
+    request = rf.generic(method, "/api/v1/deals/", headers={"Authorization": "Bearer x"})
+    assert middleware.is_strangers(request, "deals-list", status) is stranger
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "empty"), [(200, b"{}", 1), (200, b"[" * 17, 0), (201, b"", 0), (200, b"", 1)]
+)
+def test_empty_answers_are_counted(
+    rf: RequestFactory, client: Client, status: int, content: bytes, empty: int
+) -> None:
+    def counted() -> float:
+        return value(
+            scrape(client), "django_empty_answers_total", method="GET", endpoint=UNMATCHED
+        )
+
+    before = counted()
+    metrics = middleware.RequestMetrics(lambda _: HttpResponse(content, status=status))
+    metrics(rf.get("/"))
+    assert counted() - before == empty
+
+
+def test_the_first_requests_of_a_process_are_labelled(rf: RequestFactory, client: Client) -> None:
+    def counted() -> tuple[float, float]:
+        labels = {"method": "PATCH", "endpoint": "unmatched", "caller": "stranger"}
+        name, now = "django_request_duration_seconds_count", scrape(client)
+        starting = frozenset({**labels, "starting": "true"}.items())
+        return now.get((name, starting), 0.0), value(now, name, **labels)
+
+    before = counted()
+    process = middleware.RequestMetrics(lambda _: HttpResponse(status=404))
+    for _ in range(50):
+        process(rf.get("/health/ready/"))
+    for _ in range(25):
+        process(rf.patch("/"))
+    first, all_of_them = (now - then for now, then in zip(counted(), before, strict=True))
+    assert (first, all_of_them) == (20, 25)
 
 
 def test_there_are_no_created_series_and_business_metrics_start_at_zero(client: Client) -> None:
