@@ -60,7 +60,7 @@ def users_query(environment: str, pod_hash: str) -> str:
     """
     users = (
         f'namespace="crm-{environment}", rollouts_pod_template_hash="{pod_hash}", '
-        'endpoint!~"health.*|metrics|probe"'
+        'endpoint!~"health.*|metrics|probe", caller=""'
     )
 
     def lately(metric: str, more: str = "") -> str:

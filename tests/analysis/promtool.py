@@ -56,9 +56,9 @@ class Pod:
         self.series[name + labels({**self.target(), **more})] = values
         return self
 
-    def takes(self, durations: Sequence[float]) -> Self:
+    def takes(self, durations: Sequence[float], **more: str) -> Self:
         """Requests of these durations in seconds, all answered between the first scrape and the second."""
-        pairs = {**self.target(), "method": "GET", "endpoint": "deals-list"}
+        pairs = {**self.target(), "method": "GET", "endpoint": "deals-list", **more}
         for edge in EDGES:
             below = sum(duration <= edge for duration in durations)
             self.series["django_request_duration_seconds_bucket" + labels({**pairs, "le": str(edge)})] = (

@@ -99,6 +99,17 @@ def test_the_answer_follows_the_canarys_own_requests(
         promtool.check(([canary(n, s)], expected), ([canary(n, s), stable(5000, 10)], expected))
 
 
+def test_scanners_water_nothing_down(promtool: Promtool, templates: dict[str, Template]) -> None:
+    """24 requests of strangers a second beside a user's every second, who gets only 500, or waits."""
+    for name, failing in (("error-rate", counted(NEW, 3, 3)), ("latency", Pod(NEW).up().takes([2.5] * 3))):
+        template = templates[name]
+        alone = ([failing], [verdict(template, BAD)])
+        scanned = Pod(NEW).answers("404", "0 48x1000", endpoint="unmatched", caller="stranger")
+        scanned.takes([0.001] * 48, endpoint="unmatched", caller="stranger")
+        failing_too = Pod(NEW, series={**failing.series, **scanned.series})
+        promtool.check(alone, ([failing_too], [verdict(template, BAD)]))
+
+
 def test_latency_asks_for_slow_requests(promtool: Promtool, templates: dict[str, Template]) -> None:
     gate = templates["latency"]
     cases = [

@@ -30,7 +30,8 @@ def test_only_users_of_the_new_version_count(promtool: Promtool) -> None:
         canary()
         .answers("200", "0+10x100", endpoint="probe")
         .answers("500", "0+10x100", endpoint="probe")
-        .answers("503", "0+10x100", endpoint="health-ready"),
+        .answers("503", "0+10x100", endpoint="health-ready")
+        .answers("404", "0+48x100", endpoint="unmatched", caller="stranger"),
         Pod(OLD, "crm-stable").up().answers("200", "0+90x100").answers("500", "0+90x100"),
         Pod(NEW, "crm-canary", "crm-dev").up().answers("200", "0+90x100").answers("500", "0+90x100"),
     ]
