@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from delivery.kubernetes.limits import VERDICT
+from delivery.kubernetes.limits import REGRESSION, VERDICT
 from monitoring import alertmanager, dashboards, grafana, objectives
 from monitoring.alerts import Alert, alerts
 from monitoring.sources import SOURCES
@@ -76,6 +78,12 @@ def _templates(folder: str) -> Environment:
         "seconds": objectives.seconds,
         "notified_after": objectives.seconds(objectives.NOTIFIED_AFTER),
         "verdict": VERDICT,
+        "exp": math.exp,
+        "regression": REGRESSION,
+        "stream_names": _stream_names,
+        "floors": _floors,
+        "prices": _prices,
+        "service_price": REGRESSION.price(REGRESSION.find("lost"), pooled=True),
         "objectives": objectives.OBJECTIVES,
         "period": objectives.PERIOD,
         "burns": objectives.BURNS,
@@ -86,6 +94,37 @@ def _templates(folder: str) -> Environment:
         "levels": tuple(zip(objectives.LEVELS, alertmanager.SITE.recipients, strict=True)),
     }
     return templates
+
+
+def _stream_names(side: str) -> str:
+    """As a regular expression."""
+    return "|".join(each.name for each in REGRESSION.streams if each.side == side)
+
+
+def _floors(*sides: str) -> list[tuple[float, str]]:
+    """Each floor with the streams that it is of."""
+    streams = [each for each in REGRESSION.streams if each.side in sides]
+    return [
+        (floor, "|".join(names)) for floor, names in _grouped((each.floor, each.name) for each in streams)
+    ]
+
+
+def _prices() -> list[tuple[float, float, str, bool]]:
+    """Each weight, what it costs, the streams that have it, and whether of all endpoints together."""
+    paid = [
+        ((weight, REGRESSION.price(each, pooled=is_pooled), is_pooled), each.name)
+        for each in REGRESSION.streams
+        for weight, is_pooled in ((each.pooled, True), (each.each, False))
+        if weight and each.exposed != "routed"
+    ]
+    return [(weight, price, "|".join(names), pooled) for (weight, price, pooled), names in _grouped(paid)]
+
+
+def _grouped(pairs: Iterable[tuple[Any, str]]) -> list[tuple[Any, list[str]]]:
+    found: dict[Any, list[str]] = {}
+    for key, name in pairs:
+        found.setdefault(key, []).append(name)
+    return list(found.items())
 
 
 def _rules(name: str) -> str:

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from delivery.kubernetes import limits as compared
+from delivery.kubernetes.limits import REGRESSION
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from delivery.kubernetes.limits import Stream
 
 Counts = Any  # whole numbers: an int, or an array of them
 Evidence = Any  # a float, or an array of them
@@ -96,3 +101,39 @@ class Odds:
         """After each of many moments (along the last axis), since the first of them."""
         bets = (np.cumsum(self.bet(rate, n, o, own, others), axis=-1) for rate in self.rates)
         return functools.reduce(np.maximum, bets) - self.price
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The bets that a version's events are more of its requests than the others' are, or fewer of what is fast."""
+
+    stream: Stream
+    pooled: bool
+
+    @property
+    def bets(self) -> compared.Bets:
+        return REGRESSION.bets[self.stream.side]
+
+    @property
+    def price(self) -> float:
+        return REGRESSION.price(self.stream, pooled=self.pooled)
+
+    def bet(self, rate: str, n: Counts, o: Counts, own: Counts, others: Counts) -> Evidence:
+        """Of one moment: requests and events of the version and of all others."""
+        r, ratio = float(rate), self.bets.ratio
+        return own * math.log(r / ratio) + (own + others) * np.log((ratio * n + o) / (r * n + o))
+
+    def evidence(self, n: Counts, o: Counts, own: Counts, others: Counts) -> Evidence:
+        """After each of many moments (along the last axis), since the first of them; -inf where it does not matter."""
+        both = (n > 0) & (o > 0)
+        n, o, own, others = (np.where(both, each, 0) for each in (n, o, own, others))
+        added = (
+            np.where(both, self.bet(rate, np.maximum(n, 1), np.maximum(o, 1), own, others), 0.0)
+            for rate in self.bets.rates
+        )
+        best = functools.reduce(np.maximum, (np.cumsum(each, axis=-1) for each in added))
+        n, o, own, others = (np.cumsum(each, axis=-1) for each in (n, o, own, others))
+        more = own / np.maximum(n, 1) - others / np.maximum(o, 1)
+        less = self.stream.side == "less"
+        matters = (-more if less else more) >= self.stream.floor
+        return np.where(matters & (less | (own >= REGRESSION.least)), best - self.price, -np.inf)

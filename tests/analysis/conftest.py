@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,7 +30,9 @@ VALUES = {
         "initialDelay": "5s",
         "count": 100,
         "window": "10s",
+        "expected": [{"endpoint": "deals-list", "method": "GET", "status": 404, "version": "1.7"}],
     },
+    "strategy": {"name": "canary"},
 }
 RENDER = """\
 {{- range $path, $_ := .Files.Glob "analysis-templates/*.yaml" }}
@@ -47,7 +50,8 @@ def found(tool: str) -> str:
 
 def rules(name: str) -> str:
     text = (RULES / f"{name}.yaml").read_text()
-    return text.replace("NAMESPACE", NAMESPACE).replace("INTERVAL", "2s")
+    words = {"NAMESPACE": NAMESPACE, "INTERVAL": "2s", "CANARY": "crm-canary", "STABLE": "crm-stable"}
+    return re.sub("|".join(rf"\b{word}\b" for word in words), lambda found: words[found[0]], text)
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +65,11 @@ def business_rules() -> str:
 
 
 @pytest.fixture(scope="session")
+def regression_rules() -> str:
+    return rules("regression")
+
+
+@pytest.fixture(scope="session")
 def bets(rules_text: str) -> Bets:
     return Bets.read_from(rules_text)
 
@@ -68,6 +77,12 @@ def bets(rules_text: str) -> Bets:
 @pytest.fixture
 def promtool(rules_text: str, business_rules: str, tmp_path: Path) -> Promtool:
     return Promtool(found("promtool"), (rules_text, business_rules), tmp_path, NAMESPACE)
+
+
+@pytest.fixture
+def comparing(regression_rules: str, tmp_path: Path) -> Promtool:
+    """The rules of `regression`, which need nothing of the others."""
+    return Promtool(found("promtool"), (regression_rules,), tmp_path, NAMESPACE)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""VERDICTS.md's table, simulated anew with the bets of the rules file and the limits of the templates."""
+"""The table of the limits, simulated anew with the bets of the rules file and the limits of the templates."""
 
 from __future__ import annotations
 

@@ -11,12 +11,19 @@ import pytest
 from tests.analysis.templates import Template
 
 GATES = ("error-rate", "latency")
-WATCHED = ("worker-failures", "business", "conversion", "saturation")  # and never a gate
+WATCHED = (
+    "worker-failures",
+    "business",
+    "conversion",
+    "saturation",
+    "regression",
+    "answers",
+)  # and never a gate
 WATCHES = ("error-rate-watch", "latency-watch", "health-watch", *(f"{name}-watch" for name in WATCHED))
 
 
 def test_these_questions_exist(templates: dict[str, Template]) -> None:
-    assert sorted(templates) == sorted([*GATES, *WATCHES, "security", "weight"])
+    assert sorted(templates) == sorted([*GATES, *WATCHES, "regression-preview", "security", "weight"])
 
 
 @pytest.mark.parametrize("name", [*GATES, *WATCHES])
@@ -25,7 +32,13 @@ def test_argo_rollouts_accepts_it(templates: dict[str, Template], name: str) -> 
     assert template.refusals() == []
     assert template.metric["successCondition"]
     assert template.metric["failureCondition"]
-    assert template.metric["interval"] == ("10s" if name in ("health-watch", "saturation-watch") else "3s")
+    intervals = {
+        "health-watch": "10s",
+        "saturation-watch": "10s",
+        "regression-watch": "2s",
+        "answers-watch": "2s",
+    }
+    assert template.metric["interval"] == intervals.get(name, "3s")
     assert template.metric["name"] == name, "the metric's name is what `kubectl argo rollouts get` shows"
 
 

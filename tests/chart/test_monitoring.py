@@ -10,9 +10,17 @@ import yaml
 from tests.chart.rendering import CHART, ROOT, render
 
 QUESTIONS = sorted(path.stem for path in ROOT.glob("analysis-templates/*.yaml"))
-WATCHED = ("business", "conversion", "health", "saturation", "worker-failures")  # and never a gate
+WATCHED = (
+    "answers",
+    "business",
+    "conversion",
+    "health",
+    "regression",
+    "saturation",
+    "worker-failures",
+)  # and never a gate
 # Judged by evidence, as a gate and as a watch.
-EVIDENCE = [name for name in QUESTIONS if name not in (*WATCHED, "security", "weight")]
+EVIDENCE = [name for name in QUESTIONS if name not in (*WATCHED, "regression-preview", "security", "weight")]
 
 
 def test_pods_are_scraped_as_the_verdicts_need_it() -> None:
@@ -55,7 +63,10 @@ WORDS = {
     "HAS_ARGO_CD": "0",
     "HAS_GUARD": "1",
     "HAS_ISSUER": "0",
+    "HAS_TRAEFIK": "1",
     "HAS_CERTIFICATE": "0",
+    "CANARY": "crm-canary",
+    "STABLE": "crm-stable",
 }
 
 
@@ -116,7 +127,9 @@ def test_rules_are_evaluated_as_often_as_pods_are_scraped() -> None:
 
 def test_every_question_is_rendered_whether_a_strategy_asks_it_or_not() -> None:
     watched = {f"{name}-watch" for name in WATCHED}
-    expected = {"security", "weight", *watched} | {name + end for name in EVIDENCE for end in ("", "-watch")}
+    expected = {"regression-preview", "security", "weight", *watched} | {
+        name + end for name in EVIDENCE for end in ("", "-watch")
+    }
     assert render("dev", "rolling-update").names("AnalysisTemplate") == expected
 
 
@@ -149,7 +162,7 @@ def test_a_watch_asks_about_its_own_environment(name: str) -> None:
 
 
 @pytest.mark.parametrize(("local", "moments"), [(False, "[30s]"), (True, "[10s]")])
-@pytest.mark.parametrize("name", EVIDENCE)
+@pytest.mark.parametrize("name", [*EVIDENCE, "regression-preview"])
 def test_a_gate_passes_only_while_requests_arrive(name: str, moments: str, *, local: bool) -> None:
     template = render("production", "canary", local=local).one("AnalysisTemplate", name)
     assert moments in template["spec"]["metrics"][0]["provider"]["prometheus"]["query"]

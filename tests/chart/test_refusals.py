@@ -124,6 +124,18 @@ NO_SENSE = [
         " make it 20s or longer, or scrape more often.",
         id="a gate that looks at the step before",
     ),
+    pytest.param(
+        "canary",
+        {
+            "image": {"version": "1.8"},
+            "analysis": {
+                "expected": [{"endpoint": "deals-list", "method": "GET", "status": 404, "version": "1.7"}]
+            },
+        },
+        "analysis.expected has GET deals-list 404 for version 1.7, and this is 1.8: take it out, or name the"
+        " version that brings it.",
+        id="what an earlier release was expected to change",
+    ),
     *(
         pytest.param(
             None,

@@ -43,6 +43,9 @@ def healthy(about: str = "a healthy platform") -> Story:
     )
     story.has("certmanager_certificate_expiration_timestamp_seconds", "2592000x240", name="crm-tls")
     story.has("traefik_tls_certs_not_after", "2592000x240", **SERVED)
+    story.has(
+        "traefik_service_requests_total", "0+600x240", service="crm-production-crm-stable-http@kubernetescrd"
+    )
     story.has("rollout_info", "1x240", name="crm", phase="Completed")
     story.has(
         "delivery_guard_last_look_timestamp_seconds", "0+30x240", namespace="argocd", environment="production"

@@ -82,7 +82,7 @@ def test_it_names_each_source(alerts: Alerts) -> None:
 
 
 def test_nobody_has_to_have_what_an_environment_does_not_use(helm_alone: Alerts) -> None:
-    """Installed by Helm, plain http, no guard: only Argo Rollouts and the kubelet have to be there."""
+    """Installed by Helm, plain http, no guard: only Argo Rollouts, the router and the kubelet have to be there."""
     story = healthy("Helm alone")
     for name in ("argocd_app_info", "certmanager_", "traefik_tls_certs_not_after", "delivery_guard_"):
         story.series = {key: values for key, values in story.series.items() if not key.startswith(name)}

@@ -1,6 +1,6 @@
 {{/*
 Those of the strategy's analyses that analysis-templates/<analysis>.yaml has a template for, by the end of its name: none for
-the gate at each step, -watch for the background (VERDICTS.md). Takes (list root end); a JSON list.
+the gate at each step, -watch for the background (docs/verdicts.md). Takes (list root end); a JSON list.
 */}}
 {{- define "crm.analysisTemplates" -}}
 {{- $root := index . 0 -}}
