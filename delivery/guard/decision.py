@@ -269,7 +269,7 @@ def _failed_rollout(state: ObservedState) -> Failure | None:
         # A Rollout's message without its deadline explains nothing.
         why = message if "timed out" in message else "the new pods did not become ready in time"
         reasons += (f"progress: {why}",)
-    blame = stuck or any(finding.phase == "Failed" for finding in found)
+    blame = stuck or any(finding.blames for finding in found)
     return Failure(at or state.started, reasons or (message or "aborted, without a verdict",), blame)
 
 

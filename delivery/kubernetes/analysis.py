@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from delivery.kubernetes.limits import VERDICT
+from delivery.kubernetes.limits import POOLED, REGRESSION, VERDICT
 from delivery.kubernetes.objects import POD_HASH, Object, annotations_of, labels_of, spec_of, status_of
 
 _LIMIT = f"limit {100 * VERDICT.limit:g} %"
@@ -20,7 +20,21 @@ _PROVEN = {
         "a request of {version} leads to less than half as many deals or sign-ins as one of the stable version"
     ),
     "conversion": "a request of {version} leads to less than half as many won deals as one of the others",
+    "regression": "{version} is worse than the stable version at the same time",
+    "answers": "{version} refuses, or answers emptily, what the stable version answers at the same time",
 }
+# Of one stream that is compared; those with an edge or a status by their kind.
+_COMPARED = {
+    "errors": "fails",
+    "lost": "is lost with the process that it came to",
+    "unmatched": "finds no route",
+    "slow": "takes longer than {edge:g} s",
+    "fast": "takes longer than {edge:g} s",
+    "refused": "is answered {status}",
+    "empty": "is answered with nothing",
+}
+_INTENDED = "answers"
+"""What a release may mean to do, so that its image is not to blame."""
 # What an analysis that weighs evidence measures: one number, in brackets.
 _MEASURED = re.compile(r"\[([-+.e0-9]+)\]")
 WEIGHED = frozenset({*_BAD, *_PROVEN})
@@ -112,6 +126,11 @@ class Finding:
     phase: str
     message: str
 
+    @property
+    def blames(self) -> bool:
+        """Whether it speaks against the image, whatever else it is released with."""
+        return self.phase == "Failed" and self.question != _INTENDED
+
 
 @dataclass(frozen=True)
 class RequestCount:
@@ -119,6 +138,33 @@ class RequestCount:
 
     requests: int
     bad: int
+
+
+@dataclass(frozen=True)
+class Comparison(RequestCount):
+    """The same of one stream (delivery/kubernetes/limits.py), beside those of all other versions at the same time."""
+
+    stream: str
+    endpoint: str
+    method: str
+    others: RequestCount
+
+    def describe(self, version: str) -> str:
+        """In a sentence, for a person."""
+        if self.stream == "restarts":
+            counts = f"{self.bad} times in {version}, {self.others.bad} times in"
+            return f"containers restart: {counts} the stable version at the same time"
+        stream = REGRESSION.find(self.stream)
+        subject = "a request" if self.endpoint == POOLED else f"{self.method} {self.endpoint}"
+        verb = _COMPARED[self.stream.partition("-")[0]].format(
+            edge=float(stream.edge or 0), status=stream.status
+        )
+        own, others = (
+            f"{100 * ((each.requests - each.bad) if stream.side == 'less' else each.bad) / each.requests:.1f} % "
+            f"of {each.requests:,}"
+            for each in (self, self.others)
+        )
+        return f"{subject} {verb}: {own} in {version}, {others} in the stable version at the same time"
 
 
 def findings(
@@ -147,7 +193,7 @@ def _phase(result: AnalysisResult) -> str:
 
 
 def _question(result: AnalysisResult) -> str:
-    return result.name.removesuffix("-watch")
+    return result.name.removesuffix("-watch").removesuffix("-preview")
 
 
 def _message(result: AnalysisResult, version: str, counts: Mapping[str, RequestCount]) -> str:
@@ -168,6 +214,8 @@ def _measured(measurement: Measurement) -> str:
 
 def _proven(question: str, version: str, last: Measurement, count: RequestCount | None) -> str:
     """What is bad about the version."""
+    if isinstance(count, Comparison):
+        return f"{count.describe(version)}{_evidence(last)}"
     if question in _BAD and count and count.requests:
         share = 100 * count.bad / count.requests
         return (

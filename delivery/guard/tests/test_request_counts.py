@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from delivery.guard import request_counts
-from delivery.kubernetes.analysis import RequestCount
+from delivery.kubernetes.analysis import Comparison, RequestCount
 from delivery.tests.json_server import Answer, serving
 
 
@@ -55,6 +55,93 @@ def test_they_are_the_canarys_own_by_analysis() -> None:
         assert part in query
 
 
+def compared(**streams: tuple[str, str, str]) -> list[dict[str, Any]]:
+    """What the query answers for these: of each analysis the stream, the endpoint and the method."""
+    numbers = {("exposed", "own"): 41, ("exposed", "others"): 780, ("bad", "own"): 13, ("bad", "others"): 1}
+    return [
+        {
+            "metric": {
+                "question": question,
+                "stream": stream,
+                "endpoint": endpoint,
+                "method": method,
+                "kind": kind,
+                "whose": whose,
+            },
+            "value": [1767355200, str(number)],
+        }
+        for question, (stream, endpoint, method) in streams.items()
+        for (kind, whose), number in numbers.items()
+    ]
+
+
+def test_a_comparison_has_both_sides() -> None:
+    answer = series(("requests", "error-rate", "31"))
+    answer["data"]["result"] += compared(
+        regression=("errors", "deals-list", "POST"), answers=("unmatched", "all", "all")
+    )
+    with prometheus(answer) as url:
+        found = request_counts.fetch(url, "crm-production", "7d4b8c9f6d")
+    assert found == {
+        "error-rate": RequestCount(31, 0),
+        "regression": Comparison(41, 13, "errors", "deals-list", "POST", RequestCount(780, 1)),
+        "answers": Comparison(41, 13, "unmatched", "all", "all", RequestCount(780, 1)),
+    }
+
+
+def test_prometheus_itself_finds_the_comparison_that_speaks_most_against_it(tmp_path: Path) -> None:
+    """Of 10 minutes and of 2, of two endpoints and of what the router counts."""
+    of = 'namespace="crm-production", endpoint="{}", method="{}", window="{}"'
+
+    def evidence(
+        value: int, stream: str, endpoint: str, window: str, pod_hash: str = "new"
+    ) -> dict[str, str]:
+        labels = of.format(endpoint, "POST", window)
+        exposed = "routed" if stream == "lost" else "requests"
+        labels += f', stream="{stream}", exposed="{exposed}", rollouts_pod_template_hash="{pod_hash}"'
+        return {"series": f"crm:regression_evidence{{{labels}}}", "values": f"{value}x3"}
+
+    def totals(number: int, stream: str, endpoint: str, window: str, pod_hash: str = "new") -> list[Any]:
+        labels = of.format(endpoint, "POST", window) + f', rollouts_pod_template_hash="{pod_hash}"'
+        labels += f', exposed="{"routed" if stream == "lost" else "requests"}"'
+        return [
+            {"series": f'crm:regression_{name}_total{{{labels}{more}, whose="{whose}"}}', "values": f"{n}x3"}
+            for whose, times in (("own", 1), ("others", 10))
+            for name, more, n in (
+                ("exposed", "", 100 * number * times),
+                ("bad", f', stream="{stream}"', number * times),
+            )
+        ]
+
+    series = [
+        evidence(9, "lost", "all", "2m"),
+        evidence(8, "errors", "deals-list", "2m"),
+        evidence(99, "errors", "deals-list", "2m", "old"),
+        evidence(7, "refused-404", "deals-list", "10m"),
+        evidence(6, "empty", "deals-list", "10m"),
+        *totals(1, "errors", "deals-list", "2m"),
+        *totals(2, "refused-404", "deals-list", "10m"),
+        *totals(3, "lost", "all", "2m", "canary"),
+        *totals(4, "lost", "all", "2m", "stable"),
+    ]
+    expected = [
+        {
+            "labels": "{"
+            f'endpoint="{endpoint}", method="POST", stream="{stream}", question="{question}", '
+            f'kind="{kind}", whose="{whose}"'
+            "}",
+            "value": number * times * (100 if kind == "exposed" else 1),
+        }
+        for question, stream, endpoint, number in (
+            ("regression", "lost", "all", 3),
+            ("answers", "refused-404", "deals-list", 2),
+        )
+        for whose, times in (("own", 1), ("others", 10))
+        for kind in ("exposed", "bad")
+    ]
+    _ask_promtool(tmp_path, series, expected)
+
+
 def test_prometheus_itself_understands_the_query(tmp_path: Path) -> None:
     """The pods are gone for a minute; another version, environment and window do not count."""
     of = 'namespace="crm-production", rollouts_pod_template_hash="new", question="error-rate"'
@@ -74,13 +161,17 @@ def test_prometheus_itself_understands_the_query(tmp_path: Path) -> None:
         {"labels": f'{{kind="crm:verdict_{kind}", question="error-rate"}}', "value": value}
         for kind, value in (("requests", 31), ("bad", 12))
     ]
+    _ask_promtool(tmp_path, series, expected)
+
+
+def _ask_promtool(folder: Path, series: list[Any], expected: list[Any]) -> None:
     question = {
         "expr": request_counts.query("crm-production", "new"),
         "eval_time": "90s",
         "exp_samples": expected,
     }
     test = {"interval": "30s", "input_series": series, "promql_expr_test": [question]}
-    file = tmp_path / "test.yaml"
+    file = folder / "test.yaml"
     file.write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
     done = subprocess.run(
         ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False

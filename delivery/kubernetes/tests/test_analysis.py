@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from delivery.kubernetes.analysis import AnalysisRun, Finding, RequestCount, answered, findings
+from delivery.kubernetes.analysis import AnalysisRun, Comparison, Finding, RequestCount, answered, findings
+from delivery.kubernetes.limits import REGRESSION
 
 
 def result(name: str, phase: str, **measurement: str) -> AnalysisRun:
@@ -93,3 +94,77 @@ def test_each_watch_says_what_it_found(question: str, value: str, says: str) -> 
     (finding,) = findings(result(f"{question}-watch", "Failed", value=value), "1.2")
     assert finding.question == question
     assert finding.message == f"{question}: {says}"
+
+
+@pytest.mark.parametrize(
+    ("question", "count", "says"),
+    [
+        (
+            "regression",
+            Comparison(412, 13, "errors", "deals-list", "POST", RequestCount(7800, 0)),
+            "POST deals-list fails: 3.2 % of 412 in 1.7, 0.0 % of 7,800",
+        ),
+        (
+            "regression",
+            Comparison(200, 100, "slow-0.25", "all", "all", RequestCount(4000, 40)),
+            "a request takes longer than 0.25 s: 50.0 % of 200 in 1.7, 1.0 % of 4,000",
+        ),
+        (
+            "regression",
+            Comparison(200, 20, "fast-2.0", "deals-list", "GET", RequestCount(400, 160)),
+            "GET deals-list takes longer than 2 s: 90.0 % of 200 in 1.7, 60.0 % of 400",
+        ),
+        (
+            "regression",
+            Comparison(40, 4, "lost", "all", "all", RequestCount(760, 0)),
+            "a request is lost with the process that it came to: 10.0 % of 40 in 1.7, 0.0 % of 760",
+        ),
+        (
+            "regression",
+            Comparison(120, 9, "restarts", "all", "all", RequestCount(240, 0)),
+            "containers restart: 9 times in 1.7, 0 times",
+        ),
+        (
+            "answers",
+            Comparison(40, 40, "refused-401", "auth-token", "POST", RequestCount(760, 2)),
+            "POST auth-token is answered 401: 100.0 % of 40 in 1.7, 0.3 % of 760",
+        ),
+        (
+            "answers",
+            Comparison(40, 20, "unmatched", "all", "all", RequestCount(760, 0)),
+            "a request finds no route: 50.0 % of 40 in 1.7, 0.0 % of 760",
+        ),
+        (
+            "answers",
+            Comparison(40, 40, "empty", "deals-list", "GET", RequestCount(760, 0)),
+            "GET deals-list is answered with nothing: 100.0 % of 40 in 1.7, 0.0 % of 760",
+        ),
+    ],
+)
+def test_a_comparison_is_a_sentence(question: str, count: Comparison, says: str) -> None:
+    run = result(f"{question}-watch", "Failed", value="[8.25]")
+    (finding,) = findings(run, "1.7", {question: count})
+    expected = f"{question}: {says} in the stable version at the same time, evidence 8.2 (4.6 aborts)"
+    assert finding.message == expected
+
+
+def test_every_stream_has_its_sentence() -> None:
+    for stream in REGRESSION.streams:
+        sentence = Comparison(10, 5, stream.name, "all", "all", RequestCount(10, 0)).describe("1.7")
+        assert "{" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("question", "phase", "blames"),
+    [
+        ("regression", "Failed", True),
+        ("answers", "Failed", False),
+        ("error-rate", "Failed", True),
+        ("regression", "Inconclusive", False),
+    ],
+)
+def test_what_a_release_may_mean_to_do_does_not_blame_its_image(
+    question: str, phase: str, blames: bool
+) -> None:
+    (finding,) = findings(result(f"{question}-watch", phase, value="[5.1]"), "1.7")
+    assert finding.blames is blames
