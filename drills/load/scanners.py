@@ -9,7 +9,7 @@ from typing import Any
 
 from drills.fixtures import local_cluster
 from drills.load.results import SCANNER
-from drills.load.traffic import TARGETS, RunningTraffic, Traffic, send, usual_rate
+from drills.load.traffic import LONGEST_SECONDS, TARGETS, RunningTraffic, Traffic, send, usual_rate
 
 _ENDINGS = ("", "/", ".php", ".env", ".git/config", ".bak")
 
@@ -28,7 +28,7 @@ class Scanners(Traffic):
     ) -> RunningTraffic:
         host = local_cluster.api_host(environment)
         rate = self.rate or usual_rate()
-        return send(unknown_paths(url, host, TARGETS), rate, self.longest.total_seconds(), folder)
+        return send(unknown_paths(url, host, TARGETS), rate, LONGEST_SECONDS, folder)
 
 
 def unknown_paths(url: str, host: str, count: int, *, seed: int = 1) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,20 @@ RATE = 50
 _USERS = 4
 _DEALS_EACH = 20
 TARGETS = 4000  # what is repeated; at 50/s every 80 s
-_REQUEST_TIMEOUT = timedelta(seconds=30)
+_REQUEST_TIMEOUT_SECONDS = 30
 # 100/s, with every answer 20 s late, still find a free worker; the limit only saves the machine.
 _MOST_WORKERS = 2500
-_LONGEST = timedelta(minutes=14)
+LONGEST_SECONDS = 14 * 60.0
 _START_SECONDS = 0.5
 _TOKEN_RESERVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """How much load: requests a second, and when it stops by itself."""
+    """How much load, in requests a second."""
 
     rate: int | None = None
     """None: the usual."""
-    longest: timedelta = _LONGEST
     beta: int = 0
     """How many of the users are of the group beta."""
     liveness: float = 0.0
@@ -65,7 +63,7 @@ class Traffic:
                 api, users, TARGETS, beta=self.beta, liveness=self.liveness, sign_ins=self.sign_ins
             )
         signed_in = min(user.signed_in_until for user in users) - time.time() - _TOKEN_RESERVE_SECONDS
-        longest = min(self.longest.total_seconds(), signed_in)
+        longest = min(LONGEST_SECONDS, signed_in)
         if longest <= 0:
             raise NotReady("The users' access tokens end within a minute: too early for a drill.")
         load = send(wanted, self.rate or usual_rate(), longest, folder)
@@ -121,7 +119,7 @@ class RunningTraffic:
             f"-targets={targets_file}",
             f"-rate={rate}/s",
             f"-duration={longest:.0f}s",
-            f"-timeout={_REQUEST_TIMEOUT.total_seconds():.0f}s",
+            f"-timeout={_REQUEST_TIMEOUT_SECONDS}s",
             f"-max-workers={_MOST_WORKERS}",
             "-workers=50",
             "-max-body=0",
@@ -163,7 +161,7 @@ class RunningTraffic:
 
     def _end(self) -> None:
         # The first signal stops the sending; the second gives up on answers.
-        for patience in (_REQUEST_TIMEOUT.total_seconds() + 5, 5.0):
+        for patience in (_REQUEST_TIMEOUT_SECONDS + 5, 5):
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -183,10 +181,6 @@ def send(wanted: Iterable[dict[str, Any]], rate: int, longest: float, folder: Pa
 
 def read_results(results: Path) -> Record:
     """The record of every request in a result file of vegeta."""
-    with subprocess.Popen(
-        ["vegeta", "encode", "-to=csv", str(results)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as encoder:
+    command = ["vegeta", "encode", "-to=csv", str(results)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as encoder:
         return record.read(encoder.stdout or ())

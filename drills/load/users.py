@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -47,20 +47,13 @@ class User:
         return float(json.loads(base64.urlsafe_b64decode(padded))["exp"])
 
 
-class Api:
+class Api(httpx.Client):
     """The CRM's API as a new user's browser would use it."""
 
-    def __init__(self, base_url: str, host: str) -> None:
-        self.url = base_url
-        self.base_url = f"{base_url}/api/v1"
+    def __init__(self, router: str, host: str) -> None:
+        super().__init__(base_url=f"{router}/api/v1/", headers={"Host": host}, timeout=_TIMEOUT_SECONDS)
+        self.router = router
         self.host = host
-        self._http = httpx.Client(headers={"Host": host}, timeout=_TIMEOUT_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
 
     def new_user(self, deals: int) -> User:
         """Register somebody, sign them in and give them some deals.
@@ -72,7 +65,7 @@ class Api:
         self._post("auth/register/", {**account, "email": f"{name}@example.com"})
         tokens = self._post(_SIGN_IN, account)
         token = str(tokens["access"])
-        pipeline = _results(self._ask("GET", "pipelines/", token=token))[0]
+        pipeline = self._ask("GET", "pipelines/", token=token)["results"][0]
         stages = pipeline["stages"]
         still_open = tuple(stage["id"] for stage in stages if not (stage["is_won"] or stage["is_lost"]))
         won = next(stage["id"] for stage in stages if stage["is_won"])
@@ -96,7 +89,7 @@ class Api:
     def _ask(self, method: str, path: str, *, data: dict[str, Any] | None = None, token: str = "") -> Any:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = self._http.request(method, f"{self.base_url}/{path}", json=data, headers=headers)
+            answer = self.request(method, path, json=data, headers=headers)
         except httpx.HTTPError as error:
             raise NotReady(f"{self.host} does not answer {method} {path}: {error!r}") from error
         if not answer.is_success:
@@ -142,7 +135,9 @@ def targets(
     for user in islice(turns, count):
         drawn = dice.random()
         if drawn < liveness:
-            wanted.append({"method": "GET", "url": f"{api.url}/health/live/", "header": {"Host": [api.host]}})
+            wanted.append(
+                {"method": "GET", "url": f"{api.router}/health/live/", "header": {"Host": [api.host]}}
+            )
             continue
         if drawn < liveness + sign_ins:
             target(user, "POST", _SIGN_IN, user.account)
@@ -175,7 +170,7 @@ def _target(
 ) -> dict[str, Any]:
     target: dict[str, Any] = {
         "method": method,
-        "url": f"{api.base_url}/{path}",
+        "url": f"{api.base_url}{path}",
         "header": {"Host": [api.host], "Accept": ["application/json"]},
     }
     if path != _SIGN_IN:
@@ -187,7 +182,3 @@ def _target(
         target["header"]["Content-Type"] = ["application/json"]
         target["body"] = base64.b64encode(json.dumps(body).encode()).decode()
     return target
-
-
-def _results(answer: Any) -> list[Any]:
-    return list(answer["results"] if isinstance(answer, dict) else answer)
