@@ -76,10 +76,10 @@ def test_what_says_nothing_about_users_is_labelled(api: APIClient, client: Clien
         counted = {key: number for key, number in after.items() if number != before.get(key, 0)}
         requests = [dict(labels) for name, labels in counted if name == "django_requests_total"]
         durations = [dict(labels) for name, labels in counted if name.endswith("seconds_count")]
-        (requests,) = [each for each in requests if each["endpoint"] != "metrics"]
-        (durations,) = [each for each in durations if each["endpoint"] != "metrics"]
-        assert requests.get("caller") == durations.get("caller")
-        return {"status": int(requests["status"]), "stranger": requests.get("caller") == "stranger"}
+        (request,) = [each for each in requests if each["endpoint"] != "metrics"]
+        (duration,) = [each for each in durations if each["endpoint"] != "metrics"]
+        assert request.get("caller") == duration.get("caller")
+        return {"status": int(request["status"]), "stranger": request.get("caller") == "stranger"}
 
     assert asked("GET", "/wp-login.php", client) == {"status": 404, "stranger": True}
     assert asked("OPTIONS", "/api/v1/deals/", api) == {"status": 200, "stranger": True}
@@ -107,9 +107,7 @@ def test_empty_answers_are_counted(
     rf: RequestFactory, client: Client, status: int, content: bytes, empty: int
 ) -> None:
     def counted() -> float:
-        return value(
-            scrape(client), "django_empty_answers_total", method="GET", endpoint=UNMATCHED
-        )
+        return value(scrape(client), "django_empty_answers_total", method="GET", endpoint=UNMATCHED)
 
     before = counted()
     metrics = middleware.RequestMetrics(lambda _: HttpResponse(content, status=status))
