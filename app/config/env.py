@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+_URI = "postgresql://USER:PASSWORD@HOST:PORT/NAME"  # pragma: allowlist secret
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 24 * 3600}
 
 
@@ -97,9 +98,7 @@ class Environment:
             return {part: str(value) for part, value in conninfo_to_dict(self._read(name)).items()}
         except ProgrammingError:
             # Its own words would repeat the password.
-            raise ImproperlyConfigured(
-                f"{name} must be like postgresql://USER:PASSWORD@HOST:PORT/NAME; what is set is not."
-            ) from None
+            raise ImproperlyConfigured(f"{name} must be like {_URI}; what is set is not.") from None
 
     def words(self, name: str, default: str | None = None) -> list[str]:
         """A list separated by commas."""

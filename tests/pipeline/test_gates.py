@@ -76,6 +76,11 @@ def test_a_secret_in_git_is_refused(checkout: Checkout) -> None:
     assert "push.sh" in refused.stdout
 
 
+def test_there_is_none_in_this_repository(scanners: None) -> None:
+    found = run("make", "--silent", "secrets", cwd=ROOT)
+    assert found.returncode == 0, found.stdout
+
+
 def test_stale_generated_files_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -130,7 +131,7 @@ def secured(readable: Path) -> Iterator[Secured]:
                     "DB_NAME": "",
                     "DB_USER": "",
                     "DB_PASSWORD": "",
-                    "DB_URI": f"postgresql://crm:s3cr%2Fet%40here@localhost:{postgres.port}/crm",
+                    "DB_URI": f"postgresql://crm:{quote(PASSWORD, safe='')}@localhost:{postgres.port}/crm",
                     "DB_SSLMODE": "verify-full",
                     "DB_CA": str(ca),
                     "REDIS_HOST": "localhost",
