@@ -326,6 +326,12 @@ def test_a_hanging_database_holds_nobody(web: Web, servers: Any, alice: User) ->
         assert time.monotonic() - is_back < 5
 
 
+def test_a_process_without_empty_answers_counts_them_all_the_same(tmp_path: Path) -> None:
+    with web_in(tmp_path) as web:
+        scraped = web.ask("/metrics").text
+    assert '\ndjango_empty_answers_total{endpoint="unmatched",method="GET"} 0.0\n' in scraped
+
+
 def test_threads_count_every_request_once(web: Web, alice: User, sales: Pipeline) -> None:
     def create(n: int) -> tuple[int, bool]:
         body = {"title": f"Deal {n}", "pipeline": sales.pk, "amount": "1.00"}

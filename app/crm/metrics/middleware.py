@@ -50,6 +50,8 @@ class RequestMetricFamilies(Metrics):  # type: ignore[misc]
             f"Requests answered 200 with a body of at most {EMPTY_BYTES} bytes.",
             ["method", "endpoint"],
         )
+        # There from the start: a version without any such series does not count them, and is not compared.
+        self.empty.labels("GET", UNMATCHED)
 
 
 class RequestMetrics(PrometheusBeforeMiddleware):  # type: ignore[misc]
