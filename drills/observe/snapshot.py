@@ -9,7 +9,6 @@ from delivery.kubernetes.analysis import AnalysisRun
 from delivery.kubernetes.application import Application
 from delivery.kubernetes.objects import (
     POD_HASH,
-    VERSION_LABEL,
     Object,
     annotations_of,
     labels_of,
@@ -43,7 +42,6 @@ WEIGHTED_OBJECTS = {
 class Pod:
     name: str
     pod_hash: str
-    version: str
     ready: bool
     restarts: int = 0
 
@@ -143,7 +141,6 @@ def _pods(things: Iterable[Object]) -> Iterable[Pod]:
         yield Pod(
             name=thing["metadata"]["name"],
             pod_hash=labels[POD_HASH],
-            version=labels.get(VERSION_LABEL, ""),
             ready=conditions.get("Ready") == "True",
             restarts=sum(each.get("restartCount", 0) for each in status.get("containerStatuses") or []),
         )

@@ -62,15 +62,15 @@ def worse(
 
 
 def refused_sign_ins(production: Environment, recipe: Recipe) -> None:
-    """One request in 50 is a sign-in. The first step lasts until some of those have reached the release."""
+    """One request in 20 is a sign-in. The first step lasts until some of those have reached the release."""
     production.configure(settings={"strategy": {"stepDuration": "150s"}})
-    given = production.serving(serving_now(production)).under(traffic(sign_ins=0.02))
+    given = production.serving(serving_now(production)).under(traffic(sign_ins=0.05))
     release = given.release(recipe)
     expect_abort(release, within=_RARE, quarantined=False, of_at_least=OF_A_RELEASE)
     release.assert_rollback_reason(_ANSWERS)
     release.assert_weight_at_most(20)
     # As many as there are sign-ins of a fifth of all users.
-    release.assert_error_rate_below(0.004)
+    release.assert_error_rate_below(0.01)
 
 
 def no_metrics(production: Environment, recipe: Recipe) -> None:
@@ -79,12 +79,8 @@ def no_metrics(production: Environment, recipe: Recipe) -> None:
     given = under_load(production)
     on_call = OnCall(production, given)
     release = given.release(recipe)
-    first = production.wait_until(
-        lambda seen: any(pod.version == recipe.version for pod in seen.pods),
-        AT_ONCE,
-        f"a pod of {recipe.version}",
-    )
-    on_call.fault_begins("the release's metrics are answered 500", at=first.at)
+    release.wait_for_first_canary_pod(within=minutes(2))
+    on_call.fault_begins("the release's metrics are answered 500")
     on_call.wait_for_alert("ScrapeTargetDown")
     release.wait_until_undecided(within=minutes(6))
     release.assert_not_aborted()
@@ -110,8 +106,8 @@ def worse_hotfix(production: Environment, recipe: Recipe) -> None:
     """One that fails every request is aborted at once, whatever the stable version does."""
     release = _under_failing(production).release(recipe)
     release.wait_for_weight(5, within=AT_ONCE)
+    # By the limit as well, as long as the stable version has not failed for long enough to excuse that.
     expect_abort(release, within=seconds(30))
-    release.assert_rollback_reason(_COMPARED)
     release.assert_weight_at_most(5)
     # The stable version's own 8 %, and for half a minute 5 % of the others.
     release.assert_error_rate_below(0.1, of_at_least=LEAST)

@@ -127,7 +127,7 @@ def test_pods_that_go_and_pods_of_others_do_not_count() -> None:
 
     seen = snapshot(1.0, Objects(pods=pods))
 
-    assert seen.pods == (Pod("serving", "b", "1.1", True, 2), Pod("starting", "b", "1.1", False, 2))
+    assert seen.pods == (Pod("serving", "b", True, 2), Pod("starting", "b", False, 2))
     assert [pod.name for pod in seen.ready_pods("b")] == ["serving"]
     assert seen.ready_pods("a") == []
 
