@@ -91,7 +91,9 @@ def test_blue_green_asks_the_preview_and_then_everybody() -> None:
     strategy = strategy_of("blue-green")["blueGreen"]
     assert (strategy["activeService"], strategy["previewService"]) == ("crm-stable", "crm-canary")
     for analysis in ("prePromotionAnalysis", "postPromotionAnalysis"):
-        assert {"analysis": bare(strategy[analysis])} == gate(analyses=["error-rate", "latency"])
+        assert {"analysis": bare(strategy[analysis])} == gate(
+            analyses=["error-rate", "latency", "regression-preview"]
+        )
     assert strategy["autoPromotionEnabled"] is True
     assert strategy_of("blue-green", approval=True)["blueGreen"]["autoPromotionEnabled"] is False
 
@@ -147,15 +149,16 @@ def test_no_environment_asks_for_approval_by_itself() -> None:
 
 
 def test_everything_is_watched_for_the_whole_rollout() -> None:
-    questions = ("error-rate", "latency", "health", "worker-failures", "business", "saturation")
-    watched = [{"templateName": f"{question}-watch"} for question in questions]
+    limits = ["error-rate", "latency", "health", "worker-failures", "business", "saturation"]
+    watched = [{"templateName": f"{name}-watch"} for name in [*limits, "regression", "answers"]]
     analysis = canary()["analysis"]
     assert bare(analysis) == {"templates": watched, "args": ARGS, "startingStep": 1}
 
 
-def test_an_ab_test_compares_what_both_groups_buy() -> None:
+def test_an_ab_test_compares_what_both_groups_buy_and_not_what_they_are_refused() -> None:
     watched = {each["templateName"] for each in strategy_of("ab-test")["canary"]["analysis"]["templates"]}
-    assert {"conversion-watch", "business-watch"} < watched
+    assert {"conversion-watch", "business-watch", "regression-watch"} < watched
+    assert "answers-watch" not in watched
 
 
 def test_a_question_without_a_gate_is_only_watched() -> None:
@@ -208,8 +211,8 @@ def test_an_image_is_asked_about_before_it_has_a_pod(strategy: str) -> None:
 def test_blue_green_asks_about_the_image_before_anybody_has_it() -> None:
     strategy = strategy_of("blue-green", security=True)["blueGreen"]
     before, after = ({"analysis": bare(strategy[f"{when}PromotionAnalysis"])} for when in ("pre", "post"))
-    assert before == gate(analyses=["security", "error-rate", "latency"])
-    assert after == gate(analyses=["error-rate", "latency"])
+    assert before == gate(analyses=["security", "error-rate", "latency", "regression-preview"])
+    assert after == gate(analyses=["error-rate", "latency", "regression-preview"])
     nothing_else = strategy_of("blue-green", security=True, analyses=[])["blueGreen"]
     assert {"analysis": bare(nothing_else["prePromotionAnalysis"])} == ADMISSION
     assert "postPromotionAnalysis" not in nothing_else
