@@ -123,14 +123,24 @@ class Comparison:
         r, ratio = float(rate), self.bets.ratio
         return own * math.log(r / ratio) + (own + others) * np.log((ratio * n + o) / (r * n + o))
 
-    def evidence(self, n: Counts, o: Counts, own: Counts, others: Counts) -> Evidence:
-        """After each of many moments (along the last axis), since the first of them; -inf where it does not matter."""
-        both = (n > 0) & (o > 0)
+    def evidence(
+        self,
+        n: Counts,
+        o: Counts,
+        own: Counts,
+        others: Counts,
+        *,
+        asked: tuple[Counts, Counts] | None = None,
+    ) -> Evidence:
+        """After each of many moments (along the last axis), since the first of them; -inf where it does not matter.
+
+        `asked`: all requests of the version and of all others, where n and o are those of one endpoint.
+        """
+        all_n, all_o = asked or (n, o)
+        both = (all_n > 0) & (all_o > 0)
         n, o, own, others = (np.where(both, each, 0) for each in (n, o, own, others))
-        added = (
-            np.where(both, self.bet(rate, np.maximum(n, 1), np.maximum(o, 1), own, others), 0.0)
-            for rate in self.bets.rates
-        )
+        all_n, all_o = (np.where(both, each, 1) for each in (all_n, all_o))
+        added = (self.bet(rate, all_n, all_o, own, others) for rate in self.bets.rates)
         best = functools.reduce(np.maximum, (np.cumsum(each, axis=-1) for each in added))
         n, o, own, others = (np.cumsum(each, axis=-1) for each in (n, o, own, others))
         more = own / np.maximum(n, 1) - others / np.maximum(o, 1)

@@ -87,7 +87,8 @@ def test_the_rules_are_those_of_the_limits(regression_rules: str) -> None:
     assert {(rule["labels"]["side"], rule["labels"]["bet"]) for rule in found} == rates
     for rule in found:
         side, rate = rule["labels"]["side"], rule["labels"]["bet"]
-        assert numbers(rule["expr"]) == [abs(REGRESSION.bets[side].ratio - 1), abs(float(rate) - 1)]
+        expected = [abs(REGRESSION.bets[side].ratio - 1), abs(float(rate) - 1)]
+        assert [each for each in numbers(rule["expr"]) if each] == [each for each in expected if each]
     streams = {rule["labels"].get("stream") for rule in rules_named(regression_rules, "crm:regression_bad")}
     assert streams - {None} == {each.name for each in REGRESSION.streams}
 
@@ -102,6 +103,35 @@ def test_errors_are_proven_and_the_moment_before_they_are_not(comparing: Promtoo
     each = near(evidence("errors", 'endpoint="deals-list"'), expected("errors", 9, 1, pooled=False), STEP * 9)
     around = [is_fine(query, STEP * (enough - 1)), bad(query, STEP * enough, is_bad=True)]
     comparing.check((pods, [*exactly, each, *around]))
+
+
+def test_an_endpoint_that_few_ask_is_compared_at_the_share_of_all_requests(
+    comparing: Promtool, answers: str
+) -> None:
+    """One sign-in of the canary's in 16 s is refused; in its own moment it would be one of three."""
+    sign_in = {"endpoint": "auth-token"}
+    few = " ".join(str(1 + step // 8) for step in range(100))
+    canary, stable = pod(NEW, good=per_step(4)), pod(OLD, good=per_step(76))
+    canary.answers("401", few, **sign_in)
+    stable.answers("200", per_step(2), **sign_in)
+    comparison = Comparison(REGRESSION.find("refused-401"), pooled=False)
+    # The moments with a refusal have one more request of the canary's.
+    each = max(comparison.bet(rate, 5, 78, 1, 0) for rate in comparison.bets.rates)
+    proven = float(10 * each - comparison.price)
+    exactly = near(evidence("refused-401", 'endpoint="auth-token"'), proven, STEP * 80)
+    comparing.check(
+        ([canary, stable], [exactly, is_fine(answers, STEP * 40), bad(answers, STEP * 64, is_bad=True)])
+    )
+
+
+def test_what_others_fail_while_the_canary_is_not_asked_there_counts(comparing: Promtool, query: str) -> None:
+    """Stable fails as often at an endpoint that the canary is asked for once in a while: 1 in 8 of all."""
+    sign_in = {"endpoint": "auth-token"}
+    few = " ".join(str(step // 8) for step in range(100))
+    canary, stable = pod(NEW, good=per_step(4)), pod(OLD, good=per_step(28))
+    canary.answers("500", few, **sign_in)
+    stable.answers("500", per_step(1), **sign_in)
+    comparing.check(([canary, stable], [is_fine(query, STEP * 90)]))
 
 
 def test_what_stable_does_as_well_excuses(comparing: Promtool, query: str) -> None:

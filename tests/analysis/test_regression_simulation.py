@@ -41,11 +41,11 @@ def simulate(
     random = np.random.default_rng(1)
     weights = np.repeat(WEIGHTS, [seconds // STEP for seconds in steps])
     shape = (releases, len(weights))
-    n = random.poisson(RATE * share * STEP * weights, shape)
-    o = random.poisson(RATE * share * STEP * (1 - weights), shape)
+    asked = (random.poisson(RATE * STEP * weights, shape), random.poisson(RATE * STEP * (1 - weights), shape))
+    n, o = asked if share == 1.0 else (random.binomial(each, share) for each in asked)
     own, others = random.binomial(n, canary), random.binomial(o, stable)
     comparison = Comparison(REGRESSION.find(stream), pooled=share == 1.0)
-    proven = comparison.evidence(n, o, own, others) >= VERDICT.proof
+    proven = comparison.evidence(n, o, own, others, asked=asked) >= VERDICT.proof
     aborted, at = proven.any(axis=1), proven.argmax(axis=1)
     if not aborted.any():
         return Outcome(0.0, 0.0, np.nan, np.nan)
@@ -92,6 +92,17 @@ def test_the_table_has_what_matters() -> None:
     assert {row[0] for row in rows()} == {"errors", "slow-2.0", "slow-0.25"}
     # Equal versions, at several rates.
     assert all(row[3] == row[4] == 0 for row in rows() if row[1] == row[2])
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(0.08, 76), (0.05, 116)])
+def test_an_endpoint_that_few_ask_is_found_when_it_always_fails(share: float, seconds: int) -> None:
+    """Creations of deals are 8 % of the drills' requests; sign-ins 5 % in theirs."""
+    outcome = simulate("errors", 0.0, 1.0, (150, 60, 60), share=share)
+    assert outcome.aborted == 1.0
+    assert outcome.seconds <= seconds
+    refused = simulate("refused-401", 0.0, 1.0, (150, 60, 60), share=share)
+    assert refused.aborted == 1.0
+    assert refused.seconds <= 1.5 * seconds
 
 
 @pytest.mark.parametrize("stable", [0.001, 0.01, 0.03])
