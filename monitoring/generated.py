@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from delivery.kubernetes.limits import REGRESSION, VERDICT
 from monitoring import alertmanager, dashboards, grafana, objectives
 from monitoring.alerts import Alert, alerts
 from monitoring.sources import SOURCES
+from monitoring.templates import environment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RULES = REPOSITORY / "charts/crm/files/rules"
@@ -57,18 +58,8 @@ def write() -> list[Path]:
 
 
 def _templates(folder: str) -> Environment:
-    """With `<< … >>` and `<% … %>`: Prometheus has the usual brackets for itself."""
-    templates = Environment(  # nosec B701
-        loader=FileSystemLoader(Path(__file__).parent / folder),
-        variable_start_string="<<",
-        variable_end_string=">>",
-        block_start_string="<%",
-        block_end_string="%>",
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  (YAML and Markdown)
-    )
+    """With what the rules and the page are made from."""
+    templates = environment(folder)
     templates.filters |= {"percent": percent, "number": "{:g}".format, "minutes": _minutes}
     windows = {window for burn in objectives.BURNS for window in (burn.long, burn.short)}
     templates.globals |= {

@@ -9,20 +9,24 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-_TEMPLATES = Environment(  # nosec B701
-    loader=FileSystemLoader(Path(__file__).parent),
-    variable_start_string="<<",
-    variable_end_string=">>",
-    block_start_string="<%",
-    block_end_string="%>",
-    comment_start_string="<#",
-    comment_end_string="#>",
-    trim_blocks=True,
-    undefined=StrictUndefined,
-    autoescape=False,  # noqa: S701  (YAML)
-)
+
+def environment(folder: str = "") -> Environment:
+    """Of the files in a folder of this package."""
+    return Environment(  # nosec B701
+        loader=FileSystemLoader(Path(__file__).parent / folder),
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  (YAML and Markdown)
+    )
 
 
 def filled(name: str, **values: object) -> str:
     """The text of a file. Raises jinja2.UndefinedError for what has no value."""
-    return _TEMPLATES.get_template(name).render(values)
+    return environment().get_template(name).render(values)
