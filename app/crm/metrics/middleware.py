@@ -2,7 +2,7 @@
 
 import sys
 from http import HTTPStatus
-from threading import Lock
+from itertools import count
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -59,8 +59,7 @@ class RequestMetrics(PrometheusBeforeMiddleware):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._answered = 0
-        self._lock = Lock()
+        self._order = count()
 
     def process_request(self, request: HttpRequest) -> None:
         request.started = Time()  # type: ignore[attr-defined]
@@ -78,11 +77,7 @@ class RequestMetrics(PrometheusBeforeMiddleware):  # type: ignore[misc]
 
     def _is_starting(self, request: HttpRequest) -> bool:
         """Whether it is one of the process's first; the kubelet's own do not count, and come before any user's."""
-        if is_probe(request) or self._answered >= STARTING_REQUESTS:
-            return False
-        with self._lock:
-            self._answered += 1
-        return True
+        return not is_probe(request) and next(self._order) < STARTING_REQUESTS
 
 
 def is_strangers(request: HttpRequest, endpoint: str, status: int) -> bool:
