@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from delivery.kubernetes.limits import REGRESSION, VERDICT, Stream
+from delivery.kubernetes.limits import VERDICT, Stream
 from tests.analysis.arithmetic import Comparison
 from tests.analysis.recording import Recording, recordings, streams
 
@@ -140,4 +140,3 @@ def test_the_permutation_finds_what_is_worse() -> None:
     exchanged = permuted(broken, np.random.default_rng(1), 50)
     (found,) = (found for stream, at, found in evidence(exchanged) if (stream.name, at) == ("errors", "all"))
     assert found.max() < VERDICT.proof
-    assert REGRESSION.find("errors").pooled == 0.5
